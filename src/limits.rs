@@ -1,0 +1,78 @@
+//! Every bound of the program in one table. Sizes in bytes, rates per second, times as named.
+
+/// Largest UDP payload we send or accept as a lanchat packet; never IP-fragmented.
+pub const DATAGRAM_LEN_MAX: usize = 1200;
+/// Largest peer record, its signature included.
+pub const RECORD_LEN_MAX: usize = 320;
+/// Longest name of a person or a room, in bytes of UTF-8.
+pub const NAME_LEN_MAX: usize = 32;
+/// Longest status text, in bytes of UTF-8.
+pub const STATUS_LEN_MAX: usize = 48;
+/// Most open rooms a record lists.
+pub const RECORD_ROOMS_MAX: usize = 6;
+/// Longest body of one entry.
+pub const ENTRY_BODY_LEN_MAX: usize = 900;
+/// Most entries that one entry may name as dependencies.
+pub const ENTRY_DEPS_MAX: usize = 4;
+/// Longest body of a private message.
+pub const PRIVATE_BODY_LEN_MAX: usize = 64 * 1024;
+/// Most heads that a heartbeat carries for one room.
+pub const HEARTBEAT_HEADS_MAX: usize = 8;
+/// Most news (changed records) that a heartbeat carries.
+pub const HEARTBEAT_NEWS_MAX: usize = 4;
+/// Most echoes that a heartbeat carries.
+pub const HEARTBEAT_ECHOES_MAX: usize = 2;
+/// Known ids that a HELLO lists one by one; above it a Bloom filter.
+pub const HELLO_KNOWN_MAX: usize = 200;
+/// Largest Bloom filter in a HELLO.
+pub const HELLO_BLOOM_LEN_MAX: usize = 640;
+
+/// Interfaces used at once.
+pub const INTERFACES_MAX: usize = 16;
+/// Datagrams taken from one socket in one turn of the loop.
+pub const SOCKET_BUDGET: usize = 64;
+
+/// Unsolicited lanchat datagrams per source address and port, before crypto.
+pub const SOURCE_RATE: u32 = 100;
+/// Signature checks of all unsolicited packets; half is kept for known peers.
+pub const VERIFY_RATE: u32 = 2000;
+/// New identities per source and minute.
+pub const NEW_IDENTITIES_PER_MINUTE: u32 = 20;
+/// Peers heard directly and not confirmed.
+pub const UNCONFIRMED_DIRECT_MAX: usize = 256;
+/// Peers in all.
+pub const PEERS_MAX: usize = 4096;
+/// Addresses remembered of one peer, candidates included.
+pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Messages of authors never met.
+pub const STRANGER_MESSAGE_RATE: u32 = 1;
+/// Authors in a room.
+pub const ROOM_AUTHORS_MAX: usize = 1024;
+/// Missing runs of one author's log.
+pub const MISSING_RUNS_MAX: usize = 64;
+/// Entries asked for in one NACK.
+pub const NACK_RUNS_MAX: usize = 16;
+/// NACK answers to one peer.
+pub const NACK_ANSWER_RATE: u32 = 50;
+/// Bytes of NACK answers to one peer and second.
+pub const NACK_ANSWER_BYTES: u32 = 64 * 1000;
+/// Bytes out to an unvalidated address, as a multiple of the bytes in.
+pub const AMPLIFICATION_MAX: u64 = 3;
+/// PROBEs to candidate addresses.
+pub const CANDIDATE_PROBE_RATE: u32 = 20;
+/// Messages a person may send at once before they wait, and per second.
+pub const PERSON_BURST: u32 = 10;
+/// Messages per second of a person.
+pub const PERSON_RATE: u32 = 5;
+/// Messages waiting to be sent by one person.
+pub const SEND_QUEUE_MAX: usize = 1000;
+/// Messages to one peer that wait for it.
+pub const OUTBOX_MESSAGES_MAX: usize = 1000;
+/// Bytes to one peer that wait for it.
+pub const OUTBOX_BYTES_MAX: usize = 10 * 1000 * 1000;
+/// Entries of a room kept in memory to answer NACKs; older ones come from the store.
+pub const ROOM_CACHE_ENTRIES: usize = 1024;
+/// Incoming QUIC handshakes under way at once.
+pub const QUIC_INCOMING_MAX: usize = 64;
+/// Longest line of JSON that a front end takes.
+pub const JSON_LINE_LEN_MAX: usize = 256 * 1024;

@@ -1,0 +1,44 @@
+//! What an [`super::Endpoint`] is told at its start.
+
+use std::net::SocketAddr;
+
+use crate::api::Status;
+use crate::durable::Snapshot;
+use crate::text::{PeerName, RoomName, StatusText};
+
+/// Settings of a node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name shown to others.
+    pub name: PeerName,
+    /// Status at the start.
+    pub status: Status,
+    /// Words with it.
+    pub status_text: StatusText,
+    /// The port that the chat sockets are bound to; never 0.
+    pub chat_port: u16,
+    /// The port where others listen for groups and first contacts.
+    pub presence_port: u16,
+    /// Addresses to say HELLO to by unicast (`--peer`); port 0 means: the default chat port,
+    /// then the presence port.
+    pub peers: Vec<SocketAddr>,
+    /// Whether to send to multicast groups.
+    pub multicast: bool,
+    /// Whether to send directed broadcasts.
+    pub broadcast: bool,
+    /// Whether this is a one-shot command that no screen announces.
+    pub transient: bool,
+    /// Rooms open from the start.
+    pub rooms: Vec<RoomName>,
+    /// Upper bound of the first HELLO's random delay, in milliseconds: 5 at a start by hand, 20
+    /// where many act at once.
+    pub first_hello_ms_max: u64,
+    /// What the store knew.
+    pub snapshot: Snapshot,
+    /// Messages per second and burst of the person at this node; 5 and 10 unless a bench lifts it.
+    pub person_rate: u32,
+    /// See `person_rate`.
+    pub person_burst: u32,
+    /// Seed of all randomness; from the system, or fixed in a simulation.
+    pub seed: [u8; 32],
+}

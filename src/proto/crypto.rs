@@ -1,0 +1,77 @@
+//! The identity of a node: its key and what is signed with it.
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::id::{PeerId, PublicKey};
+
+/// An Ed25519 key pair and the id that follows from it.
+#[derive(Clone)]
+pub struct Identity {
+    signing: SigningKey,
+    public: PublicKey,
+    id: PeerId,
+}
+
+impl Identity {
+    /// The identity of this 32-byte secret.
+    #[must_use]
+    pub fn from_secret(secret: &[u8; 32]) -> Self {
+        let signing = SigningKey::from_bytes(secret);
+        let public = PublicKey(signing.verifying_key().to_bytes());
+        Identity {
+            signing,
+            public,
+            id: public.id(),
+        }
+    }
+
+    /// The secret, to be saved.
+    #[must_use]
+    pub fn secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.signing.to_bytes())
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Signs `bytes` (RFC 8032).
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.signing.sign(bytes).to_bytes()
+    }
+}
+
+/// Whether `signature` of `bytes` by `key` holds, by the strict rules (no small-order keys, no
+/// second spelling of a signature).
+#[must_use]
+pub fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(&key.0)
+        .and_then(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)))
+        .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_its_bytes_and_key_only() {
+        let ana = Identity::from_secret(&[1; 32]);
+        let ben = Identity::from_secret(&[2; 32]);
+        let signature = ana.sign(b"hello");
+        assert!(verify(&ana.public(), b"hello", &signature));
+        assert!(!verify(&ana.public(), b"hullo", &signature));
+        assert!(!verify(&ben.public(), b"hello", &signature));
+        assert!(!verify(&PublicKey([0; 32]), b"hello", &signature));
+    }
+}

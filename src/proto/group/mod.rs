@@ -1,0 +1,1 @@
+//! Rooms: signed logs by multicast.

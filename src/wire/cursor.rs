@@ -1,0 +1,1 @@
+//! A checked reader and writer of big-endian fields.

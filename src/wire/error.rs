@@ -1,0 +1,24 @@
+//! Why bytes are no packet.
+
+/// The cause, counted by the endpoint; the sender learns nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Not our first byte.
+    #[error("not lanchat")]
+    Magic,
+    /// Another version, and not a HELLO.
+    #[error("another version")]
+    Version,
+    /// A type or path byte that this version does not have.
+    #[error("unknown type")]
+    Unknown,
+    /// Shorter than its fields say, or longer.
+    #[error("truncated or trailing bytes")]
+    Length,
+    /// A field out of its range.
+    #[error("a field is out of range")]
+    Range,
+    /// Text that is not UTF-8, or no name.
+    #[error("bad text")]
+    Text,
+}

@@ -59,7 +59,7 @@ pub const NACK_ANSWER_BYTES: u32 = 64 * 1000;
 /// Bytes out to an unvalidated address, as a multiple of the bytes in.
 pub const AMPLIFICATION_MAX: u64 = 3;
 /// PROBEs to candidate addresses.
-pub const CANDIDATE_PROBE_RATE: u32 = 20;
+pub const CANDIDATE_PROBE_RATE: u32 = 200;
 /// Messages a person may send at once before they wait, and per second.
 pub const PERSON_BURST: u32 = 10;
 /// Messages per second of a person.

@@ -6,6 +6,9 @@ use crate::api::Status;
 use crate::durable::Snapshot;
 use crate::text::{PeerName, RoomName, StatusText};
 
+/// The default chat port, tried first where `--peer` names none.
+pub const CHAT_PORT: u16 = 5263;
+
 /// Settings of a node.
 #[derive(Clone, Debug)]
 pub struct Config {

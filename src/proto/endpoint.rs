@@ -1,11 +1,21 @@
 //! The endpoint: everything a node decides, without I/O.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::core::Core;
+use super::direct::Direct;
+use super::gate::Gate;
+use super::group::{Cx, Group};
+use super::presence::Presence;
+use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
-use crate::api::{Event, Request};
-use crate::datagram::{Arrival, Link, Transmit};
-use crate::durable::{Batch, Loaded, Query, Stored, Token};
+use crate::api::{Event, PeerState};
+use crate::datagram::{Link, Transmit};
+use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
+use crate::id::Incarnation;
+
+/// Upper bound of the delay before HELLO where an interface came or went: many see it at once.
+const CHANGE_JITTER: Duration = Duration::from_millis(20);
 
 /// What an endpoint wants done.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,85 +34,217 @@ pub enum Output {
 
 /// A node without sockets, clock or disk.
 pub struct Endpoint {
-    stats: Stats,
+    pub(super) core: Core,
+    pub(super) gate: Gate,
+    pub(super) presence: Presence,
+    pub(super) group: Group,
+    pub(super) private: Private,
+    /// The incarnation is on its way to the disk; nothing is sent before.
+    saving: Option<Token>,
+    /// How often our own key was heard from a later run than this.
+    pub(super) doubles: u32,
 }
 
 impl Endpoint {
-    /// A node that has not said HELLO yet; it does with the first links that it is given.
+    /// A node that has not said HELLO yet; it does with the first links that it is given, once
+    /// its incarnation is saved.
+    ///
+    /// # Panics
+    /// Never: an own record always fits, names and texts being bounded.
     #[must_use]
-    pub fn new(now: Now, identity: Identity, config: Config) -> Self {
-        let _ = (now, identity, config);
-        Endpoint {
-            stats: Stats::default(),
-        }
+    #[expect(clippy::expect_used, reason = "a record without rooms is 226 bytes at most")]
+    pub fn new(now: Now, identity: Identity, mut config: Config) -> Self {
+        let snapshot = std::mem::take(&mut config.snapshot);
+        let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation + 1));
+        let mut core = Core::new(identity, config, incarnation);
+        let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
+        let group = Group::new(&core, now, &snapshot);
+        let direct = Direct::new(&core.identity, core.random());
+        let gate = Gate::new(now.mono, core.random());
+        let private = Private::new(direct, &snapshot);
+        let mut endpoint =
+            Endpoint { core, gate, presence, group, private, saving: None, doubles: 0 };
+        endpoint.save_incarnation();
+        endpoint
     }
 
-    /// The interfaces as they are now; each new link or address gets a burst of HELLOs.
+    pub(super) fn save_incarnation(&mut self) {
+        self.core.open = false;
+        let writes = vec![Write::Incarnation(self.core.incarnation.0)];
+        self.saving = Some(self.core.persist(Batch { durability: Durability::Power, writes }));
+    }
+
+    /// The interfaces as they are now; each change gets a burst of HELLOs.
     pub fn set_links(&mut self, now: Now, links: &[Link]) {
-        let _ = (now, links);
-    }
-
-    /// A datagram came in. QUIC is told from lanchat by its first byte.
-    pub fn handle_datagram(&mut self, now: Now, arrival: Arrival, bytes: &[u8]) {
-        let _ = (now, arrival, bytes);
+        if self.core.links == links {
+            return;
+        }
+        let first = self.core.links.is_empty();
+        self.core.links = links.to_vec();
+        let most = Duration::from_millis(self.core.config.first_hello_ms_max);
+        let jitter = if first { most } else { CHANGE_JITTER };
+        self.presence.announce_self(&mut self.core, now, jitter);
+        if !first {
+            let (private, mut cx) = self.private_cx(now);
+            private.local_address_changed(&mut cx);
+        }
     }
 
     /// Sending to this address failed, or an ICMP error came back for it.
     pub fn handle_unreachable(&mut self, now: Now, address: std::net::SocketAddr) {
-        let _ = (now, address);
+        self.presence.handle_unreachable(&mut self.core, now, address);
+        self.follow_up(now);
     }
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        if self.saving.is_some() {
+            return;
+        }
+        self.presence.handle_timeout(&mut self.core, now, &self.group);
+        if self.core.open {
+            let (group, mut cx) = self.group_cx(now);
+            group.handle_timeout(&mut cx);
+        }
+        let (private, mut cx) = self.private_cx(now);
+        private.handle_timeout(&mut cx);
+        self.close_if_left();
+        self.follow_up(now);
     }
 
     /// The store kept a batch, or could not.
     pub fn handle_persisted(&mut self, now: Now, token: Token, result: Stored) {
-        let _ = (now, token, result);
+        if self.saving == Some(token) {
+            // Without a disk the wall clock still makes incarnations grow.
+            self.saving = None;
+            self.core.open = true;
+            return;
+        }
+        let (group, mut cx) = self.group_cx(now);
+        if !group.handle_persisted(&mut cx, token, &result) {
+            let (private, mut cx) = self.private_cx(now);
+            private.handle_persisted(&mut cx, token, &result);
+        }
     }
 
     /// The store answered a query.
     pub fn handle_loaded(&mut self, now: Now, token: Token, result: Loaded) {
-        let _ = (now, token, result);
-    }
-
-    /// A person or a script wants something. `Quit` and what is unknown are the driver's.
-    pub fn handle_request(&mut self, now: Now, request: Request) {
-        let _ = (now, request);
+        let (group, mut cx) = self.group_cx(now);
+        if !group.handle_loaded(&mut cx, token, &result) {
+            let (private, mut cx) = self.private_cx(now);
+            private.handle_loaded(&mut cx, token, &result);
+        }
     }
 
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.
     pub fn leave(&mut self, now: Now) {
-        let _ = now;
+        let talking_to = self.private.talking_to();
+        self.presence.leave(&mut self.core, now, &talking_to);
+        let (private, mut cx) = self.private_cx(now);
+        private.close_all(&mut cx);
+        self.close_if_left();
     }
 
     /// Whether the last GOODBYE is out.
     #[must_use]
     pub fn has_left(&self) -> bool {
-        true
+        self.presence.has_left()
     }
 
     /// Comes back after a leave (`fg` after Ctrl-Z), as a new incarnation.
     pub fn rejoin(&mut self, now: Now) {
-        let _ = now;
+        let next = Incarnation(now.wall_ms.max(self.core.incarnation.0 + 1));
+        self.renew(now, next);
     }
 
-    /// Whether nothing that a person wrote still waits to be sent or acknowledged.
+    pub(super) fn renew(&mut self, now: Now, incarnation: Incarnation) {
+        self.core.renew(incarnation);
+        self.presence.renew(&mut self.core, now);
+        self.save_incarnation();
+        self.presence.announce_self(&mut self.core, now, CHANGE_JITTER);
+    }
+
+    /// Whether nothing that a person wrote still waits to be sent or acknowledged by somebody
+    /// who is here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        true
+        let roster = &self.presence.roster;
+        let is_here = |key: &crate::id::PublicKey| {
+            let peer = roster.get(&key.id());
+            peer.is_some_and(|peer| peer.state != PeerState::Offline && peer.is_confirmed())
+        };
+        self.group.is_settled() && self.private.is_settled(is_here)
     }
 
     /// The next thing to do; call until it is a [`Output::Timeout`].
     pub fn poll_output(&mut self, now: Now) -> Output {
-        let _ = now;
-        Output::Timeout(None, Timer::Idle)
+        if let Some(output) = self.core.pop() {
+            return output;
+        }
+        if self.saving.is_some() {
+            return Output::Timeout(None, Timer::Idle);
+        }
+        let group = if self.core.open { self.group.deadline(now.mono) } else { None };
+        let deadlines = [
+            (self.presence.deadline(), Timer::Presence),
+            (group, Timer::Group),
+            (self.private.deadline(), Timer::Direct),
+        ];
+        let next = deadlines.into_iter().filter_map(|(at, timer)| Some((at?, timer))).min();
+        match next {
+            Some((at, timer)) => Output::Timeout(Some(at), timer),
+            None => Output::Timeout(None, Timer::Idle),
+        }
     }
 
     /// What was counted.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.core.stats
+    }
+
+    /// Who this node is, as events name it.
+    #[must_use]
+    pub fn own_info(&self) -> crate::api::SelfInfo {
+        let id = self.core.identity.id();
+        crate::api::SelfInfo { id, name: self.core.config.name.as_str().to_owned(), tag: id.tag() }
+    }
+
+    /// What follows from changes of the roster: messages that can go, receipts that wait for
+    /// nobody any more.
+    pub(super) fn follow_up(&mut self, now: Now) {
+        for id in self.presence.take_restarted() {
+            if let Some(key) = self.presence.roster.get(&id).map(super::presence::roster::Peer::key) {
+                let (private, mut cx) = self.private_cx(now);
+                private.peer_gone(&mut cx, &key);
+            }
+        }
+        for (id, key) in self.presence.take_lost() {
+            let (group, mut cx) = self.group_cx(now);
+            group.member_lost(&mut cx, &id);
+            let (private, mut cx) = self.private_cx(now);
+            private.peer_gone(&mut cx, &key);
+        }
+        for id in self.presence.take_confirmed() {
+            let (private, mut cx) = self.private_cx(now);
+            private.peer_confirmed(&mut cx, &id);
+        }
+    }
+
+    /// Nothing leaves after the last GOODBYE.
+    fn close_if_left(&mut self) {
+        if self.presence.has_left() {
+            self.core.open = false;
+        }
+    }
+
+    pub(super) fn group_cx(&mut self, now: Now) -> (&mut Group, Cx<'_>) {
+        let cx = Cx { core: &mut self.core, presence: &mut self.presence, now };
+        (&mut self.group, cx)
+    }
+
+    pub(super) fn private_cx(&mut self, now: Now) -> (&mut Private, Cx<'_>) {
+        let cx = Cx { core: &mut self.core, presence: &mut self.presence, now };
+        (&mut self.private, cx)
     }
 }

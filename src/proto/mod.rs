@@ -2,13 +2,20 @@
 //!
 //! `lib.rs` states the contract that whoever drives it keeps to.
 
+mod bucket;
 pub mod config;
+mod core;
 pub mod crypto;
 pub mod direct;
 pub mod endpoint;
-pub mod group;
-pub mod presence;
+mod gate;
+mod group;
+mod inbound;
+mod presence;
+mod private;
+mod requests;
 pub mod stats;
+mod target;
 pub mod timer;
 
 pub use config::Config;

@@ -4,6 +4,9 @@ use crate::api::Status;
 use crate::id::{Incarnation, Nonce, PublicKey, RoomTag, ShortId};
 use crate::text::{DisplayText, PeerName, RoomName, StatusText};
 
+/// [`Heartbeat::loss`] before anything was measured.
+pub const LOSS_UNKNOWN: u8 = 255;
+
 /// Who somebody is and what they offer; self-signed, relayed byte for byte.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerRecord {
@@ -120,7 +123,7 @@ pub struct Heartbeat {
     pub heard: Vec<PathsHeard>,
     /// Group datagrams sent on this link in this run, copies included.
     pub group_sent: u32,
-    /// Own 80th-percentile loss of group datagrams, in 1/255.
+    /// Own 80th-percentile loss of group datagrams, in 1/254; 255 while it is not measured.
     pub loss: u8,
     /// At most 2.
     pub echoes: Vec<Echo>,

@@ -1,1 +1,257 @@
 //! Presence: who is here.
+
+pub mod address;
+pub mod beacon;
+pub mod probe;
+pub mod receive;
+pub mod roster;
+pub mod speak;
+mod tick;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::api::{Event, PeerRef, PeerState, Status};
+use crate::datagram::{Arrival, Path};
+use crate::durable::Snapshot;
+use crate::id::{PeerId, PublicKey, ShortId};
+use crate::limits::CANDIDATE_PROBE_RATE;
+use crate::proto::Now;
+use crate::proto::bucket::Bucket;
+use crate::proto::core::Core;
+use crate::text::{PeerName, StatusText};
+use crate::wire::PeerRecord;
+use beacon::{Beacon, Leaving};
+use roster::{Peer, Roster};
+
+/// Upper bound of the group's round trip.
+const GROUP_RTT_MAX: Duration = Duration::from_millis(500);
+/// Lower bound of it.
+const GROUP_RTT_MIN: Duration = Duration::from_millis(10);
+/// What it is taken for before anything is measured.
+const GROUP_RTT_START: Duration = Duration::from_millis(50);
+
+/// A packet that verified, and how it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Whose it is.
+    pub id: PeerId,
+    /// Where it came from.
+    pub arrival: Arrival,
+    /// The path that its header names.
+    pub path: Path,
+    /// Its length.
+    pub len: usize,
+}
+
+/// Everything about who is here.
+pub struct Presence {
+    /// Who is here.
+    pub roster: Roster,
+    /// Own record.
+    pub record: PeerRecord,
+    beacon: Beacon,
+    pins: BTreeMap<String, PublicKey>,
+    wake: Option<Instant>,
+    round_at: Instant,
+    round: usize,
+    candidate_rate: Bucket,
+    strangers: BTreeMap<ShortId, Instant>,
+    confirmed: Vec<PeerId>,
+    lost: Vec<(PeerId, PublicKey)>,
+    restarted: Vec<PeerId>,
+}
+
+impl Presence {
+    /// Nobody known yet.
+    pub fn new(core: &mut Core, now: Now, snapshot: &Snapshot) -> Option<Self> {
+        Some(Presence {
+            roster: Roster::default(),
+            record: speak::own_record(core, 1)?,
+            beacon: Beacon::new(now.mono),
+            pins: snapshot.pins.iter().cloned().collect(),
+            wake: None,
+            round_at: now.mono,
+            round: 0,
+            candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
+            strangers: BTreeMap::new(),
+            confirmed: Vec::new(),
+            lost: Vec::new(),
+            restarted: Vec::new(),
+        })
+    }
+
+    /// Starts a burst of HELLOs: at the start, for a new interface, after an own change.
+    pub fn announce_self(&mut self, core: &mut Core, now: Now, jitter: Duration) {
+        if self.beacon.leaving == Leaving::No {
+            self.beacon.burst(core, now.mono, jitter, self.roster.population());
+        }
+    }
+
+    /// Says something new of this node, to everybody.
+    pub fn change_self(&mut self, core: &mut Core, now: Now) {
+        if let Some(record) = speak::own_record(core, self.record.record_seq + 1) {
+            self.record = record;
+            self.announce_self(core, now, Duration::from_millis(5));
+        }
+    }
+
+    /// Begins a new run: a new record, and nobody's sequence numbers mean anything any more.
+    pub fn renew(&mut self, core: &mut Core, now: Now) {
+        if let Some(record) = speak::own_record(core, 1) {
+            self.record = record;
+        }
+        self.beacon = Beacon::new(now.mono);
+    }
+
+    /// Whether the last GOODBYE is out.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.beacon.leaving == Leaving::Done
+    }
+
+    /// Peers of whom an address was validated since the last call.
+    pub fn take_confirmed(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.confirmed)
+    }
+
+    /// Peers that left or went offline since the last call.
+    pub fn take_lost(&mut self) -> Vec<(PeerId, PublicKey)> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Peers that began a new run since the last call.
+    pub fn take_restarted(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.restarted)
+    }
+
+    /// The round trip of the group: the longest of a live peer, 10 to 500 ms.
+    #[must_use]
+    pub fn group_rtt(&self) -> Duration {
+        let longest = self.roster.members().filter_map(|peer| peer.rtt).map(|rtt| rtt.smoothed).max();
+        longest.unwrap_or(GROUP_RTT_START).clamp(GROUP_RTT_MIN, GROUP_RTT_MAX)
+    }
+
+    /// The loss of the group: the 80th percentile of what members report, 0 to 1.
+    #[must_use]
+    pub fn group_loss(&self) -> Option<f64> {
+        let mut reports: Vec<u8> = self.roster.members().filter_map(|peer| peer.loss).collect();
+        reports.sort_unstable();
+        let index = (reports.len() * 4 / 5).min(reports.len().checked_sub(1)?);
+        Some(f64::from(reports[index]) / 254.0)
+    }
+
+    /// The group paths that together reach every member: one where one is enough.
+    #[must_use]
+    pub fn group_paths(&self) -> Vec<Path> {
+        let masks: Vec<u8> =
+            self.roster.members().map(Peer::paths).filter(|&mask| mask != 0).collect();
+        if masks.is_empty() {
+            return Path::GROUP.to_vec();
+        }
+        let reaches_all = |path: &&Path| masks.iter().all(|mask| mask & (1 << **path as u8) != 0);
+        match Path::GROUP.iter().find(reaches_all) {
+            Some(&path) => vec![path],
+            None => Path::GROUP.to_vec(),
+        }
+    }
+
+    /// Whether this name belongs to another key than this one.
+    #[must_use]
+    pub fn is_name_conflict(&self, name: &PeerName, key: &PublicKey) -> bool {
+        self.pins.get(&name.skeleton()).is_some_and(|pinned| pinned != key)
+    }
+
+    /// The key that a name is pinned to.
+    #[must_use]
+    pub fn pinned(&self, name: &PeerName) -> Option<&PublicKey> {
+        self.pins.get(&name.skeleton())
+    }
+
+    /// Pins a name to a key. Returns whether that is new.
+    pub fn pin(&mut self, name: &PeerName, key: PublicKey) -> bool {
+        self.pins.insert(name.skeleton(), key) != Some(key)
+    }
+
+    /// Takes another name or status; the caller announces it.
+    pub fn set_self(core: &mut Core, name: Option<PeerName>, status: Option<(Status, StatusText)>) {
+        if let Some(name) = name {
+            core.config.name = name;
+        }
+        if let Some((status, text)) = status {
+            core.config.status = status;
+            core.config.status_text = text;
+        }
+    }
+
+    /// Tells people of a row if it is not what they were told last.
+    pub fn announce(&mut self, core: &mut Core, id: &PeerId) {
+        let Some(peer) = self.roster.get(id) else { return };
+        let conflict = self.is_name_conflict(&peer.record.name, &peer.key());
+        if let Some(event) = self.roster.announcement(id, conflict) {
+            core.event(event);
+        }
+    }
+
+    /// How events name whoever holds this key, known or not.
+    #[must_use]
+    pub fn reference_of(&self, key: &PublicKey) -> PeerRef {
+        let id = key.id();
+        match self.roster.get(&id) {
+            Some(peer) => self.roster.reference(peer),
+            None => PeerRef { id, name: "unknown".into(), tag: id.tag(), verified: false },
+        }
+    }
+
+    /// The event that describes a row, for `who`.
+    #[must_use]
+    pub fn describe(&self, peer: &Peer) -> Event {
+        let conflict = self.is_name_conflict(&peer.record.name, &peer.key());
+        self.roster.describe(peer, conflict)
+    }
+
+    /// Where to send to a peer: its validated address in use.
+    #[must_use]
+    pub fn address_of(&self, id: &PeerId) -> Option<SocketAddr> {
+        self.roster.get(id).and_then(|peer| peer.addresses.current())
+    }
+
+    /// Whether this address is a validated one of this peer.
+    #[must_use]
+    pub fn is_validated(&self, id: &PeerId, at: SocketAddr) -> bool {
+        self.roster.get(id).is_some_and(|peer| peer.addresses.is_validated(at))
+    }
+
+    /// Whether this address is a validated one of anybody.
+    #[must_use]
+    pub fn is_known_source(&self, at: SocketAddr) -> bool {
+        self.roster.iter().any(|peer| peer.addresses.is_validated(at))
+    }
+
+    /// When something is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.beacon.leaving == Leaving::No {
+            [self.beacon.deadline(), self.wake, Some(self.round_at)].into_iter().flatten().min()
+        } else {
+            self.beacon.deadline()
+        }
+    }
+
+    fn wake_at(&mut self, at: Instant) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// A row changes its state.
+    fn set_state(&mut self, core: &mut Core, id: &PeerId, state: PeerState) {
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        if peer.state != state {
+            peer.state = state;
+            if state == PeerState::Offline {
+                self.lost.push((*id, peer.record.key));
+            }
+        }
+        self.announce(core, id);
+    }
+}

@@ -1,0 +1,71 @@
+//! Token buckets: how rates are bounded.
+
+use std::time::Instant;
+
+/// Lets `rate` units a second through, and up to `burst` at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    rate: f64,
+    burst: f64,
+    level: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(now: Instant, rate: u32, burst: u32) -> Self {
+        let burst = f64::from(burst);
+        Bucket { rate: f64::from(rate), burst, level: burst, at: now }
+    }
+
+    /// Takes `units` if they are there.
+    pub fn take(&mut self, now: Instant, units: u32) -> bool {
+        self.refill(now);
+        let units = f64::from(units);
+        let enough = self.level >= units;
+        if enough {
+            self.level -= units;
+        }
+        enough
+    }
+
+    /// When one unit will be there.
+    pub fn ready_at(&mut self, now: Instant) -> Instant {
+        self.refill(now);
+        let wait = ((1.0 - self.level) / self.rate).max(0.0);
+        now + std::time::Duration::from_secs_f64(wait)
+    }
+
+    /// Whether `units` are there, without taking them.
+    pub fn holds(&mut self, now: Instant, units: u32) -> bool {
+        self.refill(now);
+        self.level >= f64::from(units)
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.level = (self.level + passed * self.rate).min(self.burst);
+        self.at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_bucket_lets_its_burst_and_then_its_rate_through() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start, 5, 10);
+        let at_once = (0..20).filter(|_| bucket.take(start, 1)).count();
+        assert_eq!(at_once, 10);
+        let ready = bucket.ready_at(start);
+        assert_eq!(ready, start + Duration::from_millis(200));
+        assert!(bucket.take(ready, 1) && !bucket.take(ready, 1));
+        let later = start + Duration::from_secs(60);
+        assert_eq!((0..20).filter(|_| bucket.take(later, 1)).count(), 10);
+    }
+}

@@ -1,0 +1,236 @@
+//! What the parts of an endpoint share: who it is, its randomness, and the way out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::{Config, Identity, Output, Stats};
+use crate::api::Event;
+use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
+use crate::durable::{Batch, Query, Token};
+use crate::id::{Incarnation, NetworkId, Nonce, ShortId};
+use crate::wire::{self, Body, Header};
+
+/// Shared by presence, rooms and private chat.
+pub struct Core {
+    /// Who this node is.
+    pub identity: Identity,
+    /// Settings.
+    pub config: Config,
+    /// The run, part of every packet.
+    pub incarnation: Incarnation,
+    /// Counters.
+    pub stats: Stats,
+    /// Interfaces in use.
+    pub links: Vec<Link>,
+    /// Whether packets go out: not before the incarnation is saved, not after the leave.
+    pub open: bool,
+    /// Group datagrams sent on each link in this run, copies included.
+    pub group_sent: BTreeMap<LinkId, u32>,
+    rng: ChaCha12Rng,
+    short: ShortId,
+    sequence: u32,
+    next_token: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Core {
+    /// Nothing sent yet.
+    pub fn new(identity: Identity, config: Config, incarnation: Incarnation) -> Self {
+        let rng = ChaCha12Rng::from_seed(config.seed);
+        let short = identity.id().short();
+        Core {
+            identity,
+            config,
+            incarnation,
+            stats: Stats::default(),
+            links: Vec::new(),
+            open: false,
+            group_sent: BTreeMap::new(),
+            rng,
+            short,
+            sequence: 0,
+            next_token: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Own id as packets name it.
+    pub fn short(&self) -> ShortId {
+        self.short
+    }
+
+    /// A new run, after a leave or because of a copied identity; sequence numbers begin anew.
+    pub fn renew(&mut self, incarnation: Incarnation) {
+        self.incarnation = incarnation;
+        self.sequence = 0;
+    }
+
+    /// Random bytes.
+    pub fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A fresh nonce.
+    pub fn nonce(&mut self) -> Nonce {
+        Nonce(self.random())
+    }
+
+    /// Uniform in 0..=`most`.
+    pub fn jitter(&mut self, most: Duration) -> Duration {
+        most.mul_f64(self.unit())
+    }
+
+    /// Uniform in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        // 53 random bits fill the mantissa of a double.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+        let bits = (self.rng.next_u64() >> 11) as f64;
+        bits / (1u64 << 53) as f64
+    }
+
+    /// A packet with the next sequence number, signed if its kind is.
+    pub fn packet(&mut self, body: &Body) -> Option<Vec<u8>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let header = Header {
+            path: Path::Unicast,
+            flags: 0,
+            sender: self.short,
+            incarnation: self.incarnation,
+            sequence: self.sequence,
+        };
+        let identity = &self.identity;
+        match wire::emit(&header, body, &mut |bytes| identity.sign(bytes)) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                tracing::error!(kind = ?body.kind(), %error, "own packet does not fit");
+                None
+            }
+        }
+    }
+
+    /// Sends a packet to one address. Returns its length, 0 if it was not sent.
+    pub fn send_to(&mut self, to: SocketAddr, body: &Body) -> usize {
+        let bytes = if self.open { self.packet(body) } else { None };
+        let len = bytes.as_ref().map_or(0, Vec::len);
+        if let Some(bytes) = bytes {
+            self.transmit(Destination::Unicast(to), bytes);
+        }
+        len
+    }
+
+    /// Sends these bytes on one link by each of these paths that it has.
+    pub fn send_on_link(&mut self, link: LinkId, bytes: &[u8], paths: &[Path]) {
+        let Some(entry) = self.links.iter().find(|entry| entry.id == link && entry.group) else {
+            return;
+        };
+        let usable: Vec<Path> =
+            paths.iter().copied().filter(|&path| self.path_usable(entry, path)).collect();
+        for path in usable {
+            let mut copy = bytes.to_vec();
+            wire::set_path(&mut copy, path);
+            *self.group_sent.entry(link).or_default() += 1;
+            self.transmit(Destination::Group(link, path), copy);
+        }
+    }
+
+    /// Sends these bytes on every link by each of these paths.
+    pub fn send_on_all(&mut self, bytes: &[u8], paths: &[Path]) {
+        let links: Vec<LinkId> = self.links.iter().map(|link| link.id).collect();
+        for link in links {
+            self.send_on_link(link, bytes, paths);
+        }
+    }
+
+    /// Whether a group path can be used on this link.
+    pub fn path_usable(&self, link: &Link, path: Path) -> bool {
+        match path {
+            Path::Unicast => false,
+            Path::Mcast4 => self.config.multicast && !link.v4.is_empty(),
+            Path::Mcast6 => self.config.multicast && !link.v6.is_empty(),
+            Path::Bcast4 => {
+                self.config.broadcast && link.v4.iter().any(|own| own.broadcast().is_some())
+            }
+        }
+    }
+
+    /// The network that the public logs of this node belong to: the prefix of the first link
+    /// that is not the loopback.
+    pub fn network(&self) -> NetworkId {
+        let outside = self.links.iter().find(|link| !link.loopback && link.group);
+        let prefix = outside.and_then(|link| link.v4.first()).map(|own| {
+            let mask = u32::MAX.checked_shl(32 - u32::from(own.prefix_len)).unwrap_or(0);
+            (own.address.to_bits() & mask, own.prefix_len)
+        });
+        let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 network");
+        match prefix {
+            Some((bits, len)) => {
+                hasher.update(&bits.to_be_bytes());
+                hasher.update(&[len]);
+            }
+            None => {
+                hasher.update(b"no prefix");
+            }
+        }
+        let mut id = [0; 8];
+        id.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        NetworkId(id)
+    }
+
+    /// Whether an address is one of this host's own.
+    pub fn is_own_address(&self, address: IpAddr) -> bool {
+        self.links.iter().any(|link| match address {
+            IpAddr::V4(v4) => link.v4.iter().any(|own| own.address == v4),
+            IpAddr::V6(v6) => link.v6.contains(&v6),
+        })
+    }
+
+    /// Hands a datagram out.
+    pub fn transmit(&mut self, destination: Destination, bytes: Vec<u8>) {
+        let transmit = Transmit { destination, bytes, segment_len: None, ecn: 0 };
+        self.push(Output::Transmit(transmit));
+    }
+
+    /// Tells people.
+    pub fn event(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+
+    /// Asks for a batch to be kept.
+    pub fn persist(&mut self, batch: Batch) -> Token {
+        let token = self.token();
+        self.push(Output::Persist(batch, token));
+        token
+    }
+
+    /// Asks the store.
+    pub fn load(&mut self, query: Query) -> Token {
+        let token = self.token();
+        self.push(Output::Load(query, token));
+        token
+    }
+
+    /// Queues an output.
+    pub fn push(&mut self, output: Output) {
+        if let Output::Transmit(transmit) = &output {
+            let segments = transmit.segment_len.map_or(1, |len| transmit.bytes.len().div_ceil(len));
+            self.stats.datagrams_out += segments as u64;
+        }
+        self.outputs.push_back(output);
+    }
+
+    /// The next output.
+    pub fn pop(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+}

@@ -1,0 +1,206 @@
+//! What a datagram has to pass before any work is done for it.
+//!
+//! In this order: byte-identical copies are dropped (several paths carry each packet), then
+//! sources over their rate, then whatever the budget of signature checks does not allow. Only
+//! what verified is ever counted as seen, so that a forged sequence number drops nothing genuine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::bucket::Bucket;
+use crate::id::PeerId;
+use crate::limits::{NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, VERIFY_RATE};
+use crate::wire::header::PATH_OFFSET;
+
+const RECENT_MAX: usize = 4096;
+const SOURCES_MAX: usize = 1024;
+
+/// Names the bytes of a datagram, its path byte left out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Fingerprint([u8; 16]);
+
+/// Rates, copies and budgets.
+pub struct Gate {
+    key: [u8; 32],
+    recent: BTreeMap<Fingerprint, Option<PeerId>>,
+    order: VecDeque<Fingerprint>,
+    sources: BTreeMap<SocketAddr, Bucket>,
+    identities: BTreeMap<IpAddr, Bucket>,
+    known: Bucket,
+    unknown: Bucket,
+}
+
+/// Whether these bytes were here before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sighting {
+    /// The first time.
+    New(Fingerprint),
+    /// A copy of something; of whom, if it verified.
+    Copy(Option<PeerId>),
+}
+
+impl Gate {
+    /// `key` is random, so that nobody can make fingerprints collide.
+    pub fn new(now: Instant, key: [u8; 32]) -> Self {
+        Gate {
+            key,
+            recent: BTreeMap::new(),
+            order: VecDeque::new(),
+            sources: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            known: Bucket::new(now, VERIFY_RATE, VERIFY_RATE),
+            unknown: Bucket::new(now, VERIFY_RATE / 2, VERIFY_RATE / 2),
+        }
+    }
+
+    /// Whether these bytes were here before.
+    pub fn sight(&self, bytes: &[u8]) -> Sighting {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&bytes[..PATH_OFFSET.min(bytes.len())]);
+        hasher.update(bytes.get(PATH_OFFSET + 1..).unwrap_or(&[]));
+        let mut short = [0; 16];
+        short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        let fingerprint = Fingerprint(short);
+        match self.recent.get(&fingerprint) {
+            Some(&peer) => Sighting::Copy(peer),
+            None => Sighting::New(fingerprint),
+        }
+    }
+
+    /// Whether a source may send one more. Sources that are a known peer's validated address get
+    /// ten times as much.
+    pub fn admit_source(&mut self, now: Instant, source: SocketAddr, known: bool) -> bool {
+        let rate = if known { SOURCE_RATE * 10 } else { SOURCE_RATE };
+        make_room(&mut self.sources, &source, |bucket| bucket.holds(now, rate));
+        let bucket = self.sources.entry(source).or_insert_with(|| Bucket::new(now, rate, rate));
+        bucket.take(now, 1)
+    }
+
+    /// Whether one more signature may be checked; half of the budget is kept for known peers.
+    pub fn admit_check(&mut self, now: Instant, known: bool) -> bool {
+        if known {
+            self.known.take(now, 1)
+        } else {
+            self.unknown.take(now, 1) && self.known.take(now, 1)
+        }
+    }
+
+    /// Whether a source may bring one more new identity.
+    pub fn admit_identity(&mut self, now: Instant, source: IpAddr) -> bool {
+        // A LAN party of users on one host is not an attack; a thousand a minute is.
+        let most = NEW_IDENTITIES_PER_MINUTE;
+        make_room(&mut self.identities, &source, |bucket| bucket.holds(now, most));
+        let fresh = || Bucket::new(now, most.div_ceil(60), most);
+        self.identities.entry(source).or_insert_with(fresh).take(now, 1)
+    }
+
+    /// Remembers a datagram that passed, and whose it is if it verified.
+    pub fn remember(&mut self, fingerprint: Fingerprint, peer: Option<PeerId>) {
+        if self.recent.insert(fingerprint, peer).is_none() {
+            self.order.push_back(fingerprint);
+        }
+        if self.order.len() > RECENT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+    }
+}
+
+/// Keeps a table of buckets within its cap: the idle ones go first, then any.
+fn make_room<K: Ord + Copy>(
+    table: &mut BTreeMap<K, Bucket>,
+    key: &K,
+    mut is_idle: impl FnMut(&mut Bucket) -> bool,
+) {
+    if table.len() < SOURCES_MAX || table.contains_key(key) {
+        return;
+    }
+    table.retain(|_, bucket| !is_idle(bucket));
+    if table.len() >= SOURCES_MAX {
+        table.pop_first();
+    }
+}
+
+/// Which sequence numbers of one run were seen: the highest and the 128 before it (as the
+/// anti-replay window of RFC 4303, section 3.4.3).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Window {
+    highest: u32,
+    seen: u128,
+}
+
+impl Window {
+    /// Marks a verified number; false if it was seen before or is too old to tell.
+    pub fn accept(&mut self, sequence: u32) -> bool {
+        if sequence > self.highest {
+            let shift = sequence - self.highest;
+            self.seen = self.seen.checked_shl(shift).unwrap_or(0) | 1;
+            self.highest = sequence;
+            return true;
+        }
+        let Some(bit) = 1u128.checked_shl(self.highest - sequence) else { return false };
+        let fresh = self.seen & bit == 0;
+        self.seen |= bit;
+        fresh && sequence > 0
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_takes_each_number_once() {
+        let mut window = Window::default();
+        assert!(window.accept(5) && !window.accept(5));
+        assert!(window.accept(3) && !window.accept(3));
+        assert!(window.accept(200) && !window.accept(5));
+        assert!(window.accept(199) && window.accept(73) && !window.accept(72));
+        assert!(window.accept(u32::MAX) && !window.accept(200) && !window.accept(0));
+    }
+
+    #[test]
+    fn a_copy_by_another_path_is_a_copy() {
+        let now = Instant::now();
+        let mut gate = Gate::new(now, [1; 32]);
+        let mut bytes = vec![0x0c, 1, 3, 1, 9, 9];
+        let Sighting::New(fingerprint) = gate.sight(&bytes) else { panic!("seen before") };
+        gate.remember(fingerprint, None);
+        bytes[PATH_OFFSET] = 2;
+        assert_eq!(gate.sight(&bytes), Sighting::Copy(None));
+        bytes[PATH_OFFSET + 1] = 8;
+        assert!(matches!(gate.sight(&bytes), Sighting::New(_)));
+    }
+
+    #[test]
+    fn a_flood_of_sources_stays_within_the_cap_and_the_budget() {
+        let now = Instant::now();
+        let mut gate = Gate::new(now, [1; 32]);
+        let source = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let admitted = (0..500).filter(|_| gate.admit_source(now, source(1), false)).count();
+        assert_eq!(admitted, SOURCE_RATE as usize);
+        for port in 0..5000 {
+            gate.admit_source(now, source(port), false);
+        }
+        assert!(gate.sources.len() <= SOURCES_MAX);
+        let unknown = (0..5000).filter(|_| gate.admit_check(now, false)).count();
+        assert_eq!(unknown, VERIFY_RATE as usize / 2);
+        assert!(gate.admit_check(now, true), "half is kept for known peers");
+        let new = (0..100).filter(|_| gate.admit_identity(now, [10, 0, 0, 1].into())).count();
+        assert_eq!(new, NEW_IDENTITIES_PER_MINUTE as usize);
+    }
+
+    #[test]
+    fn recent_fingerprints_are_bounded() {
+        let mut gate = Gate::new(Instant::now(), [1; 32]);
+        for i in 0..10_000u32 {
+            if let Sighting::New(fingerprint) = gate.sight(&i.to_be_bytes()) {
+                gate.remember(fingerprint, None);
+            }
+        }
+        assert!(gate.recent.len() <= RECENT_MAX && gate.order.len() <= RECENT_MAX);
+    }
+}

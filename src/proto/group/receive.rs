@@ -1,0 +1,250 @@
+//! Others' entries and heads.
+
+use super::room::Room;
+use super::{Cx, Group, Pending, say};
+use crate::datagram::Arrival;
+use crate::durable::{Batch, Durability, Stored, Token, Write};
+use crate::id::{PeerId, RoomTag};
+use crate::limits::STRANGER_MESSAGE_RATE;
+use crate::proto::bucket::Bucket;
+use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
+
+/// Most authors never met whose messages are counted.
+const STRANGERS_MAX: usize = 256;
+
+/// Whether an entry is worth the check of its signature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Worth {
+    /// New here.
+    New,
+    /// Held already.
+    Held,
+    /// Signed by our own key, beyond our head: our log was copied or restored.
+    OwnBeyond,
+    /// Not for us, too old, or over a cap.
+    No,
+}
+
+impl Group {
+    /// Whether an entry, not yet verified, is worth the check of its signature.
+    #[must_use]
+    pub fn worth(&self, own: &PeerId, entry: &Entry) -> Worth {
+        let Some(room) = self.rooms.get(&entry.room) else { return Worth::No };
+        let author = entry.author_id();
+        if author == *own {
+            let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
+            return if beyond { Worth::OwnBeyond } else { Worth::No };
+        }
+        match room.logs.get(&author) {
+            Some(log) if entry.epoch < log.epoch => Worth::No,
+            Some(log) if entry.epoch == log.epoch && log.has(entry.seq) => Worth::Held,
+            Some(log) if entry.epoch == log.epoch && !log.is_near(entry.seq) => Worth::No,
+            _ => Worth::New,
+        }
+    }
+
+    /// The id of the room that this entry's signature has to name.
+    #[must_use]
+    pub fn room_id(&self, tag: &RoomTag) -> Option<crate::id::RoomId> {
+        self.rooms.get(tag).map(|room| room.id)
+    }
+
+    /// Our own log exists beyond what we hold: numbers must not be used twice, so the next entry
+    /// begins a new epoch.
+    pub fn abandon_epoch(&mut self, entry: &Entry) {
+        if let Some(room) = self.rooms.get_mut(&entry.room) {
+            room.own.epoch = room.own.epoch.max(entry.epoch);
+            room.own.network = None;
+        }
+    }
+
+    /// An entry that we hold came again: whoever sent it does not know that we do.
+    pub fn held_again(&mut self, cx: &mut Cx, entry: &Entry) {
+        let author = entry.author_id();
+        if let Some(room) = self.rooms.get_mut(&entry.room) {
+            plan_ack(room, cx, &author);
+        }
+    }
+
+    /// A verified entry that is new here: stored first.
+    pub fn accept(&mut self, cx: &mut Cx, entry: Entry) {
+        let author = entry.author_id();
+        if cx.presence.roster.get(&author).is_none() && !self.admit_stranger(cx, author) {
+            cx.core.stats.limited += 1;
+            return;
+        }
+        self.hlc.observe(cx.now.wall_ms, entry.hlc);
+        let first_ask = cx.now.mono + first_wait(cx);
+        let Some(room) = self.rooms.get_mut(&entry.room) else { return };
+        let tag = entry.room;
+        let id = room.id;
+        let Some(log) = room.log_for(author, entry.epoch, entry.seq - 1) else {
+            cx.core.stats.limited += 1;
+            return;
+        };
+        if log.has(entry.seq) || !log.is_near(entry.seq) {
+            return;
+        }
+        log.learn_head(entry.seq, first_ask);
+        log.storing(entry.seq);
+        let write = Write::Entry {
+            room: id,
+            author,
+            epoch: entry.epoch,
+            seq: entry.seq,
+            hash: entry.hash(&id),
+            bytes: entry.bytes.clone(),
+        };
+        let token =
+            cx.core.persist(Batch { durability: Durability::Process, writes: vec![write] });
+        let entry = Box::new(entry);
+        self.pending.insert(token, Pending::Received { room: tag, author, entry });
+    }
+
+    fn admit_stranger(&mut self, cx: &Cx, author: PeerId) -> bool {
+        let now = cx.now.mono;
+        if self.strangers.len() >= STRANGERS_MAX && !self.strangers.contains_key(&author) {
+            self.strangers.retain(|_, bucket| !bucket.holds(now, STRANGER_MESSAGE_RATE));
+            if self.strangers.len() >= STRANGERS_MAX {
+                return false;
+            }
+        }
+        let fresh = || Bucket::new(now, STRANGER_MESSAGE_RATE, STRANGER_MESSAGE_RATE);
+        self.strangers.entry(author).or_insert_with(fresh).take(now, 1)
+    }
+
+    /// The store answered. Returns whether the token was one of ours.
+    pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
+        match self.pending.remove(&token) {
+            Some(Pending::Own { room, entry, reference }) => {
+                let result = result.as_ref().map(|_| ()).map_err(Clone::clone);
+                self.own_stored(cx, room, *entry, reference, result);
+            }
+            Some(Pending::Received { room, author, entry }) => {
+                let is_new = match result {
+                    Ok(new) => new.first().copied().unwrap_or(true),
+                    Err(failure) => {
+                        self.store_failure(cx, &failure.0);
+                        true
+                    }
+                };
+                self.received_stored(cx, room, author, *entry, is_new);
+            }
+            Some(other @ Pending::Repair { .. }) => {
+                self.pending.insert(token, other);
+                return false;
+            }
+            None => return false,
+        }
+        true
+    }
+
+    fn received_stored(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        author: PeerId,
+        entry: Entry,
+        is_new: bool,
+    ) {
+        let Some(room) = self.rooms.get_mut(&tag) else { return };
+        let (epoch, seq) = (entry.epoch, entry.seq);
+        let Some(log) = room.logs.get_mut(&author).filter(|log| log.epoch == epoch) else {
+            return;
+        };
+        log.stored(cx.now.mono, entry, is_new);
+        room.note_cached(author, seq);
+        plan_ack(room, cx, &author);
+        Self::show_lines(room, cx, &author);
+    }
+
+    /// The author tells where its logs stand, in a HELLO or WELCOME.
+    pub fn learn_logs(&mut self, cx: &mut Cx, author: &PeerId, logs: &[OwnLog]) {
+        for log in logs {
+            self.learn_head(cx, author, &log.room, log.epoch, log.seq);
+        }
+    }
+
+    /// The author's HEADS.
+    pub fn handle_heads(&mut self, cx: &mut Cx, author: &PeerId, heads: &Heads) {
+        self.learn_head(cx, author, &heads.room, heads.epoch, heads.seq);
+    }
+
+    /// The heads of a heartbeat; only what the author says of its own log is taken.
+    pub fn learn_digests(&mut self, cx: &mut Cx, author: &PeerId, rooms: &[RoomDigest]) {
+        for digest in rooms {
+            let own = |head: &&HeadOf| head.author == author.short();
+            if let Some(head) = digest.heads.iter().find(own) {
+                self.learn_head(cx, author, &digest.room, head.epoch, head.seq);
+            }
+        }
+    }
+
+    fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
+        let first_ask = cx.now.mono + first_wait(cx);
+        let Some(room) = self.rooms.get_mut(tag) else { return };
+        if let Some(log) = room.log_for(*author, epoch, seq) {
+            log.learn_head(seq, first_ask);
+        }
+    }
+
+    /// What time does to the others' logs: NACKs, gaps shown, ACKs.
+    pub(super) fn listen(&mut self, cx: &mut Cx) {
+        for (tag, room) in &mut self.rooms {
+            let authors: Vec<PeerId> = room
+                .logs
+                .iter()
+                .filter(|(_, log)| log.deadline().is_some_and(|at| at <= cx.now.mono))
+                .map(|(id, _)| *id)
+                .collect();
+            for author in authors {
+                Self::show_lines(room, cx, &author);
+                super::repair::ask(room, cx, *tag, &author);
+                say_ack(room, cx, *tag, &author);
+            }
+        }
+    }
+
+    /// The deadline passed.
+    pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        self.speak(cx);
+        self.listen(cx);
+    }
+}
+
+/// Before the first NACK of a gap: `U[0, W]`, `W = d max(1, p^c G / 16)`.
+fn first_wait(cx: &mut Cx) -> std::time::Duration {
+    let pace = cx.pace();
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let members = cx.presence.roster.population() as f64;
+    let lost = pace.loss.unwrap_or(0.1).powi(i32::try_from(pace.copies()).unwrap_or(1));
+    cx.core.jitter(pace.rtt.mul_f64((lost * members / 16.0).max(1.0)))
+}
+
+/// Plans the ACK for what this author wrote, unless one is planned.
+fn plan_ack(room: &mut Room, cx: &mut Cx, author: &PeerId) {
+    let delay = say::ack_delay(cx.presence.roster.population());
+    let Some(log) = room.logs.get_mut(author) else { return };
+    if log.ack_at.is_none() {
+        log.ack_at = Some(cx.now.mono + cx.core.jitter(delay));
+    }
+}
+
+fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
+    let Some(log) = room.logs.get_mut(author) else { return };
+    if log.ack_at.is_none_or(|at| at > cx.now.mono) {
+        return;
+    }
+    log.ack_at = None;
+    let (epoch, seq) = (log.epoch, log.contiguous());
+    // An author that is not validated yet is told by the answer to its next resend.
+    if let Some(to) = cx.presence.address_of(author).filter(|_| seq > 0) {
+        cx.core.send_to(to, &Body::Ack(crate::wire::Ack { room: tag, epoch, seq }));
+    }
+}
+
+/// Where an entry came from, for [`Group::held_again`]: only a unicast one asks for an ACK.
+#[must_use]
+pub fn wants_ack(arrival: &Arrival) -> bool {
+    !arrival.presence_port
+}

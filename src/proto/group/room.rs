@@ -1,0 +1,200 @@
+//! One room: the logs of its authors, the own one among them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::log::AuthorLog;
+use super::order;
+use super::sender::{OwnSender, Pace};
+use crate::api::{Conversation, Event, PeerRef, ReceiptState, TextKind, Timestamp};
+use crate::id::{MessageId, PeerId, RoomId, ShortId};
+use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
+use crate::proto::presence::Presence;
+use crate::text::{DisplayText, RoomName};
+use crate::wire::{Entry, EntryKind, HeadOf};
+
+/// A room that this node is in.
+pub struct Room {
+    /// Its name.
+    pub name: RoomName,
+    /// Its id.
+    pub id: RoomId,
+    /// The own log.
+    pub own: OwnSender,
+    /// The others' logs.
+    pub logs: BTreeMap<PeerId, AuthorLog>,
+    /// The entry shown last: what an own entry names as a dependency where the clocks would
+    /// otherwise put the answer first.
+    pub last_shown: Option<([u8; 16], u64)>,
+    cached: VecDeque<(PeerId, u32)>,
+}
+
+impl Room {
+    /// A room nobody has written in.
+    #[must_use]
+    pub fn new(name: RoomName, own: OwnSender) -> Self {
+        let id = RoomId::public(name.as_str());
+        let logs = BTreeMap::new();
+        Room { name, id, own, logs, last_shown: None, cached: VecDeque::new() }
+    }
+
+    /// The conversation that events name.
+    #[must_use]
+    pub fn conversation(&self) -> Conversation {
+        Conversation::Room(self.name.as_str().to_owned())
+    }
+
+    /// The log of this author and epoch, begun if it is new. An epoch older than the one held is
+    /// none. `floor`: what is not asked for of a log never heard of.
+    pub fn log_for(&mut self, author: PeerId, epoch: u64, floor: u32) -> Option<&mut AuthorLog> {
+        if self.logs.len() >= ROOM_AUTHORS_MAX && !self.logs.contains_key(&author) {
+            return None;
+        }
+        let log = self.logs.entry(author).or_insert_with(|| AuthorLog::new(epoch, floor));
+        if epoch > log.epoch {
+            // Known before, so all of the new log is wanted.
+            *log = AuthorLog::new(epoch, 0);
+        }
+        (log.epoch == epoch).then_some(log)
+    }
+
+    /// Puts an entry's bytes on the list of what is in memory; the oldest goes.
+    pub fn note_cached(&mut self, author: PeerId, seq: u32) {
+        self.cached.push_back((author, seq));
+        if self.cached.len() > ROOM_CACHE_ENTRIES
+            && let Some((author, seq)) = self.cached.pop_front()
+            && let Some(log) = self.logs.get_mut(&author)
+        {
+            log.forget(seq);
+        }
+    }
+
+    /// The full id of the author that packets name like this.
+    #[must_use]
+    pub fn author(&self, short: &ShortId) -> Option<PeerId> {
+        let mut from = [0; 32];
+        from[..8].copy_from_slice(&short.0);
+        let (id, _) = self.logs.range(PeerId(from)..).next()?;
+        (id.short() == *short).then_some(*id)
+    }
+
+    /// Heads for a heartbeat: the own one first, then the others in turn.
+    #[must_use]
+    pub fn heads(&self, own: ShortId, turn: usize, most: usize) -> Vec<HeadOf> {
+        let mut heads = Vec::new();
+        if self.own.sent_seq > 0 {
+            heads.push(HeadOf { author: own, epoch: self.own.epoch, seq: self.own.sent_seq });
+        }
+        let others: Vec<HeadOf> = self
+            .logs
+            .iter()
+            .filter(|(_, log)| log.epoch > 0 && log.contiguous() > 0)
+            .map(|(id, log)| HeadOf { author: id.short(), epoch: log.epoch, seq: log.contiguous() })
+            .collect();
+        let room = most.saturating_sub(heads.len()).min(others.len());
+        let start = if others.is_empty() { 0 } else { turn * room % others.len() };
+        heads.extend(others.iter().cycle().skip(start).take(room));
+        heads
+    }
+
+    /// Hash of all heads, the same wherever the same is held.
+    #[must_use]
+    pub fn digest(&self, own: &PeerId) -> [u8; 8] {
+        let mut heads: BTreeMap<PeerId, (u64, u32)> = self
+            .logs
+            .iter()
+            .filter(|(_, log)| log.contiguous() > 0)
+            .map(|(id, log)| (*id, (log.epoch, log.contiguous())))
+            .collect();
+        if self.own.sent_seq > 0 {
+            heads.insert(*own, (self.own.epoch, self.own.sent_seq));
+        }
+        let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 log digest");
+        for (id, (epoch, seq)) in heads {
+            hasher.update(&id.0);
+            hasher.update(&epoch.to_be_bytes());
+            hasher.update(&seq.to_be_bytes());
+        }
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        digest
+    }
+
+    /// The event that shows an entry, and marks it as shown last.
+    pub fn show(&mut self, from: PeerRef, entry: &Entry, own: bool, delayed: bool) -> Event {
+        let hash = entry.hash(&self.id);
+        let mut dep = [0; 16];
+        dep.copy_from_slice(&hash[..16]);
+        self.last_shown = Some((dep, entry.hlc));
+        let (kind, text) = line(entry);
+        Event::Message {
+            id: MessageId::of_entry(&hash),
+            conversation: self.conversation(),
+            from,
+            own,
+            kind,
+            text,
+            time: Timestamp(order::ms(entry.hlc)),
+            delayed,
+        }
+    }
+
+    /// The receipt of an own message as it stands.
+    #[must_use]
+    pub fn receipt(&self, presence: &Presence, seq: u32) -> Option<Event> {
+        let followed = self.own.followed(seq)?;
+        let name = |id: &PeerId| presence.roster.get(id).map(|peer| presence.roster.reference(peer));
+        let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        Some(Event::Receipt {
+            id: followed.id,
+            conversation: self.conversation(),
+            state: followed.state(),
+            delivered: count(followed.acked.len()),
+            of: count(followed.of.len()),
+            missing: followed.missing().filter_map(name).collect(),
+            left: followed.left.iter().map(|id| name(id).unwrap_or_else(|| gone(id))).collect(),
+        })
+    }
+
+    /// The receipt of an own message that waits for its turn.
+    #[must_use]
+    pub fn queued_receipt(&self, entry: &Entry) -> Event {
+        Event::Receipt {
+            id: MessageId::of_entry(&entry.hash(&self.id)),
+            conversation: self.conversation(),
+            state: ReceiptState::Queued,
+            delivered: 0,
+            of: 0,
+            missing: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
+    /// When something is due.
+    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let logs = self.logs.values().filter_map(AuthorLog::deadline).min();
+        [self.own.deadline(now), logs].into_iter().flatten().min()
+    }
+
+    /// What is due of the own log: copies to repeat.
+    pub fn take_copies(&mut self, now: Instant, pace: Pace) -> Vec<Vec<u8>> {
+        self.own.take_copies(now, pace.rtt)
+    }
+}
+
+/// Somebody whose row is gone.
+fn gone(id: &PeerId) -> PeerRef {
+    PeerRef { id: *id, name: "unknown".into(), tag: id.tag(), verified: false }
+}
+
+/// What of an entry is shown.
+fn line(entry: &Entry) -> (TextKind, String) {
+    let kind = if entry.kind == EntryKind::ACTION { TextKind::Action } else { TextKind::Text };
+    if entry.kind != EntryKind::TEXT && entry.kind != EntryKind::ACTION {
+        return (TextKind::Text, "(needs a newer lanchat)".into());
+    }
+    match DisplayText::from_wire(&entry.body) {
+        Some(text) => (kind, text.into_string()),
+        None => (TextKind::Text, "(not text)".into()),
+    }
+}

@@ -1,0 +1,194 @@
+//! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::room::Room;
+use super::{Cx, Group, Pending, sender};
+use crate::api::{Event, TextKind};
+use crate::datagram::Destination;
+use crate::durable::{Batch, Durability, StoreFailure, Write};
+use crate::id::{MessageId, RoomId, RoomTag};
+use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
+use crate::proto::presence::roster::Peer;
+use crate::text::RoomName;
+use crate::wire::group::EntryFields;
+use crate::wire::{Body, Entry, EntryKind, Heads};
+
+/// Members reached by no group path that get each entry by unicast.
+const UNICAST_MEMBERS_MAX: usize = 64;
+
+/// Why something cannot be said: the code for scripts, the sentence, the hint.
+pub type Refusal = (&'static str, String, String);
+
+impl Group {
+    /// Says something in a room. The message leaves once it is stored and its turn has come.
+    ///
+    /// # Errors
+    /// Too long, too much waiting, or not in that room.
+    pub fn say(
+        &mut self,
+        cx: &mut Cx,
+        name: &RoomName,
+        (kind, text): (TextKind, &str),
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let tag = RoomId::public(name.as_str()).tag();
+        let waiting = self.pending.len();
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            let sentence = format!("there is no room #{name} here");
+            return Err(("no_such_room", sentence, "only #lobby exists so far".into()));
+        };
+        if text.len() > ENTRY_BODY_LEN_MAX {
+            let len = text.len();
+            let sentence = format!("{len} bytes are too long for a room, {ENTRY_BODY_LEN_MAX} fit");
+            return Err(("too_long", sentence, "write it in several messages".into()));
+        }
+        if room.own.queued() + waiting >= SEND_QUEUE_MAX {
+            let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
+            return Err(("too_fast", sentence, "send more slowly".into()));
+        }
+        let mut writes = Vec::new();
+        begin_epoch(room, cx, &mut writes);
+        let Some(entry) = next_entry(room, cx, &mut self.hlc, kind, text) else {
+            let sentence = "the message could not be signed".to_owned();
+            return Err(("internal", sentence, "report this".into()));
+        };
+        writes.push(Write::Entry {
+            room: room.id,
+            author: cx.core.identity.id(),
+            epoch: entry.epoch,
+            seq: entry.seq,
+            hash: entry.hash(&room.id),
+            bytes: entry.bytes.clone(),
+        });
+        let token = cx.core.persist(Batch { durability: Durability::Process, writes });
+        self.pending.insert(token, Pending::Own { room: tag, entry: Box::new(entry), reference });
+        Ok(())
+    }
+
+    /// An own entry is stored: it is said now.
+    pub(super) fn own_stored(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        entry: Entry,
+        reference: Option<Value>,
+        result: Result<(), StoreFailure>,
+    ) {
+        if let Err(failure) = result {
+            // Said all the same; a later start may begin a new epoch.
+            self.store_failure(cx, &failure.0);
+        }
+        let Some(room) = self.rooms.get_mut(&tag) else { return };
+        let id = MessageId::of_entry(&entry.hash(&room.id));
+        cx.core.event(Event::Reply { reference, ok: true, id: Some(id) });
+        let message = room.show(cx.own_reference(), &entry, true, false);
+        cx.core.event(message);
+        let queued = room.queued_receipt(&entry);
+        room.own.enqueue(entry);
+        send_ready(room, cx);
+        if room.own.queued() > 0 {
+            cx.core.event(queued);
+        }
+    }
+
+    /// What time does to the own logs.
+    pub(super) fn speak(&mut self, cx: &mut Cx) {
+        let pace = cx.pace();
+        for (tag, room) in &mut self.rooms {
+            send_ready(room, cx);
+            let paths = cx.presence.group_paths();
+            for packet in room.take_copies(cx.now.mono, pace) {
+                cx.core.send_on_all(&packet, &paths);
+            }
+            if room.own.take_heads(cx.now.mono) {
+                let heads = Heads { room: *tag, epoch: room.own.epoch, seq: room.own.sent_seq };
+                if let Some(bytes) = cx.core.packet(&Body::Heads(heads)) {
+                    cx.core.send_on_all(&bytes, &paths);
+                }
+            }
+            for (member, entries) in room.own.take_resends(cx.now.mono, pace.rtt) {
+                let online = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
+                if let Some(to) = cx.presence.address_of(&member).filter(|_| online) {
+                    super::repair::send_repairs(cx.core, to, &entries);
+                }
+            }
+        }
+    }
+}
+
+/// Where there is no log of this network yet, begins one: an epoch of its own.
+fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
+    let network = cx.core.network();
+    if room.own.network == Some(network) && room.own.epoch > 0 {
+        return;
+    }
+    let epoch = cx.now.wall_ms.max(room.own.epoch + 1);
+    room.own.begin(network, epoch);
+    writes.push(Write::Epoch { room: room.id, network, epoch });
+}
+
+fn next_entry(
+    room: &mut Room,
+    cx: &mut Cx,
+    hlc: &mut super::Hlc,
+    kind: TextKind,
+    text: &str,
+) -> Option<Entry> {
+    let stamp = hlc.tick(cx.now.wall_ms);
+    let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
+    let fields = EntryFields {
+        author: cx.core.identity.public(),
+        network: room.own.network?,
+        epoch: room.own.epoch,
+        seq: room.own.seq + 1,
+        hlc: stamp,
+        prev: room.own.hash,
+        kind: match kind {
+            TextKind::Text => EntryKind::TEXT,
+            TextKind::Action => EntryKind::ACTION,
+        },
+        deps: after.map(|(dep, _)| dep).into_iter().collect(),
+        body: text.as_bytes().to_vec(),
+    };
+    let identity = &cx.core.identity;
+    let entry = Entry::build(fields, &room.id, &mut |bytes| identity.sign(bytes)).ok()?;
+    room.own.seq = entry.seq;
+    room.own.hash = entry.hash(&room.id);
+    Some(entry)
+}
+
+/// Sends what is stored and whose turn has come.
+fn send_ready(room: &mut Room, cx: &mut Cx) {
+    while let Some(entry) = room.own.take_ready(cx.now.mono) {
+        let pace: sender::Pace = cx.pace();
+        let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else { continue };
+        let paths = cx.presence.group_paths();
+        cx.core.send_on_all(&packet, &paths);
+        let unheard: Vec<_> = cx
+            .presence
+            .roster
+            .members()
+            .filter(|peer| peer.paths() == 0)
+            .filter_map(|peer| peer.addresses.current())
+            .take(UNICAST_MEMBERS_MAX)
+            .collect();
+        for to in unheard {
+            cx.core.transmit(Destination::Unicast(to), packet.clone());
+        }
+        let of: BTreeSet<_> = cx.presence.roster.members().map(|peer| peer.id).collect();
+        let id = MessageId::of_entry(&entry.hash(&room.id));
+        room.own.sent(cx.now.mono, &entry, (id, packet, of), pace);
+        if let Some(receipt) = room.receipt(cx.presence, entry.seq) {
+            cx.core.event(receipt);
+        }
+    }
+}
+
+/// Upper bound of an ACK's delay: the larger the room the longer, so that ACKs do not collide.
+pub(super) fn ack_delay(members: usize) -> Duration {
+    Duration::from_millis(2).saturating_mul(u32::try_from(members).unwrap_or(u32::MAX)).max(Duration::from_millis(20))
+}

@@ -1,0 +1,313 @@
+//! The own log in a room: numbering, copies, heads, who has what.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::api::ReceiptState;
+use crate::id::{MessageId, NetworkId, PeerId};
+use crate::limits::ROOM_CACHE_ENTRIES;
+use crate::proto::bucket::Bucket;
+use crate::wire::Entry;
+
+/// Own messages whose delivery is followed at once; older ones keep their last receipt.
+const FOLLOWED_MAX: usize = 256;
+/// Between two copies of an entry.
+const COPY_GAP_MIN: Duration = Duration::from_millis(20);
+const COPY_GAP_MAX: Duration = Duration::from_millis(60);
+/// Above this many entries a second one copy has to do.
+const SINGLE_COPY_RATE: usize = 20;
+/// Most times that an entry goes again by unicast to a member that does not acknowledge it.
+const RESENDS_MAX: u32 = 8;
+/// Slowest pace of that.
+const RESEND_SLOWEST: Duration = Duration::from_secs(5);
+/// HEADS go at t0, 4 t0, 16 t0 and 64 t0 after the last copy.
+const HEADS_ROUNDS: u32 = 4;
+const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
+
+/// The own log.
+pub struct OwnSender {
+    /// The network it belongs to.
+    pub network: Option<NetworkId>,
+    /// Its epoch, 0 before the first entry.
+    pub epoch: u64,
+    /// Number of the last entry made.
+    pub seq: u32,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// Number of the last entry handed to the network.
+    pub sent_seq: u32,
+    ready: VecDeque<Entry>,
+    rate: Bucket,
+    followed: BTreeMap<u32, Followed>,
+    cache: BTreeMap<u32, Vec<u8>>,
+    heads: Option<HeadsPlan>,
+    lately: VecDeque<Instant>,
+}
+
+/// An own message on its way.
+pub struct Followed {
+    /// Its id.
+    pub id: MessageId,
+    /// The DATA packet, for byte-identical copies.
+    pub packet: Vec<u8>,
+    /// The entry, for repairs.
+    pub entry: Vec<u8>,
+    /// Members it is for.
+    pub of: BTreeSet<PeerId>,
+    /// Those that have it.
+    pub acked: BTreeSet<PeerId>,
+    /// Those that went before they had it.
+    pub left: BTreeSet<PeerId>,
+    copies: u32,
+    next_copy: Option<Instant>,
+    resends: u32,
+    next_resend: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HeadsPlan {
+    base: Duration,
+    round: u32,
+    next: Instant,
+}
+
+impl Followed {
+    /// Members that neither have it nor left.
+    pub fn missing(&self) -> impl Iterator<Item = &PeerId> {
+        self.of.iter().filter(|id| !self.acked.contains(id) && !self.left.contains(id))
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self) -> ReceiptState {
+        if self.missing().next().is_none() && !self.acked.is_empty() {
+            ReceiptState::Delivered
+        } else {
+            ReceiptState::Sent
+        }
+    }
+}
+
+impl OwnSender {
+    /// The log as it stood at the end of the last run; `rate` and `burst` of the person.
+    #[must_use]
+    pub fn new(now: Instant, rate: u32, burst: u32) -> Self {
+        OwnSender {
+            network: None,
+            epoch: 0,
+            seq: 0,
+            hash: [0; 32],
+            sent_seq: 0,
+            ready: VecDeque::new(),
+            rate: Bucket::new(now, rate, burst),
+            followed: BTreeMap::new(),
+            cache: BTreeMap::new(),
+            heads: None,
+            lately: VecDeque::new(),
+        }
+    }
+
+    /// Continues a log of an earlier run.
+    pub fn restore(&mut self, network: NetworkId, epoch: u64, seq: u32, hash: [u8; 32]) {
+        self.network = Some(network);
+        self.epoch = epoch;
+        self.seq = seq;
+        self.sent_seq = seq;
+        self.hash = hash;
+    }
+
+    /// Begins a new log.
+    pub fn begin(&mut self, network: NetworkId, epoch: u64) {
+        self.restore(network, epoch, 0, [0; 32]);
+        self.followed.clear();
+        self.cache.clear();
+        self.heads = None;
+    }
+
+    /// An entry is stored and may go when its turn comes.
+    pub fn enqueue(&mut self, entry: Entry) {
+        self.ready.push_back(entry);
+    }
+
+    /// How many wait for their turn.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The next entry whose turn it is.
+    pub fn take_ready(&mut self, now: Instant) -> Option<Entry> {
+        if self.ready.is_empty() || !self.rate.take(now, 1) {
+            return None;
+        }
+        self.ready.pop_front()
+    }
+
+    /// An entry left: plans its copies, the heads behind it, and follows its delivery.
+    pub fn sent(
+        &mut self,
+        now: Instant,
+        entry: &Entry,
+        followed: (MessageId, Vec<u8>, BTreeSet<PeerId>),
+        pace: Pace,
+    ) {
+        let (id, packet, of) = followed;
+        self.lately.push_back(now);
+        while self.lately.front().is_some_and(|&at| now > at + Duration::from_secs(1)) {
+            self.lately.pop_front();
+        }
+        let copies = if self.lately.len() > SINGLE_COPY_RATE { 1 } else { pace.copies() };
+        let gap = pace.rtt.mul_f64(1.2).clamp(COPY_GAP_MIN, COPY_GAP_MAX);
+        let last_copy = now + gap * (copies - 1);
+        self.sent_seq = self.sent_seq.max(entry.seq);
+        self.cache.insert(entry.seq, entry.bytes.clone());
+        if self.cache.len() > ROOM_CACHE_ENTRIES {
+            self.cache.pop_first();
+        }
+        self.followed.insert(
+            entry.seq,
+            Followed {
+                id,
+                packet,
+                entry: entry.bytes.clone(),
+                next_resend: (!of.is_empty()).then(|| last_copy + pace.rtt * 3 + ACK_DELAY),
+                of,
+                acked: BTreeSet::new(),
+                left: BTreeSet::new(),
+                copies: copies - 1,
+                next_copy: (copies > 1).then(|| now + gap),
+                resends: 0,
+            },
+        );
+        if self.followed.len() > FOLLOWED_MAX {
+            self.followed.pop_first();
+        }
+        let base = pace.rtt.max(HEADS_BASE_MIN);
+        self.heads = Some(HeadsPlan { base, round: 0, next: last_copy + base });
+    }
+
+    /// Copies that are due.
+    pub fn take_copies(&mut self, now: Instant, rtt: Duration) -> Vec<Vec<u8>> {
+        let gap = rtt.mul_f64(1.2).clamp(COPY_GAP_MIN, COPY_GAP_MAX);
+        let mut due = Vec::new();
+        for followed in self.followed.values_mut() {
+            if followed.next_copy.is_some_and(|at| at <= now) {
+                due.push(followed.packet.clone());
+                followed.copies -= 1;
+                followed.next_copy = (followed.copies > 0).then(|| now + gap);
+            }
+        }
+        due
+    }
+
+    /// Whether the head is to be told now.
+    pub fn take_heads(&mut self, now: Instant) -> bool {
+        let Some(plan) = &mut self.heads else { return false };
+        if plan.next > now {
+            return false;
+        }
+        plan.round += 1;
+        plan.next = now + plan.base * 4u32.pow(plan.round) - plan.base * 4u32.pow(plan.round - 1);
+        if plan.round == HEADS_ROUNDS {
+            self.heads = None;
+        }
+        true
+    }
+
+    /// Entries to send again by unicast: to whom, and which.
+    pub fn take_resends(&mut self, now: Instant, rtt: Duration) -> BTreeMap<PeerId, Vec<Vec<u8>>> {
+        let mut due: BTreeMap<PeerId, Vec<Vec<u8>>> = BTreeMap::new();
+        for followed in self.followed.values_mut() {
+            if followed.next_resend.is_none_or(|at| at > now) {
+                continue;
+            }
+            for member in followed.missing() {
+                due.entry(*member).or_default().push(followed.entry.clone());
+            }
+            followed.resends += 1;
+            let wait = (rtt * 3 + ACK_DELAY).saturating_mul(1 << followed.resends.min(10));
+            let again = followed.resends < RESENDS_MAX && followed.missing().next().is_some();
+            followed.next_resend = again.then(|| now + wait.min(RESEND_SLOWEST));
+        }
+        due
+    }
+
+    /// A member has everything up to `seq`. Returns the numbers whose receipt changed.
+    pub fn acknowledged(&mut self, member: &PeerId, seq: u32) -> Vec<u32> {
+        let mut changed = Vec::new();
+        for (&number, followed) in self.followed.range_mut(..=seq) {
+            if followed.of.contains(member) && followed.acked.insert(*member) {
+                followed.left.remove(member);
+                changed.push(number);
+            }
+        }
+        changed
+    }
+
+    /// A member went. Returns the numbers whose receipt changed.
+    pub fn member_left(&mut self, member: &PeerId) -> Vec<u32> {
+        let mut changed = Vec::new();
+        for (&number, followed) in &mut self.followed {
+            let waits = followed.of.contains(member) && !followed.acked.contains(member);
+            if waits && followed.left.insert(*member) {
+                changed.push(number);
+            }
+        }
+        changed
+    }
+
+    /// A followed message.
+    #[must_use]
+    pub fn followed(&self, seq: u32) -> Option<&Followed> {
+        self.followed.get(&seq)
+    }
+
+    /// The bytes of an own entry, if still in memory.
+    #[must_use]
+    pub fn cached(&self, seq: u32) -> Option<&Vec<u8>> {
+        self.cache.get(&seq)
+    }
+
+    /// Whether nothing waits and everybody who can have it has it.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_open = |followed: &Followed| {
+            followed.next_copy.is_some()
+                || (followed.next_resend.is_some() && followed.missing().next().is_some())
+        };
+        self.ready.is_empty() && !self.followed.values().any(is_open)
+    }
+
+    /// When something is due.
+    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let ready = (!self.ready.is_empty()).then(|| self.rate.ready_at(now));
+        let heads = self.heads.map(|plan| plan.next);
+        let followed = self.followed.values().flat_map(|f| [f.next_copy, f.next_resend]).flatten();
+        [ready, heads].into_iter().flatten().chain(followed).min()
+    }
+}
+
+/// How long a member may hold its ACK back, with room for a slow moment.
+const ACK_DELAY: Duration = Duration::from_millis(30);
+
+/// What copies and repairs are paced by.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Round trip of the group.
+    pub rtt: Duration,
+    /// Loss that members report, 0 to 1, if any do.
+    pub loss: Option<f64>,
+}
+
+impl Pace {
+    /// Copies of each entry: 1 under 2 % loss, 2 under 15 %, else 3; 2 while nothing is known.
+    #[must_use]
+    pub fn copies(&self) -> u32 {
+        match self.loss {
+            None => 2,
+            Some(loss) if loss < 0.02 => 1,
+            Some(loss) if loss < 0.15 => 2,
+            Some(_) => 3,
+        }
+    }
+}

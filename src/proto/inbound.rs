@@ -1,0 +1,324 @@
+//! Datagrams on their way in: told apart, parsed, admitted, verified, and only then acted on.
+
+use super::Now;
+use super::crypto::verify;
+use super::direct::Direct;
+use super::endpoint::Endpoint;
+use super::gate::{Fingerprint, Sighting};
+use super::group::receive::{Worth, wants_ack};
+use super::presence::Heard;
+use crate::api::Event;
+use crate::datagram::{Arrival, canonical};
+use crate::id::{PeerId, PublicKey};
+use crate::limits::DATAGRAM_LEN_MAX;
+use crate::wire::{self, Body, Entry, Header, Packet, Parsed, PeerRecord};
+
+/// A packet on its way through the checks.
+struct Inbound<'a> {
+    arrival: Arrival,
+    bytes: &'a [u8],
+    header: Header,
+    fingerprint: Fingerprint,
+}
+
+impl Inbound<'_> {
+    fn heard(&self, id: PeerId) -> Heard {
+        Heard { id, arrival: self.arrival, path: self.header.path, len: self.bytes.len() }
+    }
+}
+
+impl Endpoint {
+    /// A datagram came in. QUIC is told from lanchat by its first byte.
+    pub fn handle_datagram(&mut self, now: Now, mut arrival: Arrival, bytes: &[u8]) {
+        self.core.stats.datagrams_in += 1;
+        if !self.core.open {
+            return;
+        }
+        arrival.source = canonical(arrival.source);
+        if Direct::is_quic(bytes) {
+            let (private, mut cx) = self.private_cx(now);
+            private.handle_datagram(&mut cx, &arrival, bytes);
+            return;
+        }
+        let short = self.core.short();
+        let is_own = bytes.get(wire::header::SENDER_RANGE) == Some(&short.0[..]);
+        if is_own && self.is_own_loop(bytes) {
+            self.core.stats.own += 1;
+            return;
+        }
+        if bytes.len() > DATAGRAM_LEN_MAX {
+            self.core.stats.malformed += 1;
+            return;
+        }
+        match self.gate.sight(bytes) {
+            Sighting::Copy(peer) => self.handle_copy(now, arrival, bytes, peer),
+            Sighting::New(fingerprint) => self.handle_new(now, arrival, bytes, fingerprint),
+        }
+        self.follow_up(now);
+    }
+
+    /// A copy of a packet of this run, back by multicast loop or broadcast.
+    fn is_own_loop(&self, bytes: &[u8]) -> bool {
+        bytes.get(wire::header::INCARNATION_RANGE)
+            == Some(&self.core.incarnation.0.to_be_bytes()[..])
+    }
+
+    /// The same bytes again: only where they came from is news.
+    fn handle_copy(&mut self, now: Now, arrival: Arrival, bytes: &[u8], peer: Option<PeerId>) {
+        self.core.stats.copies += 1;
+        let path = bytes.get(wire::header::PATH_OFFSET).copied();
+        let path = path.and_then(crate::datagram::Path::from_byte);
+        if let (Some(id), Some(path)) = (peer, path) {
+            let heard = Heard { id, arrival, path, len: bytes.len() };
+            self.presence.sighted(&mut self.core, now, &heard);
+        }
+    }
+
+    fn handle_new(&mut self, now: Now, arrival: Arrival, bytes: &[u8], fingerprint: Fingerprint) {
+        let packet = match wire::parse(bytes) {
+            Ok(Parsed::Packet(packet)) => packet,
+            Ok(Parsed::OtherVersion(other)) => {
+                self.core.stats.other_version += 1;
+                if self.gate.admit_source(now.mono, arrival.source, false) {
+                    self.presence.handle_other_version(&mut self.core, now, &other);
+                }
+                return;
+            }
+            Err(cause) => {
+                self.core.stats.malformed += 1;
+                tracing::trace!(%cause, source = %arrival.source, "dropped");
+                return;
+            }
+        };
+        let known = self.presence.is_known_source(arrival.source);
+        if !self.gate.admit_source(now.mono, arrival.source, known) {
+            self.core.stats.limited += 1;
+            return;
+        }
+        let Packet { header, body } = packet;
+        let inbound = Inbound { arrival, bytes, header, fingerprint };
+        match body {
+            Body::Data(entry) => self.handle_entry(now, &inbound, entry),
+            Body::Repair(repair) => {
+                for entry in repair.entries {
+                    self.handle_entry(now, &inbound, entry);
+                }
+            }
+            body => self.handle_signed(now, &inbound, body),
+        }
+    }
+
+    /// A packet with a signature of its own.
+    fn handle_signed(&mut self, now: Now, inbound: &Inbound, body: Body) {
+        let record = match &body {
+            Body::Hello(hello) => Some(&hello.record),
+            Body::Welcome(welcome) => Some(&welcome.record),
+            _ => None,
+        };
+        let sender = inbound.header.sender;
+        let held = self.presence.roster.by_short(&sender).map(|peer| peer.key());
+        let own = Some(self.core.identity.public()).filter(|_| sender == self.core.short());
+        let Some(key) = record.map(|record| record.key).or(held).or(own) else {
+            self.core.stats.unknown_sender += 1;
+            if matches!(body, Body::Heartbeat(_)) {
+                let source = inbound.arrival.source;
+                let header = &inbound.header;
+                self.presence.ask(&mut self.core, now, &self.group, header, source);
+            }
+            return;
+        };
+        let is_known = held == Some(key);
+        if !self.is_genuine(now, inbound, &key, record, is_known) {
+            return;
+        }
+        if key == self.core.identity.public() {
+            self.handle_own_key(now, inbound);
+            return;
+        }
+        if let Some(record) = record
+            && !self.take_record(now, inbound, record, is_known)
+        {
+            return;
+        }
+        let Some(peer) = self.presence.roster.get_mut(&key.id()) else { return };
+        if peer.record.incarnation != inbound.header.incarnation {
+            // Of a past run, or of a new one whose record is not known yet.
+            if inbound.header.incarnation > peer.record.incarnation {
+                let (source, header) = (inbound.arrival.source, &inbound.header);
+                self.presence.ask(&mut self.core, now, &self.group, header, source);
+            } else {
+                self.core.stats.replayed += 1;
+            }
+            return;
+        }
+        if !peer.window.accept(inbound.header.sequence) {
+            self.core.stats.replayed += 1;
+            return;
+        }
+        let id = key.id();
+        self.gate.remember(inbound.fingerprint, Some(id));
+        let heard = inbound.heard(id);
+        self.presence.heard(&mut self.core, now, &heard);
+        self.act(now, &heard, &inbound.header, body);
+    }
+
+    /// Whether a packet's signatures hold: its own, and its record's where it is new.
+    fn is_genuine(
+        &mut self,
+        now: Now,
+        inbound: &Inbound,
+        key: &PublicKey,
+        record: Option<&PeerRecord>,
+        known: bool,
+    ) -> bool {
+        if !self.gate.admit_check(now.mono, known) {
+            self.core.stats.limited += 1;
+            return false;
+        }
+        let kind_ok = key.id().short() == inbound.header.sender
+            && record.is_none_or(|record| record.incarnation == inbound.header.incarnation);
+        let held = self.presence.roster.get(&key.id());
+        let is_held =
+            |record: &PeerRecord| held.is_some_and(|peer| peer.record.bytes == record.bytes);
+        let signed = wire::signature(inbound.bytes).zip(inbound.signing_input());
+        let packet_ok = signed.is_some_and(|(signature, input)| verify(key, &input, &signature));
+        self.core.stats.verified += 1;
+        let record_ok = |record: &PeerRecord| {
+            is_held(record) || verify(key, &record.signing_input(), &record.signature())
+        };
+        let genuine = kind_ok && packet_ok && record.is_none_or(record_ok);
+        if !genuine {
+            self.core.stats.bad_signature += 1;
+        }
+        genuine
+    }
+
+    /// Takes in a verified record; whether its sender may go on.
+    fn take_record(
+        &mut self,
+        now: Now,
+        inbound: &Inbound,
+        record: &PeerRecord,
+        known: bool,
+    ) -> bool {
+        if !known && !self.gate.admit_identity(now.mono, inbound.arrival.source.ip()) {
+            self.core.stats.limited += 1;
+            return false;
+        }
+        self.presence.merge(&mut self.core, now, record)
+    }
+
+    /// A packet of a peer, genuine and fresh.
+    fn act(&mut self, now: Now, heard: &Heard, header: &Header, body: Body) {
+        let id = heard.id;
+        match body {
+            Body::Hello(hello) => {
+                self.presence.handle_hello(&mut self.core, now, heard, &hello);
+                let (group, mut cx) = self.group_cx(now);
+                group.learn_logs(&mut cx, &id, &hello.logs);
+            }
+            Body::Welcome(welcome) => {
+                self.presence.handle_welcome(&mut self.core, now, heard, &welcome);
+                let (group, mut cx) = self.group_cx(now);
+                group.learn_logs(&mut cx, &id, &welcome.logs);
+            }
+            Body::Heartbeat(heartbeat) => {
+                if self.presence.handle_heartbeat(&self.core, heard, &heartbeat) {
+                    let source = heard.arrival.source;
+                    self.presence.ask(&mut self.core, now, &self.group, header, source);
+                }
+                let (group, mut cx) = self.group_cx(now);
+                group.learn_digests(&mut cx, &id, &heartbeat.rooms);
+            }
+            Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
+            Body::Probe(probe) => self.presence.handle_probe(&mut self.core, now, heard, &probe),
+            Body::ProbeAck(ack) => {
+                self.presence.handle_probe_ack(&mut self.core, now, heard, &ack);
+            }
+            Body::Heads(heads) => {
+                let (group, mut cx) = self.group_cx(now);
+                group.handle_heads(&mut cx, &id, &heads);
+            }
+            Body::Nack(nack) => {
+                if self.presence.is_validated(&id, heard.arrival.source) {
+                    let (group, mut cx) = self.group_cx(now);
+                    group.handle_nack(&mut cx, heard, &nack);
+                }
+            }
+            Body::Ack(ack) => {
+                let (group, mut cx) = self.group_cx(now);
+                group.handle_ack(&mut cx, &id, &ack);
+            }
+            Body::Data(_) | Body::Repair(_) => {}
+        }
+    }
+
+    /// An entry: genuine if its author signed it, whoever sent it.
+    fn handle_entry(&mut self, now: Now, inbound: &Inbound, entry: Entry) {
+        let own = self.core.identity.id();
+        let worth = self.group.worth(&own, &entry);
+        match worth {
+            Worth::No => return,
+            Worth::Held => {
+                if wants_ack(&inbound.arrival) {
+                    let (group, mut cx) = self.group_cx(now);
+                    group.held_again(&mut cx, &entry);
+                }
+                return;
+            }
+            Worth::New | Worth::OwnBeyond => {}
+        }
+        let author = entry.author_id();
+        let known = self.presence.roster.get(&author).is_some();
+        if !self.gate.admit_check(now.mono, known) {
+            self.core.stats.limited += 1;
+            return;
+        }
+        let Some(room) = self.group.room_id(&entry.room) else { return };
+        self.core.stats.verified += 1;
+        if !verify(&entry.author, &entry.signing_input(&room), &entry.signature()) {
+            self.core.stats.bad_signature += 1;
+            return;
+        }
+        // Whose datagram it was is not signed, so a copy of it tells nothing of where it is from.
+        self.gate.remember(inbound.fingerprint, None);
+        if worth == Worth::OwnBeyond {
+            self.group.abandon_epoch(&entry);
+            return;
+        }
+        let (group, mut cx) = self.group_cx(now);
+        group.accept(&mut cx, entry);
+    }
+
+    /// A packet signed by our own key, of another run.
+    fn handle_own_key(&mut self, now: Now, inbound: &Inbound) {
+        let theirs = inbound.header.incarnation;
+        if theirs <= self.core.incarnation {
+            // Our own past.
+            self.core.stats.own += 1;
+            return;
+        }
+        self.doubles += 1;
+        if self.doubles == 1 {
+            // A clock that was set back: one jump above it settles that.
+            let next = crate::id::Incarnation(theirs.0.saturating_add(1));
+            self.renew(now, next);
+            return;
+        }
+        let source = inbound.arrival.source;
+        self.core.event(Event::Error {
+            reference: None,
+            code: "copied_identity".into(),
+            message: format!("this identity also runs at {source}; this node is silent now"),
+            hint: Some("give each node its own data directory, never a copy of one".into()),
+        });
+        self.core.open = false;
+    }
+}
+
+impl Inbound<'_> {
+    fn signing_input(&self) -> Option<Vec<u8>> {
+        let kind = wire::header::Kind::from_byte(*self.bytes.get(2)?)?;
+        wire::signing_input(kind, self.bytes)
+    }
+}

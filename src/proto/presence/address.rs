@@ -1,0 +1,302 @@
+//! Where a peer can be reached: candidates, validation, round trips.
+//!
+//! A signature does not cover the source address, so a source is only a candidate until a
+//! PROBE ACK echoes our nonce from it (after RFC 9000, section 8.2).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::id::Nonce;
+use crate::limits::{AMPLIFICATION_MAX, PEER_ADDRESSES_MAX};
+
+/// Waits between the PROBEs to a candidate, from the first; sized for 30 % loss each way.
+const CANDIDATE_WAITS_MS: [u64; 5] = [100, 200, 400, 800, 1500];
+/// How long a candidate that did not answer is left alone.
+const CANDIDATE_REST: Duration = Duration::from_secs(10);
+/// An address heard within this is not given up for another.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// A PROBE under way: one nonce for an attempt, so that a late answer to an earlier try counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The nonce to be echoed.
+    pub nonce: Nonce,
+    /// When it last left.
+    pub at: Instant,
+    /// Whether it left once only, so that its answer measures the round trip (Karn's rule).
+    pub once: bool,
+}
+
+/// One address of a peer.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Where.
+    pub at: SocketAddr,
+    /// When a PROBE ACK last came from it.
+    pub validated: Option<Instant>,
+    /// When any verified packet last came from it.
+    pub heard: Instant,
+    /// The PROBE under way.
+    pub probe: Option<Sent>,
+    /// PROBEs sent in this attempt.
+    pub tries: usize,
+    /// When to send the next PROBE of this attempt.
+    pub next_try: Option<Instant>,
+    /// When something was last sent there.
+    pub used: Option<Instant>,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// An address was validated; the round trip, where one PROBE and one answer tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validated(pub Option<Duration>);
+
+impl Address {
+    fn new(at: SocketAddr, now: Instant) -> Self {
+        Address {
+            at,
+            validated: None,
+            heard: now,
+            probe: None,
+            tries: 0,
+            next_try: Some(now),
+            used: None,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// Whether `len` more bytes may go there: any number once validated, before that at most
+    /// three times what came (RFC 9000, section 8.1).
+    pub fn may_send(&self, len: usize) -> bool {
+        self.validated.is_some()
+            || self.bytes_out + len as u64 <= self.bytes_in * AMPLIFICATION_MAX
+    }
+
+    /// Bytes went there.
+    pub fn sent(&mut self, now: Instant, len: usize) {
+        self.used = Some(now);
+        self.bytes_out += len as u64;
+    }
+
+    /// The nonce of the attempt under way, else this fresh one.
+    #[must_use]
+    pub fn nonce_or(&self, fresh: Nonce) -> Nonce {
+        self.probe.map_or(fresh, |sent| sent.nonce)
+    }
+
+    /// A PROBE leaves now.
+    pub fn mark(&mut self, nonce: Nonce, now: Instant) {
+        let once = self.probe.is_none_or(|sent| sent.nonce != nonce);
+        self.probe = Some(Sent { nonce, at: now, once });
+    }
+
+    /// The next PROBE of the validation leaves now.
+    pub fn probe_sent(&mut self, nonce: Nonce, now: Instant) {
+        self.mark(nonce, now);
+        self.next_try = CANDIDATE_WAITS_MS
+            .get(self.tries)
+            .map(|&ms| now + Duration::from_millis(ms));
+        self.tries += 1;
+    }
+}
+
+/// The addresses of one peer, the one in use first once there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    all: Vec<Address>,
+    current: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// A verified packet of `len` bytes came from there. Returns whether it is new or was given
+    /// up and is tried again.
+    pub fn heard(&mut self, now: Instant, at: SocketAddr, len: usize) -> bool {
+        if let Some(address) = self.all.iter_mut().find(|address| address.at == at) {
+            let rested = now.saturating_duration_since(address.heard) > CANDIDATE_REST
+                || address.probe.is_none_or(|sent| now > sent.at + CANDIDATE_REST);
+            address.heard = now;
+            address.bytes_in += len as u64;
+            if address.validated.is_none() && address.next_try.is_none() && rested {
+                address.tries = 0;
+                address.probe = None;
+                address.next_try = Some(now);
+                return true;
+            }
+            return false;
+        }
+        self.make_room();
+        let mut address = Address::new(at, now);
+        address.bytes_in = len as u64;
+        self.all.push(address);
+        true
+    }
+
+    /// A PROBE ACK came from there. If it echoes our nonce the address is validated; returns the
+    /// round trip too where it is known.
+    pub fn acknowledged(&mut self, now: Instant, at: SocketAddr, echo: Nonce) -> Option<Validated> {
+        let address = self.all.iter_mut().find(|address| address.at == at)?;
+        let sent = address.probe.filter(|sent| sent.nonce == echo)?;
+        address.probe = None;
+        address.next_try = None;
+        address.tries = 0;
+        address.validated = Some(now);
+        address.heard = now;
+        self.choose(now);
+        Some(Validated(sent.once.then(|| now.saturating_duration_since(sent.at))))
+    }
+
+    /// The validated address in use.
+    #[must_use]
+    pub fn current(&self) -> Option<SocketAddr> {
+        self.current
+    }
+
+    /// One address, mutable.
+    pub fn get_mut(&mut self, at: SocketAddr) -> Option<&mut Address> {
+        self.all.iter_mut().find(|address| address.at == at)
+    }
+
+    /// Whether this address is validated.
+    #[must_use]
+    pub fn is_validated(&self, at: SocketAddr) -> bool {
+        self.all.iter().any(|address| address.at == at && address.validated.is_some())
+    }
+
+    /// All, the one in use first.
+    pub fn iter(&self) -> impl Iterator<Item = &Address> {
+        let current = self.current;
+        let is_current = move |address: &&Address| Some(address.at) == current;
+        self.all
+            .iter()
+            .filter(is_current)
+            .chain(self.all.iter().filter(move |address| !is_current(address)))
+    }
+
+    /// All, mutable.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Address> {
+        self.all.iter_mut()
+    }
+
+    /// The address in use does not answer: use the next validated one that was heard lately.
+    pub fn failed(&mut self, now: Instant, at: SocketAddr) {
+        if let Some(address) = self.get_mut(at) {
+            address.validated = None;
+            address.probe = None;
+            address.next_try = None;
+        }
+        if self.current == Some(at) {
+            self.current = None;
+            self.choose(now);
+        }
+    }
+
+    /// A new run of the peer: nothing is validated any more.
+    pub fn invalidate(&mut self, now: Instant) {
+        self.current = None;
+        for address in &mut self.all {
+            address.validated = None;
+            address.probe = None;
+            address.tries = 0;
+            address.next_try = (address.heard + FRESH > now).then_some(now);
+        }
+    }
+
+    /// Fresh and fast first, without flapping: the present one stays while it is heard.
+    fn choose(&mut self, now: Instant) {
+        let is_fresh = |address: &Address| {
+            address.validated.is_some() && now.saturating_duration_since(address.heard) < FRESH
+        };
+        let stays = self.all.iter().any(|a| Some(a.at) == self.current && is_fresh(a));
+        if !stays {
+            let latest = self.all.iter().filter(|a| a.validated.is_some()).max_by_key(|a| a.heard);
+            self.current = latest.map(|address| address.at).or(self.current);
+        }
+    }
+
+    /// Keeps within the cap: what is not validated and was heard longest ago goes.
+    fn make_room(&mut self) {
+        if self.all.len() < PEER_ADDRESSES_MAX {
+            return;
+        }
+        let current = self.current;
+        let oldest = self
+            .all
+            .iter()
+            .enumerate()
+            .filter(|(_, address)| Some(address.at) != current)
+            .min_by_key(|(_, address)| (address.validated.is_some(), address.heard))
+            .map(|(index, _)| index);
+        if let Some(index) = oldest {
+            self.all.remove(index);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    fn at(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 5263))
+    }
+
+    #[test]
+    fn only_the_echo_of_our_nonce_from_there_validates() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        assert!(addresses.heard(now, at(1), 400));
+        assert!(!addresses.heard(now, at(1), 400));
+        addresses.get_mut(at(1)).unwrap().probe_sent(Nonce([7; 8]), now);
+        assert_eq!(addresses.acknowledged(now, at(2), Nonce([7; 8])), None);
+        assert_eq!(addresses.acknowledged(now, at(1), Nonce([8; 8])), None);
+        assert_eq!(addresses.current(), None);
+        let later = now + Duration::from_millis(3);
+        let rtt = addresses.acknowledged(later, at(1), Nonce([7; 8]));
+        assert_eq!(rtt, Some(Validated(Some(Duration::from_millis(3)))));
+        assert_eq!(addresses.current(), Some(at(1)));
+        assert_eq!(addresses.acknowledged(later, at(1), Nonce([7; 8])), None, "used once");
+    }
+
+    #[test]
+    fn a_candidate_gets_three_times_what_it_sent() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        addresses.heard(now, at(1), 100);
+        let address = addresses.get_mut(at(1)).unwrap();
+        assert!(address.may_send(300) && !address.may_send(301));
+        address.sent(now, 250);
+        assert!(address.may_send(50) && !address.may_send(51));
+    }
+
+    #[test]
+    fn a_second_address_does_not_replace_a_fresh_one() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=2 {
+            addresses.heard(now, at(host), 100);
+            addresses.get_mut(at(host)).unwrap().probe_sent(Nonce([host; 8]), now);
+            addresses.acknowledged(now, at(host), Nonce([host; 8]));
+        }
+        assert_eq!(addresses.current(), Some(at(1)));
+        addresses.failed(now, at(1));
+        assert_eq!(addresses.current(), Some(at(2)));
+    }
+
+    #[test]
+    fn forged_sources_push_out_no_validated_address() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        addresses.heard(now, at(1), 100);
+        addresses.get_mut(at(1)).unwrap().probe_sent(Nonce([1; 8]), now);
+        addresses.acknowledged(now, at(1), Nonce([1; 8]));
+        for host in 2..200 {
+            addresses.heard(now, at(host), 100);
+        }
+        assert!(addresses.iter().count() <= PEER_ADDRESSES_MAX);
+        assert_eq!(addresses.current(), Some(at(1)));
+        assert!(addresses.is_validated(at(1)));
+    }
+}

@@ -1,0 +1,220 @@
+//! When a node speaks of itself: HELLO, WELCOME, HEARTBEAT, GOODBYE.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::id::{Nonce, PeerId};
+use crate::proto::bucket::Bucket;
+use crate::proto::core::Core;
+
+/// Before the second HELLO; doubles from there to the heartbeat's interval (Trickle, RFC 6206).
+const HELLO_INTERVAL: Duration = Duration::from_millis(250);
+/// HELLOs of a burst; heartbeats take over from there.
+const HELLO_BURST: u32 = 7;
+/// Shortest mean interval of heartbeats.
+pub const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
+/// Group packets of heartbeats a second that a link carries at most, however many people.
+const HEARTBEATS_PER_SECOND: usize = 20;
+/// Between two WELCOMEs to one peer.
+const WELCOME_EVERY: Duration = Duration::from_millis(200);
+/// WELCOMEs a second.
+const WELCOME_RATE: u32 = 50;
+/// Before the second GOODBYE.
+const GOODBYE_AGAIN: Duration = Duration::from_millis(40);
+/// Most HELLOs counted in the last second.
+const HELLOS_MAX: usize = 1024;
+
+/// A WELCOME that waits for its turn.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingWelcome {
+    /// When it goes.
+    pub at: Instant,
+    /// Where to.
+    pub to: SocketAddr,
+    /// The HELLO's nonce.
+    pub echo: Nonce,
+}
+
+/// How far a leave is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaving {
+    /// Not leaving.
+    No,
+    /// The first GOODBYE is out, the second follows then.
+    Second(Instant),
+    /// Done.
+    Done,
+}
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// A HELLO.
+    Hello,
+    /// A heartbeat.
+    Heartbeat,
+    /// The second GOODBYE.
+    Goodbye,
+}
+
+/// The schedule.
+pub struct Beacon {
+    hello_at: Option<Instant>,
+    hello_count: u32,
+    heartbeat_at: Option<Instant>,
+    welcomes: BTreeMap<PeerId, PendingWelcome>,
+    welcomed: VecDeque<(PeerId, Instant)>,
+    welcome_rate: Bucket,
+    hellos: VecDeque<Instant>,
+    /// Nonce of the HELLOs of this burst.
+    pub nonce: Nonce,
+    /// How far a leave is.
+    pub leaving: Leaving,
+    /// Heartbeats sent, for the rotation of paths.
+    pub heartbeats: usize,
+}
+
+impl Beacon {
+    /// Nothing scheduled.
+    pub fn new(now: Instant) -> Self {
+        Beacon {
+            hello_at: None,
+            hello_count: 0,
+            heartbeat_at: None,
+            welcomes: BTreeMap::new(),
+            welcomed: VecDeque::new(),
+            welcome_rate: Bucket::new(now, WELCOME_RATE, WELCOME_RATE),
+            hellos: VecDeque::new(),
+            nonce: Nonce([0; 8]),
+            leaving: Leaving::No,
+            heartbeats: 0,
+        }
+    }
+
+    /// Starts a burst of HELLOs after at most `jitter`, and heartbeats behind it.
+    pub fn burst(&mut self, core: &mut Core, now: Instant, jitter: Duration, population: usize) {
+        self.nonce = core.nonce();
+        self.hello_count = 0;
+        self.hello_at = Some(now + core.jitter(jitter));
+        self.heartbeat_at = Some(now + heartbeat_interval(core, population));
+    }
+
+    /// Whether a burst is under way.
+    #[must_use]
+    pub fn is_bursting(&self) -> bool {
+        self.hello_at.is_some()
+    }
+
+    /// Ends all but what a leave still sends.
+    pub fn stop(&mut self, leaving: Leaving) {
+        self.hello_at = None;
+        self.heartbeat_at = None;
+        self.welcomes.clear();
+        self.leaving = leaving;
+    }
+
+    /// The first GOODBYE is out.
+    pub fn goodbye_sent(&mut self, now: Instant) {
+        self.stop(Leaving::Second(now + GOODBYE_AGAIN));
+    }
+
+    /// A HELLO was heard: plans the WELCOME, thinned out so that a crowd is not greeted by a
+    /// crowd. Returns when it will go, if it will.
+    pub fn plan_welcome(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        to: (PeerId, SocketAddr, Nonce),
+        population: usize,
+    ) -> Option<Instant> {
+        let (peer, address, echo) = to;
+        let recent = |&(id, at): &(PeerId, Instant)| id == peer && now < at + WELCOME_EVERY;
+        if self.welcomes.contains_key(&peer) || self.welcomed.iter().any(recent) {
+            return None;
+        }
+        let crowd = self.hellos_heard(now);
+        let wanted = (64 / (1 + crowd)).clamp(3, 32);
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let probability = wanted as f64 / population as f64;
+        if core.unit() >= probability {
+            return None;
+        }
+        let most = Duration::from_millis(2).saturating_mul(u32::try_from(population).unwrap_or(50));
+        let at = now + core.jitter(most.min(Duration::from_millis(100)));
+        self.welcomes.insert(peer, PendingWelcome { at, to: address, echo });
+        Some(at)
+    }
+
+    /// Counts a HELLO.
+    pub fn hello_heard(&mut self, now: Instant) {
+        if self.hellos.len() < HELLOS_MAX {
+            self.hellos.push_back(now);
+        }
+    }
+
+    /// HELLOs heard in the last second.
+    fn hellos_heard(&mut self, now: Instant) -> usize {
+        while self.hellos.front().is_some_and(|&at| now > at + Duration::from_secs(1)) {
+            self.hellos.pop_front();
+        }
+        self.hellos.len()
+    }
+
+    /// A WELCOME whose time has come.
+    pub fn take_welcome(&mut self, now: Instant) -> Option<(PeerId, PendingWelcome)> {
+        let (&peer, &welcome) = self.welcomes.iter().find(|(_, welcome)| welcome.at <= now)?;
+        self.welcomes.remove(&peer);
+        if !self.welcome_rate.take(now, 1) {
+            return None;
+        }
+        while self.welcomed.len() >= HELLOS_MAX
+            || self.welcomed.front().is_some_and(|&(_, at)| now > at + WELCOME_EVERY)
+        {
+            self.welcomed.pop_front();
+        }
+        self.welcomed.push_back((peer, now));
+        Some((peer, welcome))
+    }
+
+    /// What is due, with the next of its kind already planned.
+    pub fn take_due(&mut self, core: &mut Core, now: Instant, population: usize) -> Option<Due> {
+        if let Leaving::Second(at) = self.leaving
+            && at <= now
+        {
+            self.leaving = Leaving::Done;
+            return Some(Due::Goodbye);
+        }
+        if self.hello_at.is_some_and(|at| at <= now) {
+            self.hello_count += 1;
+            let interval = HELLO_INTERVAL * (1 << (self.hello_count - 1).min(5));
+            let spread = interval.mul_f64(0.8 + 0.4 * core.unit());
+            self.hello_at = (self.hello_count < HELLO_BURST).then(|| now + spread);
+            return Some(Due::Hello);
+        }
+        if self.heartbeat_at.is_some_and(|at| at <= now) {
+            self.heartbeats += 1;
+            self.heartbeat_at = Some(now + heartbeat_interval(core, population));
+            return Some(Due::Heartbeat);
+        }
+        None
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let goodbye = match self.leaving {
+            Leaving::Second(at) => Some(at),
+            Leaving::No | Leaving::Done => None,
+        };
+        let welcome = self.welcomes.values().map(|welcome| welcome.at).min();
+        [goodbye, self.hello_at, self.heartbeat_at, welcome].into_iter().flatten().min()
+    }
+}
+
+/// T_hb: `max(10 s, N / 20)`, 25 % either way.
+fn heartbeat_interval(core: &mut Core, population: usize) -> Duration {
+    let seconds = u64::try_from(population / HEARTBEATS_PER_SECOND).unwrap_or(u64::MAX);
+    let mean = Duration::from_secs(seconds).max(HEARTBEAT_MIN);
+    mean.mul_f64(0.75 + 0.5 * core.unit())
+}

@@ -1,0 +1,260 @@
+//! What a node says of itself and to whom.
+
+use super::beacon::{Due, PendingWelcome};
+use super::roster::Peer;
+use super::{Presence, beacon};
+use crate::api::PeerState;
+use crate::datagram::Path;
+use crate::id::{PeerId, ShortId};
+use crate::limits::RECORD_ROOMS_MAX;
+use crate::proto::Now;
+use crate::proto::core::Core;
+use crate::proto::group::Group;
+use crate::wire::presence::{LOSS_UNKNOWN, RecordFields};
+use crate::wire::{
+    Body, Goodbye, Heartbeat, Hello, Known, PathsHeard, PeerRecord, RecordRoom, Welcome,
+};
+
+/// Heartbeats take the paths in turn.
+const ROTATION: [Path; 4] = [Path::Mcast4, Path::Mcast6, Path::Mcast4, Path::Bcast4];
+/// Known ids that fit into a HELLO beside everything else at its largest.
+const KNOWN_IDS: usize = 150;
+/// Bytes of the Bloom filter that fit.
+const KNOWN_BLOOM: usize = 600;
+/// Peers whose paths one heartbeat tells.
+const HEARD_MAX: usize = 16;
+
+/// The own record with this number, signed.
+pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
+    let config = &core.config;
+    let rooms = config.rooms.iter().take(RECORD_ROOMS_MAX).cloned().map(RecordRoom::Public);
+    let mut fields = RecordFields {
+        key: core.identity.public(),
+        incarnation: core.incarnation,
+        record_seq,
+        chat_port: config.chat_port,
+        transient: config.transient,
+        deaf: false,
+        status: config.status,
+        status_text: config.status_text.clone(),
+        name: config.name.clone(),
+        rooms: rooms.collect(),
+        extensions: Vec::new(),
+    };
+    loop {
+        let build = PeerRecord::build(fields.clone(), &mut |bytes| core.identity.sign(bytes));
+        match build {
+            Ok(record) => return Some(record),
+            // Long names of rooms do not all fit: the first ones are listed.
+            Err(_) if fields.rooms.pop().is_some() => {}
+            Err(error) => {
+                tracing::error!(%error, "own record cannot be built");
+                return None;
+            }
+        }
+    }
+}
+
+impl Presence {
+    /// Sends what is due of HELLO, heartbeat, WELCOME and GOODBYE.
+    pub(super) fn speak(&mut self, core: &mut Core, now: Now, group: &Group) {
+        let population = self.roster.population();
+        while let Some(due) = self.beacon.take_due(core, now.mono, population) {
+            match due {
+                Due::Hello => self.say_hello(core, group),
+                Due::Heartbeat => self.say_heartbeat(core, group),
+                Due::Goodbye => say_goodbye(core),
+            }
+        }
+        while let Some((peer, welcome)) = self.beacon.take_welcome(now.mono) {
+            self.say_welcome(core, now, group, &peer, welcome);
+        }
+    }
+
+    fn hello(&self, group: &Group) -> Body {
+        let known: Vec<ShortId> = self
+            .roster
+            .iter()
+            .filter(|peer| peer.is_confirmed() && peer.state == PeerState::Online)
+            .map(|peer| peer.id.short())
+            .collect();
+        let known = if known.len() <= KNOWN_IDS {
+            Known::ids(&known)
+        } else {
+            Known::bloom(&known, KNOWN_BLOOM)
+        };
+        Body::Hello(Hello {
+            record: self.record.clone(),
+            nonce: self.beacon.nonce,
+            logs: group.own_logs(),
+            known,
+        })
+    }
+
+    /// To every link by every path, and to the addresses that were named.
+    fn say_hello(&mut self, core: &mut Core, group: &Group) {
+        let Some(bytes) = core.packet(&self.hello(group)) else { return };
+        if !core.open {
+            return;
+        }
+        core.send_on_all(&bytes, &Path::GROUP);
+        self.hello_named(core, group);
+    }
+
+    /// A unicast HELLO to each `--peer` that is not reached yet.
+    fn hello_named(&mut self, core: &mut Core, group: &Group) {
+        let hello = self.hello(group);
+        for peer in core.config.peers.clone() {
+            let ports = match peer.port() {
+                0 => vec![crate::proto::config::CHAT_PORT, core.config.presence_port],
+                port => vec![port],
+            };
+            for port in ports {
+                let mut to = peer;
+                to.set_port(port);
+                if !self.is_known_source(to) {
+                    core.send_to(to, &hello);
+                }
+            }
+        }
+    }
+
+    /// A unicast HELLO to one address: whoever is there is heard but not known.
+    pub(super) fn hello_to(&mut self, core: &mut Core, group: &Group, to: std::net::SocketAddr) {
+        let hello = self.hello(group);
+        core.send_to(to, &hello);
+    }
+
+    fn say_welcome(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        group: &Group,
+        id: &PeerId,
+        welcome: PendingWelcome,
+    ) {
+        let nonce = core.nonce();
+        let body = Body::Welcome(Welcome {
+            record: self.record.clone(),
+            digest: self.roster.digest(),
+            echo: welcome.echo,
+            nonce,
+            token: Vec::new(),
+            logs: group.own_logs(),
+        });
+        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Some(address) = peer.addresses.get_mut(welcome.to) else { return };
+        // A WELCOME is about as long as the HELLO that it answers.
+        if !address.may_send(beacon_len(&body)) {
+            return;
+        }
+        let len = core.send_to(welcome.to, &body);
+        address.sent(now.mono, len);
+        if address.validated.is_none() {
+            address.probe_sent(nonce, now.mono);
+            if let Some(at) = address.next_try {
+                self.wake_at(at);
+            }
+        }
+    }
+
+    /// One for each link: what is counted on it differs.
+    fn say_heartbeat(&mut self, core: &mut Core, group: &Group) {
+        if !core.open {
+            return;
+        }
+        let turn = self.beacon.heartbeats;
+        let first = ROTATION[turn % ROTATION.len()];
+        let links: Vec<_> = core.links.iter().filter(|link| link.group).cloned().collect();
+        for link in links {
+            let path = std::iter::once(first)
+                .chain(Path::GROUP)
+                .find(|&path| core.path_usable(&link, path));
+            let Some(path) = path else { continue };
+            let on_link = |peer: &&Peer| peer.links.contains_key(&link.id);
+            let sent = core.group_sent.get(&link.id).copied().unwrap_or(0);
+            let heartbeat = Heartbeat {
+                record_hash: self.record.hash(),
+                digest: self.roster.digest(),
+                news: Vec::new(),
+                heard: self.heard_on(link.id, turn),
+                // This one is counted too: whoever hears it has it in its own count.
+                group_sent: sent.wrapping_add(1),
+                loss: self.loss_on(link.id),
+                echoes: Vec::new(),
+                rooms: group.digests(&core.identity.id(), turn),
+            };
+            let crowd = self.roster.members().filter(on_link).count();
+            tracing::trace!(link = link.name, ?path, crowd, "heartbeat");
+            if let Some(bytes) = core.packet(&Body::Heartbeat(heartbeat)) {
+                core.send_on_link(link.id, &bytes, &[path]);
+            }
+        }
+        if core.config.peers.iter().any(|&peer| peer.port() == 0 || !self.is_known_source(peer)) {
+            self.hello_named(core, group);
+        }
+    }
+
+    fn heard_on(&self, link: crate::datagram::LinkId, turn: usize) -> Vec<PathsHeard> {
+        let on_link: Vec<PathsHeard> = self
+            .roster
+            .members()
+            .filter_map(|peer| {
+                let paths = peer.links.get(&link)?.paths;
+                let mut id = [0; 4];
+                id.copy_from_slice(&peer.id.0[..4]);
+                Some(PathsHeard { id, paths })
+            })
+            .collect();
+        let start = if on_link.is_empty() { 0 } else { turn * HEARD_MAX % on_link.len() };
+        on_link.iter().cycle().skip(start).take(on_link.len().min(HEARD_MAX)).copied().collect()
+    }
+
+    /// 80th percentile of the loss from each peer on this link, in 1/254.
+    fn loss_on(&self, link: crate::datagram::LinkId) -> u8 {
+        let mut losses: Vec<f64> = self
+            .roster
+            .members()
+            .filter_map(|peer| peer.links.get(&link).filter(|link| link.mark.is_some()))
+            .map(|link| link.loss)
+            .collect();
+        losses.sort_unstable_by(f64::total_cmp);
+        let at = losses.len() * 4 / 5;
+        let Some(loss) = losses.get(at).or(losses.last()).copied() else { return LOSS_UNKNOWN };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let scaled = (loss * 254.0).clamp(0.0, 254.0) as u8;
+        scaled
+    }
+
+    /// Leaves: GOODBYE now and again in 40 ms, on all paths and to whoever is talked with.
+    pub fn leave(&mut self, core: &mut Core, now: Now, talking_to: &[PeerId]) {
+        if self.beacon.leaving != beacon::Leaving::No {
+            return;
+        }
+        if core.open {
+            say_goodbye(core);
+            for id in talking_to {
+                if let Some(to) = self.address_of(id) {
+                    core.send_to(to, &Body::Goodbye(Goodbye));
+                }
+            }
+            self.beacon.goodbye_sent(now.mono);
+        } else {
+            self.beacon.stop(beacon::Leaving::Done);
+        }
+    }
+}
+
+fn say_goodbye(core: &mut Core) {
+    if let Some(bytes) = core.packet(&Body::Goodbye(Goodbye)) {
+        core.send_on_all(&bytes, &Path::GROUP);
+    }
+}
+
+/// An upper bound of a WELCOME's length.
+fn beacon_len(body: &Body) -> usize {
+    match body {
+        Body::Welcome(welcome) => 26 + 64 + 60 + welcome.record.bytes.len() + welcome.logs.len() * 20,
+        _ => crate::limits::DATAGRAM_LEN_MAX,
+    }
+}

@@ -1,0 +1,159 @@
+//! What time does to the roster: probes, verdicts, rows that end.
+
+use std::time::{Duration, Instant};
+
+use super::Presence;
+use super::probe::{Probing, RING, ROUND_MIN, Step};
+use super::roster::Peer;
+use crate::api::PeerState;
+use crate::id::PeerId;
+use crate::proto::Now;
+use crate::proto::bucket::Bucket;
+use crate::proto::core::Core;
+use crate::proto::group::Group;
+use crate::wire::{Body, Probe};
+
+/// Up to this many live peers a node looks after all of them, not only its ring successors.
+const ALL_UP_TO: usize = 5;
+/// A row that nobody could validate is dropped when nothing is heard for this long.
+const UNCONFIRMED_KEPT: Duration = Duration::from_secs(30);
+/// A greyed row is kept this long.
+const OFFLINE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Silence of this many mean heartbeat intervals has anybody probed by everybody.
+const SILENT_HEARTBEATS: f64 = 2.5;
+
+impl Presence {
+    /// The deadline passed.
+    pub fn handle_timeout(&mut self, core: &mut Core, now: Now, group: &Group) {
+        self.speak(core, now, group);
+        if self.beacon.leaving != super::Leaving::No {
+            return;
+        }
+        if now.mono >= self.round_at {
+            self.start_round(core, now.mono);
+        }
+        if self.wake.is_some_and(|wake| wake <= now.mono) {
+            self.tick(core, now.mono);
+        }
+    }
+
+    /// Begins to probe whoever is due and silent.
+    fn start_round(&mut self, core: &Core, now: Instant) {
+        let population = self.roster.population();
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let seconds = population as f64 / 250.0;
+        let interval = ROUND_MIN.max(Duration::from_secs_f64(seconds));
+        self.round_at = now + interval;
+        self.round += 1;
+        let mut due: Vec<PeerId> = self.roster.successors(&core.identity.id(), ALL_UP_TO + 1);
+        if due.len() > ALL_UP_TO {
+            due.truncate(RING);
+            due = vec![due[self.round % RING]];
+        }
+        let mean = super::beacon::HEARTBEAT_MIN.max(Duration::from_secs_f64(seconds * 12.5));
+        let long = mean.mul_f64(SILENT_HEARTBEATS);
+        for peer in self.roster.iter_mut() {
+            let silent = now.saturating_duration_since(peer.heard);
+            let wanted = (due.contains(&peer.id) && silent >= interval) || silent >= long;
+            let live = peer.state != PeerState::Offline && peer.is_confirmed();
+            if wanted && live && peer.probing.is_none() {
+                peer.probing = Some(Probing::start(now, peer.rtt));
+                self.wake = Some(now);
+            }
+        }
+        self.wake = Some(self.wake.map_or(self.round_at, |wake| wake.min(self.round_at)));
+    }
+
+    /// Sends the probes that are due and gives up who did not answer.
+    fn tick(&mut self, core: &mut Core, now: Instant) {
+        let mut states: Vec<(PeerId, PeerState)> = Vec::new();
+        let mut ended: Vec<PeerId> = Vec::new();
+        let mut wake: Option<Instant> = None;
+        for peer in self.roster.iter_mut() {
+            probe_candidates(core, now, peer, &mut self.candidate_rate);
+            if let Some(mut probing) = peer.probing.take() {
+                match probing.step(now) {
+                    Step::Wait => {}
+                    Step::Probe => probe(core, now, peer, false),
+                    Step::ProbeAll => probe(core, now, peer, true),
+                    Step::Suspect => {
+                        probe(core, now, peer, true);
+                        states.push((peer.id, PeerState::Suspect));
+                    }
+                    Step::Offline => states.push((peer.id, PeerState::Offline)),
+                }
+                let over = states.last() == Some(&(peer.id, PeerState::Offline));
+                peer.probing = (!over).then_some(probing);
+            }
+            if is_over(peer, now) {
+                ended.push(peer.id);
+            }
+            wake = [wake, next_wake(peer)].into_iter().flatten().min();
+        }
+        self.wake = wake;
+        for (id, state) in states {
+            self.set_state(core, &id, state);
+        }
+        for id in ended {
+            self.set_state(core, &id, PeerState::Offline);
+            self.roster.remove(&id);
+        }
+    }
+}
+
+/// PROBEs to the addresses that are not validated yet.
+fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut Bucket) {
+    for address in peer.addresses.iter_mut() {
+        if address.validated.is_some() || address.next_try.is_none_or(|at| at > now) {
+            continue;
+        }
+        if !rate.take(now, 1) {
+            address.next_try = Some(rate.ready_at(now));
+            continue;
+        }
+        let nonce = address.nonce_or(core.nonce());
+        let body = Body::Probe(Probe { nonce });
+        if address.may_send(PROBE_LEN) {
+            let len = core.send_to(address.at, &body);
+            address.sent(now, len);
+        }
+        address.probe_sent(nonce, now);
+    }
+}
+
+/// Header, nonce and signature.
+const PROBE_LEN: usize = 26 + 8 + 64;
+
+/// A PROBE to the address in use, or to every validated one.
+fn probe(core: &mut Core, now: Instant, peer: &mut Peer, all: bool) {
+    let current = peer.addresses.current();
+    for address in peer.addresses.iter_mut() {
+        let wanted = Some(address.at) == current || (all && address.validated.is_some());
+        if !wanted {
+            continue;
+        }
+        let nonce = address.nonce_or(core.nonce());
+        let len = core.send_to(address.at, &Body::Probe(Probe { nonce }));
+        address.sent(now, len);
+        address.mark(nonce, now);
+    }
+}
+
+fn is_over(peer: &Peer, now: Instant) -> bool {
+    let silent = now.saturating_duration_since(peer.heard);
+    match peer.state {
+        PeerState::Offline => silent > OFFLINE_KEPT,
+        _ => !peer.is_confirmed() && silent > UNCONFIRMED_KEPT,
+    }
+}
+
+fn next_wake(peer: &Peer) -> Option<Instant> {
+    let candidates = peer.addresses.iter().filter(|a| a.validated.is_none()).filter_map(|a| a.next_try);
+    let probing = peer.probing.map(|probing| probing.deadline());
+    let end = match peer.state {
+        PeerState::Offline => Some(peer.heard + OFFLINE_KEPT),
+        _ if !peer.is_confirmed() => Some(peer.heard + UNCONFIRMED_KEPT),
+        _ => None,
+    };
+    candidates.chain(probing).chain(end).min()
+}

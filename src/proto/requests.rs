@@ -1,0 +1,142 @@
+//! What people and scripts ask for.
+
+use serde_json::Value;
+
+use super::Now;
+use super::endpoint::Endpoint;
+use super::group::Refusal;
+use super::presence::Presence;
+use super::target::{self, Target};
+use crate::api::{Command, Event, Request, TextKind};
+use crate::durable::{Batch, Durability, Write};
+use crate::id::PublicKey;
+use crate::text::{PeerName, StatusText};
+
+impl Endpoint {
+    /// A person or a script wants something. Answered with a `reply` or an `error` event that
+    /// carries the request's `ref`. `Quit` is the driver's and only answered here.
+    pub fn handle_request(&mut self, now: Now, request: Request) {
+        let reference = request.reference;
+        let done = match request.command {
+            Command::Send { to, text, kind } => {
+                // Answered once it is stored.
+                match self.send(now, &to, kind, &text, reference.clone()) {
+                    Ok(()) => return,
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Command::Who => {
+                self.tell_who(reference.as_ref());
+                Ok(())
+            }
+            Command::Rooms => {
+                let rooms: Vec<Event> =
+                    self.group.describe(&self.presence, reference.as_ref()).collect();
+                rooms.into_iter().for_each(|room| self.core.event(room));
+                Ok(())
+            }
+            Command::Status { status, text } => {
+                let text = StatusText::new(&text);
+                Presence::set_self(&mut self.core, None, Some((status, text)));
+                self.presence.change_self(&mut self.core, now);
+                Ok(())
+            }
+            Command::Name { name } => self.rename(now, &name),
+            Command::Trust { peer } => self.trust(&peer),
+            Command::Quit => Ok(()),
+        };
+        match done {
+            Ok(()) => self.core.event(Event::Reply { reference, ok: true, id: None }),
+            Err(refusal) => self.refuse(reference, refusal),
+        }
+        self.follow_up(now);
+    }
+
+    fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {
+        self.core.event(Event::Error { reference, code: code.into(), message, hint: Some(hint) });
+    }
+
+    fn send(
+        &mut self,
+        now: Now,
+        to: &str,
+        kind: TextKind,
+        text: &str,
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        if text.is_empty() {
+            return Err(("empty", "there is no text to send".into(), "write something".into()));
+        }
+        match target::resolve(&self.presence, to)? {
+            Target::Room(name) => {
+                let (group, mut cx) = self.group_cx(now);
+                group.say(&mut cx, &name, (kind, text), reference)
+            }
+            Target::Peer(key) => {
+                let pin = self.pin_for(&key)?;
+                let (private, mut cx) = self.private_cx(now);
+                private.say(&mut cx, key, (kind, text), pin, reference)
+            }
+        }
+    }
+
+    /// Writing to somebody pins their name to their key; a name pinned to another key is refused.
+    fn pin_for(&mut self, key: &PublicKey) -> Result<Option<Write>, Refusal> {
+        let Some(peer) = self.presence.roster.get(&key.id()) else { return Ok(None) };
+        let name = peer.record.name.clone();
+        if self.presence.is_name_conflict(&name, key) {
+            return Err(target::conflict(&self.presence, peer));
+        }
+        let new = self.presence.pin(&name, *key);
+        Ok(new.then(|| Write::Pin { skeleton: name.skeleton(), key: *key }))
+    }
+
+    fn trust(&mut self, who: &str) -> Result<(), Refusal> {
+        let found = target::resolve_peer(&self.presence, who);
+        let peer = match found {
+            Ok(peer) => peer,
+            // The only one of that name is not the pinned one: that is whom the user means.
+            Err(("name_conflict", ..)) => {
+                let named = |name: &PeerName| name.as_str().to_lowercase() == who.to_lowercase();
+                let mut of_name =
+                    self.presence.roster.iter().filter(|peer| named(&peer.record.name));
+                let Some(peer) = of_name.next() else { return found.map(|_| ()) };
+                if of_name.next().is_some() {
+                    return found.map(|_| ());
+                }
+                peer
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let (id, name, key) = (peer.id, peer.record.name.clone(), peer.key());
+        if self.presence.pin(&name, key) {
+            let writes = vec![Write::Pin { skeleton: name.skeleton(), key }];
+            self.core.persist(Batch { durability: Durability::Power, writes });
+        }
+        self.presence.announce(&mut self.core, &id);
+        Ok(())
+    }
+
+    fn rename(&mut self, now: Now, name: &str) -> Result<(), Refusal> {
+        let name = PeerName::new(name).map_err(|error| {
+            let hint = "a name has 1 to 32 bytes and none of # @ ~ /".to_owned();
+            ("bad_name", format!("{name:?} cannot be a name: {error}"), hint)
+        })?;
+        Presence::set_self(&mut self.core, Some(name), None);
+        self.presence.change_self(&mut self.core, now);
+        let own = self.own_info();
+        self.core.event(Event::Own { own });
+        Ok(())
+    }
+
+    fn tell_who(&mut self, reference: Option<&Value>) {
+        let rows: Vec<Event> =
+            self.presence.roster.iter().map(|peer| self.presence.describe(peer)).collect();
+        for mut row in rows {
+            if let Event::Peer { reference: of, .. } = &mut row {
+                *of = reference.cloned();
+            }
+            self.core.event(row);
+        }
+    }
+}

@@ -161,18 +161,16 @@ mod tests {
                 .iter()
                 .filter(|id| known.contains(id))
                 .count();
-            // 10 bits and 7 functions an id: 0.8 % expected. A filter of 2 bytes is coarser.
-            assert!(
-                wrong < if count == 1 { 600 } else { 200 },
-                "{count}: {wrong}"
-            );
+            // 0.8 % expected of 10 bits and 7 functions an id; small filters are coarser.
+            let allowed = if count < 200 { 600 } else { 150 };
+            assert!(wrong < allowed, "{count}: {wrong}");
         }
     }
 
     #[test]
     fn a_filter_keeps_to_its_size_and_works_when_it_is_too_small() {
         for (count, max_len, len, hashes) in [
-            (0, 640, 1, 1),
+            (0, 640, 1, 5),
             (1, 640, 2, 11),
             (100, 0, 1, 1),
             (512, 640, 640, 7),

@@ -143,6 +143,8 @@ pub struct Packet {
 }
 
 /// What a datagram turned out to be.
+// Taken apart where it is made, never stored: a box would only cost an allocation a datagram.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Parsed {
     /// A packet of this version.

@@ -22,10 +22,18 @@ pub const HEARTBEAT_HEADS_MAX: usize = 8;
 pub const HEARTBEAT_NEWS_MAX: usize = 4;
 /// Most echoes that a heartbeat carries.
 pub const HEARTBEAT_ECHOES_MAX: usize = 2;
+/// Most peers of whose paths a heartbeat tells.
+pub const HEARTBEAT_HEARD_MAX: usize = 16;
+/// Most rooms of which a heartbeat carries the state.
+pub const HEARTBEAT_ROOMS_MAX: usize = 4;
+/// Longest token of a WELCOME.
+pub const TOKEN_LEN_MAX: usize = 16;
 /// Known ids that a HELLO lists one by one; above it a Bloom filter.
 pub const HELLO_KNOWN_MAX: usize = 200;
 /// Largest Bloom filter in a HELLO.
 pub const HELLO_BLOOM_LEN_MAX: usize = 640;
+/// Most hash functions of a Bloom filter.
+pub const BLOOM_HASHES_MAX: u8 = 16;
 
 /// Interfaces used at once.
 pub const INTERFACES_MAX: usize = 16;

@@ -1,10 +1,16 @@
 //! Untrusted bytes to text that may be shown: [`DisplayText`], names and their look-alikes.
 //!
-//! Made once, at the parse boundary, from every string that comes from outside.
+//! Made once, at the parse boundary, from every string that comes from outside. What is dropped:
+//! control characters (C0, DEL, C1) but the newline, line and paragraph separators, bidi
+//! controls, tag characters and everything else that Unicode calls default ignorable, so that
+//! nothing hides; a zero width joiner outside emoji; a variation selector after a base that has
+//! no such variant; a combining mark without a base, and the fifth one on a base.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::limits::{NAME_LEN_MAX, STATUS_LEN_MAX};
 
@@ -52,8 +58,8 @@ impl DisplayText {
     #[must_use]
     pub fn sanitize(text: &str) -> Self {
         DisplayText(
-            text.chars()
-                .filter(|&c| c == '\n' || is_visible(c))
+            judged(text)
+                .filter_map(|(c, shown)| shown.then_some(c))
                 .collect(),
         )
     }
@@ -91,9 +97,10 @@ impl PeerName {
     /// A name from outside: what may not be in it is dropped; nothing if that leaves no name.
     #[must_use]
     pub fn from_wire(bytes: &[u8]) -> Option<Self> {
-        let text = DisplayText::line(std::str::from_utf8(bytes).ok()?).0;
-        let text: String = text.chars().filter(|c| !RESERVED.contains(c)).collect();
-        Self::new(text.trim()).ok()
+        let text: String = std::str::from_utf8(bytes).ok()?.nfc().collect();
+        let mut text = DisplayText::line(&text).0;
+        text.retain(|c| !RESERVED.contains(&c));
+        Self::new(trim(&DisplayText::line(&text).0)).ok()
     }
 
     /// The name.
@@ -102,11 +109,21 @@ impl PeerName {
         &self.0
     }
 
-    /// The form by which look-alikes are found (UTS 39), of its lower case.
+    /// The form by which look-alikes are found: the skeleton of UTS 39 without case, without
+    /// spaces and marks that do not show, and with `I`, `i`, `l` and `1` as one letter.
     #[must_use]
     pub fn skeleton(&self) -> String {
-        unicode_security::skeleton(&self.0.to_lowercase()).collect()
+        // Twice: the skeleton of a small letter may be a capital one (`0` is `O`).
+        fold(&fold(&self.0))
     }
+}
+
+fn fold(text: &str) -> String {
+    unicode_security::skeleton(&text.to_lowercase())
+        .flat_map(char::to_lowercase)
+        .filter(|&c| !c.is_whitespace() && !is_blank(c) && !is_ignorable(c))
+        .map(|c| if c == 'i' { 'l' } else { c })
+        .collect()
 }
 
 impl RoomName {
@@ -115,9 +132,10 @@ impl RoomName {
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        let name: String = text
-            .strip_prefix('#')
-            .unwrap_or(text)
+        let name = text.strip_prefix('#').unwrap_or(text);
+        let name: String = name
+            .nfc()
+            .collect::<String>()
             .to_lowercase()
             .nfc()
             .collect();
@@ -128,6 +146,14 @@ impl RoomName {
         }
     }
 
+    /// A room name from outside, without `#`; nothing unless it is normalised already. Nothing
+    /// is dropped from it: that would make it the name of another room.
+    #[must_use]
+    pub fn from_wire(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Self::new(text).ok().filter(|name| name.0 == text)
+    }
+
     /// The name without `#`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -136,14 +162,17 @@ impl RoomName {
 }
 
 impl StatusText {
-    /// A status text, cut at 48 bytes.
+    /// A status text: one line, cut before the character (as people count them) that would
+    /// take it over 48 bytes.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut line = DisplayText::line(text).0.trim().to_owned();
-        while line.len() > STATUS_LEN_MAX {
-            line.pop();
-        }
-        StatusText(line)
+        let line = DisplayText::line(text).0;
+        let mut len = 0;
+        let fits = trim(&line).graphemes(true).take_while(|cluster| {
+            len += cluster.len();
+            len <= STATUS_LEN_MAX
+        });
+        StatusText(fits.collect::<String>().trim_end().to_owned())
     }
 
     /// The text.
@@ -156,16 +185,14 @@ impl StatusText {
 const RESERVED: [char; 4] = ['#', '@', '~', '/'];
 
 fn check_name(name: &str) -> Result<(), NameError> {
-    if name.is_empty() {
+    if !name.chars().any(has_ink) {
         return Err(NameError::Empty);
     }
     if name.len() > NAME_LEN_MAX {
         return Err(NameError::TooLong(name.len()));
     }
-    if let Some(c) = name
-        .chars()
-        .find(|&c| !is_visible(c) || RESERVED.contains(&c))
-    {
+    let forbidden = |&(c, shown): &(char, bool)| !shown || c == '\n' || RESERVED.contains(&c);
+    if let Some((c, _)) = judged(name).find(forbidden) {
         return Err(NameError::Forbidden(c));
     }
     if name.trim() != name {
@@ -174,13 +201,145 @@ fn check_name(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Whether a character may be shown: no control, no bidi control, nothing of zero width.
-fn is_visible(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
+/// `line` without spaces at its ends, and without the marks that stood on one.
+fn trim(line: &str) -> &str {
+    line.trim_start_matches(|c: char| c.is_whitespace() || stacks(c))
+        .trim_end()
+}
+
+/// Each character of `text`, and whether it may be shown where it stands. What it says of a text
+/// does not change when the characters that may not are taken out.
+fn judged(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut cluster = Cluster::default();
+    let mut rest = text.chars();
+    std::iter::from_fn(move || {
+        let c = rest.next()?;
+        Some((c, cluster.take(c, rest.clone().next())))
+    })
+}
+
+const ZERO_WIDTH_JOINER: char = '\u{200d}';
+const KEYCAP: char = '\u{20e3}';
+const STACK_MAX: u8 = 4;
+
+/// What was shown last: a base and what stands on it.
+#[derive(Default)]
+struct Cluster {
+    /// None at the start of a line: a mark there would stand on what is left of the text.
+    base: Option<char>,
+    /// Combining marks on it.
+    stacked: u8,
+    /// Whether a variation selector or an emoji modifier chose its form.
+    formed: bool,
+}
+
+impl Cluster {
+    /// Whether `c` may be shown, with `next` right behind it.
+    fn take(&mut self, c: char, next: Option<char>) -> bool {
+        if c == '\n' {
+            *self = Cluster::default();
+            return true;
+        }
+        if c == ZERO_WIDTH_JOINER {
+            return self.joins(next);
+        }
+        if is_variation_selector(c) {
+            let suits = !self.formed && self.stacked == 0 && self.suits(c, next);
+            self.formed |= suits;
+            return suits;
+        }
+        if c.is_control() || is_ignorable(c) || is_hiding(c) {
+            return false;
+        }
+        if stacks(c) {
+            let room = self.base.is_some() && self.stacked < STACK_MAX;
+            self.stacked += u8::from(room);
+            return room;
+        }
+        let modifies = matches!(c, '\u{1f3fb}'..='\u{1f3ff}') && self.is_bare_emoji();
+        if modifies {
+            self.formed = true;
+        } else {
+            *self = Cluster {
+                base: Some(c),
+                ..Cluster::default()
+            };
+        }
+        true
+    }
+
+    fn joins(&self, next: Option<char>) -> bool {
+        self.stacked == 0 && self.base.is_some_and(is_pictograph) && next.is_some_and(is_pictograph)
+    }
+
+    fn is_bare_emoji(&self) -> bool {
+        self.stacked == 0 && !self.formed && self.base.is_some_and(is_pictograph)
+    }
+
+    /// Whether the base has a variant that this selector chooses.
+    fn suits(&self, selector: char, next: Option<char>) -> bool {
+        let Some(base) = self.base else { return false };
+        match selector {
+            '\u{fe0e}' | '\u{fe0f}' => match base {
+                '0'..='9' | '#' | '*' => next == Some(KEYCAP),
+                _ => is_pictograph(base),
+            },
+            '\u{fe00}'..='\u{fe02}' | '\u{e0100}'..='\u{e01ef}' => is_han(base),
+            _ => false,
+        }
+    }
+}
+
+fn is_variation_selector(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt): no trace on the screen.
+fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Breaks the line, annotates or lays out what is around it, or is no character at all.
+fn is_hiding(c: char) -> bool {
+    matches!(c,
+        '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}'
+        | '\u{fdd0}'..='\u{fdef}')
+        || (c as u32) & 0xfffe == 0xfffe
+}
+
+/// Stands on the base before it and takes no column: combining marks, and the vowels and finals
+/// of Hangul written letter by letter.
+fn stacks(c: char) -> bool {
+    is_combining_mark(c) || matches!(c, '\u{1161}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}')
+}
+
+/// Shows as nothing, and is not white space to Unicode.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{2800}' | '\u{1d159}')
+}
+
+/// Whether a name of nothing else could be read.
+fn has_ink(c: char) -> bool {
+    !(c.is_whitespace() || c.is_control() || is_blank(c) || is_ignorable(c) || stacks(c))
+}
+
+/// CJK unified and compatibility ideographs: what variation sequences other than emoji are for.
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{3fffd}')
+}
+
+/// Extended_Pictographic, asked of the segmentation tables: by rule GB11 of UAX 29 two of them
+/// with a joiner between are one cluster, which no other two characters are but two marks.
+fn is_pictograph(c: char) -> bool {
+    let pair: String = [c, ZERO_WIDTH_JOINER, c].iter().collect();
+    let on_a_letter: String = ['a', c].iter().collect();
+    !c.is_ascii() && pair.graphemes(true).count() == 1 && on_a_letter.graphemes(true).count() == 2
 }
 
 macro_rules! shown {
@@ -193,3 +352,320 @@ macro_rules! shown {
     )*};
 }
 shown!(DisplayText, PeerName, RoomName, StatusText);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        DisplayText::sanitize(text).into_string()
+    }
+
+    /// What attacks look like, and what of it may be shown.
+    const ATTACKS: &[(&str, &str, &str)] = &[
+        ("screen cleared", "\u{1b}[2J\u{1b}[Hhi", "[2J[Hhi"),
+        ("title set", "\u{1b}]0;pwned\u{7}hi", "]0;pwnedhi"),
+        (
+            "clipboard set",
+            "\u{1b}]52;c;aGk=\u{1b}\\hi",
+            "]52;c;aGk=\\hi",
+        ),
+        ("8-bit CSI", "\u{9b}31mred", "31mred"),
+        ("8-bit OSC", "\u{9d}0;t\u{9c}x", "0;tx"),
+        ("next line", "a\u{85}b", "ab"),
+        (
+            "line overwritten",
+            "you owe 5\ryou owe 500",
+            "you owe 5you owe 500",
+        ),
+        ("backspaces", "rm -rf /\u{8}\u{8}ok", "rm -rf /ok"),
+        ("tab, vertical tab, form feed", "a\tb\u{b}c\u{c}d", "abcd"),
+        ("NUL and DEL", "a\0b\u{7f}c", "abc"),
+        ("shift out", "a\u{e}lqqk\u{f}", "alqqk"),
+        ("newline stays", "one\ntwo\n", "one\ntwo\n"),
+        ("line separator", "a\u{2028}b\u{2029}c", "abc"),
+        ("override", "exe.\u{202e}gpj", "exe.gpj"),
+        ("embedding", "\u{202a}a\u{202b}b\u{202c}c\u{202d}d", "abcd"),
+        ("isolates", "\u{2066}a\u{2067}b\u{2068}c\u{2069}d", "abcd"),
+        ("direction marks", "a\u{200e}b\u{200f}c\u{61c}d", "abcd"),
+        ("zero-width space", "ad\u{200b}min", "admin"),
+        ("non-joiner", "ad\u{200c}min", "admin"),
+        ("joiner between letters", "ad\u{200d}min", "admin"),
+        ("joiner at the ends", "\u{200d}a👍\u{200d}", "a👍"),
+        ("joiner into text", "👍\u{200d}a", "👍a"),
+        ("two joiners", "👩\u{200d}\u{200d}💻", "👩\u{200d}💻"),
+        ("word joiner, BOM", "a\u{2060}b\u{feff}c", "abc"),
+        ("soft hyphen", "pay\u{ad}pal", "paypal"),
+        (
+            "invisible operators",
+            "a\u{2061}b\u{2062}c\u{2063}d\u{2064}e",
+            "abcde",
+        ),
+        ("grapheme joiner", "a\u{34f}b", "ab"),
+        ("Mongolian separator", "a\u{180e}b\u{180b}c", "abc"),
+        ("annotation", "a\u{fff9}b\u{fffa}c\u{fffb}d", "abcd"),
+        ("Hangul fillers", "a\u{115f}\u{1160}\u{3164}\u{ffa0}b", "ab"),
+        ("Khmer inherent", "a\u{17b4}\u{17b5}b", "ab"),
+        (
+            "hidden in tags",
+            "hi\u{e0001}\u{e0068}\u{e0069}\u{e007f}",
+            "hi",
+        ),
+        (
+            "noncharacters",
+            "a\u{fffe}\u{ffff}\u{fdd0}\u{1ffff}\u{10fffe}b",
+            "ab",
+        ),
+        (
+            "hidden in selectors",
+            "a\u{fe00}\u{fe01}\u{e0100}\u{e01ef}b",
+            "ab",
+        ),
+        ("selector on a letter", "a\u{fe0f}b\u{fe0e}", "ab"),
+        ("selector on nothing", "\u{fe0f}a", "a"),
+        ("selector twice", "❤\u{fe0f}\u{fe0f}\u{fe0e}", "❤\u{fe0f}"),
+        ("selector on a mark", "❤\u{301}\u{fe0f}", "❤\u{301}"),
+        ("digit with a selector", "1\u{fe0f}2", "12"),
+        (
+            "stack",
+            "Z\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}a",
+            "Z\u{301}\u{302}\u{303}\u{304}a",
+        ),
+        ("mark on what is before", "\u{301}a\n\u{302}b", "a\nb"),
+        ("vowels over it", "\u{1161}\u{1161}a", "a"),
+        (
+            "vowel stack",
+            "\u{1100}\u{1161}\u{1161}\u{1161}\u{1161}\u{1161}",
+            "\u{1100}\u{1161}\u{1161}\u{1161}\u{1161}",
+        ),
+        ("shorthand, music", "a\u{1bca0}\u{1d173}b", "ab"),
+        ("hieroglyphs on top", "a\u{13430}b", "ab"),
+    ];
+
+    #[test]
+    fn attacks_do_nothing() {
+        for (name, attack, harmless) in ATTACKS {
+            assert_eq!(shown(attack), *harmless, "{name}");
+        }
+    }
+
+    #[test]
+    fn honest_text_stays() {
+        for text in [
+            "",
+            "Grüße aus Köln — “ja”, 5 € …",
+            "e\u{301}te\u{301}",
+            "Tiếng Việt, tiê\u{301}ng Viê\u{323}t",
+            "שָׁלוֹם עוֹלָם",
+            "مرحبًا",
+            "नमस्ते",
+            "สวัสดีครับ ที่นี่",
+            "བསྒྲུབས",
+            "한국어 漢字 かな が",
+            "葛\u{e0100}城",
+            "👍🏽 👩🏽\u{200d}💻 👨\u{200d}👩\u{200d}👧\u{200d}👦",
+            "❤\u{fe0f}\u{200d}🔥 🏳\u{fe0f}\u{200d}🌈 ☎\u{fe0e}",
+            "1\u{fe0f}\u{20e3} #\u{fe0f}\u{20e3}",
+            "🇩🇪 🇫🇷",
+            "fn main() {\n    println!(\"~\");\n}",
+        ] {
+            assert_eq!(shown(text), text);
+        }
+        // A flag made of tags is the flag without them.
+        assert_eq!(
+            shown("🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}"),
+            "🏴"
+        );
+    }
+
+    #[test]
+    fn text_is_utf_8_and_a_line_has_no_newline() {
+        assert_eq!(DisplayText::from_wire(b"caf\xc3"), None);
+        assert_eq!(DisplayText::from_wire(b"\xed\xa0\x80"), None);
+        assert_eq!(DisplayText::line("a\nb\r\nc").as_str(), "a b c");
+        let text = DisplayText::from_wire("ä\u{1b}\n".as_bytes());
+        assert_eq!(text.map(DisplayText::into_string), Some("ä\n".to_owned()));
+    }
+
+    #[test]
+    fn a_name_says_what_is_wrong_with_it() {
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("   ", NameError::Empty),
+            ("\u{3164}", NameError::Empty),
+            ("\u{2800}\u{2800}", NameError::Empty),
+            ("\u{200b}", NameError::Empty),
+            ("\u{a0}\u{3000}", NameError::Empty),
+            ("\u{301}", NameError::Empty),
+            (" ben", NameError::Space),
+            ("ben\u{3000}", NameError::Space),
+            ("ben#", NameError::Forbidden('#')),
+            ("@ben", NameError::Forbidden('@')),
+            ("ben~k7q2", NameError::Forbidden('~')),
+            ("../ben", NameError::Forbidden('/')),
+            ("b\nen", NameError::Forbidden('\n')),
+            ("b\u{202e}en", NameError::Forbidden('\u{202e}')),
+            ("b\u{200d}en", NameError::Forbidden('\u{200d}')),
+            ("\u{301}ben", NameError::Forbidden('\u{301}')),
+        ] {
+            assert_eq!(PeerName::new(text), Err(error), "{text:?}");
+        }
+        let long = "n".repeat(33);
+        assert_eq!(PeerName::new(&long), Err(NameError::TooLong(33)));
+        assert!(PeerName::new(&long[1..]).is_ok());
+        for text in [
+            "ben",
+            "Ana María",
+            "山田\u{3000}太郎",
+            "👩\u{200d}💻",
+            "O'Neil-7",
+        ] {
+            assert_eq!(PeerName::new(text).map(|n| n.0), Ok(text.to_owned()));
+        }
+        let composed = PeerName::new("e\u{301}");
+        assert_eq!(composed.map(|n| n.0), Ok("é".to_owned()));
+    }
+
+    #[test]
+    fn a_name_from_outside_is_made_fit_or_is_none() {
+        let from = |text: &str| PeerName::from_wire(text.as_bytes()).map(|n| n.0);
+        assert_eq!(from("b\u{1b}[31men").as_deref(), Some("b[31men"));
+        assert_eq!(from(" #b@e~n/ ").as_deref(), Some("ben"));
+        assert_eq!(from("b\nen").as_deref(), Some("b en"));
+        assert_eq!(from(" \u{301}ben").as_deref(), Some("ben"));
+        assert_eq!(from("#\u{fe0f}\u{20e3}ben").as_deref(), Some("ben"));
+        for none in [
+            "", " ", "#@~/", "\u{202e}", "\u{3164}", "\u{2800}", "\u{301}",
+        ] {
+            assert_eq!(from(none), None, "{none:?}");
+        }
+        assert_eq!(from(&"n".repeat(33)), None);
+        assert_eq!(PeerName::from_wire(b"\xff"), None);
+    }
+
+    #[test]
+    fn look_alikes_have_one_skeleton() {
+        let skeleton = |text: &str| PeerName::new(text).expect("a name").skeleton();
+        for (one, other) in [
+            ("ben", "Ben"),
+            ("ben", "bеn"), // Cyrillic е
+            ("paypal", "раураl"),
+            ("Ian", "lan"),
+            ("Bill", "BiII"),
+            ("bob0", "bobO"),
+            ("anna1", "annal"),
+            ("modern", "rnodern"),
+            ("ana maria", "anamaria"),
+            ("ana maria", "ana\u{a0}maria"),
+            ("ana", "ana\u{2800}"),
+            ("❤", "❤\u{fe0f}"),
+            ("ben", "ｂｅｎ"),
+        ] {
+            assert_eq!(skeleton(one), skeleton(other), "{one:?} and {other:?}");
+        }
+        assert_ne!(skeleton("ben"), skeleton("ken"));
+        assert_ne!(skeleton("ben"), skeleton("bén"));
+    }
+
+    #[test]
+    fn a_room_name_is_normalised_and_never_repaired() {
+        assert_eq!(RoomName::new("#Lobby").map(|n| n.0), Ok("lobby".to_owned()));
+        let with_space = RoomName::new("my room");
+        assert_eq!(with_space, Err(NameError::Forbidden(' ')));
+        assert_eq!(RoomName::new("#"), Err(NameError::Empty));
+        assert_eq!(RoomName::new("##a"), Err(NameError::Forbidden('#')));
+        let from = |text: &str| RoomName::from_wire(text.as_bytes()).map(|n| n.0);
+        assert_eq!(from("lobby").as_deref(), Some("lobby"));
+        for none in ["#lobby", "Lobby", "lob\u{200b}by", " lobby", "e\u{301}", ""] {
+            assert_eq!(from(none), None, "{none:?}");
+        }
+        assert_eq!(RoomName::from_wire(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_status_is_cut_between_characters_as_people_see_them() {
+        let status = |text: &str| StatusText::new(text).0;
+        assert_eq!(status(" at\nlunch \u{1b}"), "at lunch");
+        assert_eq!(status(&"x".repeat(60)), "x".repeat(48));
+        assert_eq!(status(&"ä".repeat(30)), "ä".repeat(24));
+        // 46 + 3 bytes: the accent goes only with its letter.
+        let accent = format!("{}e\u{301}", "x".repeat(46));
+        assert_eq!(status(&accent), "x".repeat(46));
+        // 40 + 11 bytes: half a technician is a woman.
+        let emoji = format!("{}👩\u{200d}💻", "x".repeat(40));
+        assert_eq!(status(&emoji), "x".repeat(40));
+        // Nothing to cut between.
+        assert_eq!(status(&"👩\u{200d}".repeat(20)), "");
+        // The cut leaves no space at the end.
+        assert_eq!(status(&format!("{} y", "x".repeat(47))), "x".repeat(47));
+    }
+
+    /// Text with far more than its share of what is dropped or kept by what is around it.
+    fn tricky() -> impl Strategy<Value = String> {
+        let special = proptest::sample::select(
+            "\u{200d}\u{200d}\u{fe0f}\u{fe0e}\u{20e3}\u{301}\u{327}\u{345}\u{1f3fd}👩💻❤🏴\
+             \u{e0067}\u{e0100}葛1#\n \u{3000}\u{2800}\u{3164}\u{1100}\u{1161}\u{11a8}\u{200b}\
+             \u{202e}\u{1b}aIİΣß~@/\u{958}\u{f71}\u{f73}\u{212b}\u{1e9e}\u{94d}\u{915}"
+                .chars()
+                .collect::<Vec<_>>(),
+        );
+        let c = prop_oneof![4 => special, 1 => any::<char>()];
+        proptest::collection::vec(c, 0..24).prop_map(|chars| chars.into_iter().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn what_was_made_fit_stays_as_it_is(text in tricky()) {
+            let once = shown(&text);
+            prop_assert_eq!(shown(&once), once.clone());
+            let line = DisplayText::line(&text).0;
+            prop_assert_eq!(shown(&line), line.clone());
+            prop_assert!(!line.contains('\n'));
+            let status = StatusText::new(&text).0;
+            prop_assert!(status.len() <= STATUS_LEN_MAX);
+            prop_assert_eq!(&StatusText::new(&status).0, &status);
+            prop_assert!(line.contains(&status));
+        }
+
+        #[test]
+        fn names_are_their_own_normal_form(text in tricky()) {
+            if let Some(name) = PeerName::from_wire(text.as_bytes()) {
+                prop_assert_eq!(PeerName::new(&name.0), Ok(name.clone()));
+                prop_assert_eq!(PeerName::from_wire(name.0.as_bytes()), Some(name.clone()));
+                prop_assert_eq!(shown(&name.0), name.0);
+            }
+            if let Ok(name) = PeerName::new(&text) {
+                prop_assert_eq!(PeerName::from_wire(name.0.as_bytes()), Some(name));
+            }
+            if let Ok(name) = RoomName::new(&text) {
+                prop_assert_eq!(RoomName::new(&name.0), Ok(name.clone()));
+                prop_assert_eq!(RoomName::from_wire(name.0.as_bytes()), Some(name));
+            }
+        }
+
+        #[test]
+        fn nothing_that_hides_or_moves_is_left(text in tricky()) {
+            let text = shown(&text);
+            for line in text.split('\n') {
+                prop_assert!(!line.contains(char::is_control));
+                prop_assert!(!line.starts_with(|c| stacks(c) || is_ignorable(c)));
+                for cluster in line.graphemes(true) {
+                    let invisible = cluster.chars().filter(|&c| is_ignorable(c)).count();
+                    let visible = cluster.chars().count() - invisible;
+                    prop_assert!(invisible <= 2 * visible, "{:?}", cluster);
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = DisplayText::from_wire(&bytes);
+            let _ = PeerName::from_wire(&bytes).map(|name| name.skeleton());
+            let _ = RoomName::from_wire(&bytes);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Why bytes are no packet.
+//! Why bytes are no packet, and why a packet cannot be bytes.
 
 /// The cause, counted by the endpoint; the sender learns nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
@@ -21,4 +21,18 @@ pub enum ParseError {
     /// Text that is not UTF-8, or no name.
     #[error("bad text")]
     Text,
+}
+
+/// What keeps a value from being sent; nothing was signed or sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
+pub enum EmitError {
+    /// The datagram, the record or a field would be longer than allowed.
+    #[error("too long")]
+    TooLong,
+    /// A list holds more than its packet may carry.
+    #[error("too many elements")]
+    TooMany,
+    /// A field has a value that every receiver would refuse.
+    #[error("a field is out of range")]
+    Range,
 }

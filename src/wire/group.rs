@@ -1,62 +1,10 @@
-//! The packets of rooms and the entry.
+//! The packets of rooms: entries, heads, what is missing and what arrived.
 
-use crate::id::{NetworkId, PeerId, PublicKey, RoomId, RoomTag, ShortId};
-
-/// One entry of an author's log in a room, as signed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// The room it names; the signature covers the whole [`RoomId`].
-    pub room: RoomTag,
-    /// The author.
-    pub author: PublicKey,
-    /// The network that the log belongs to.
-    pub network: NetworkId,
-    /// Milliseconds since the Unix epoch when this log was begun.
-    pub epoch: u64,
-    /// Number in the epoch, from 1.
-    pub seq: u32,
-    /// Hybrid logical clock: 48 bits of milliseconds, 16 bits of counter.
-    pub hlc: u64,
-    /// Hash of the author's entry before, zeros for the first.
-    pub prev: [u8; 32],
-    /// What the body is. Unknown kinds are kept and relayed.
-    pub kind: EntryKind,
-    /// First 16 bytes of the hashes of up to 4 entries that stand before it.
-    pub deps: Vec<[u8; 16]>,
-    /// BLAKE3 of the body.
-    pub body_hash: [u8; 32],
-    /// At most 900 bytes.
-    pub body: Vec<u8>,
-    /// All of it as signed, body and signature included: what is relayed and stored.
-    pub bytes: Vec<u8>,
-}
-
-/// What an entry's body is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EntryKind(pub u8);
-
-impl EntryKind {
-    /// UTF-8 text.
-    pub const TEXT: EntryKind = EntryKind(1);
-    /// UTF-8 text of an action (`/me`).
-    pub const ACTION: EntryKind = EntryKind(2);
-}
-
-impl Entry {
-    /// BLAKE3 of all but the body: what `prev`, dependencies and message ids refer to, so that a
-    /// redacted entry keeps its name.
-    #[must_use]
-    pub fn hash(&self, room: &RoomId) -> [u8; 32] {
-        let _ = room;
-        [0; 32]
-    }
-
-    /// The author's id.
-    #[must_use]
-    pub fn author_id(&self) -> PeerId {
-        self.author.id()
-    }
-}
+use super::cursor::{Reader, Wire, Writer, wire_struct};
+pub use super::entry::{Entry, EntryFields, EntryKind};
+use super::error::{EmitError, ParseError};
+use crate::id::{RoomTag, ShortId};
+use crate::limits::{DATAGRAM_LEN_MAX, NACK_RUNS_MAX};
 
 /// Entries that were asked for, byte for byte. Unicast.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,4 +66,102 @@ pub struct Ack {
     pub epoch: u64,
     /// Number of the last entry without a gap before it.
     pub seq: u32,
+}
+
+wire_struct!(Heads { room, epoch, seq });
+wire_struct!(HeadOf { author, epoch, seq });
+wire_struct!(Run { first, last });
+wire_struct!(Ack { room, epoch, seq });
+
+/// A datagram is too short for more entries than a count byte can name.
+const REPAIR_ENTRIES_MAX: usize = 255;
+
+impl Wire for Repair {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        let entries = reader.list(REPAIR_ENTRIES_MAX)?;
+        if entries.is_empty() {
+            return Err(ParseError::Range);
+        }
+        Ok(Repair { entries })
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        if self.entries.is_empty() {
+            return Err(EmitError::Range);
+        }
+        writer.list(&self.entries, REPAIR_ENTRIES_MAX)
+    }
+}
+
+/// An entry among others: behind a length of two bytes.
+impl Wire for Entry {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        Entry::parse(reader.long(DATAGRAM_LEN_MAX)?)
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        writer.long(&self.bytes, DATAGRAM_LEN_MAX)
+    }
+}
+
+impl Wire for Nack {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        let nack = Nack {
+            room: reader.read()?,
+            author: reader.read()?,
+            epoch: reader.read()?,
+            runs: reader.list(NACK_RUNS_MAX)?,
+        };
+        if !are_runs(&nack.runs) {
+            return Err(ParseError::Range);
+        }
+        Ok(nack)
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        writer.write(&self.room)?;
+        writer.write(&self.author)?;
+        writer.write(&self.epoch)?;
+        writer.list(&self.runs, NACK_RUNS_MAX)?;
+        if !are_runs(&self.runs) {
+            return Err(EmitError::Range);
+        }
+        Ok(())
+    }
+}
+
+/// At least one run, each of numbers from 1, ascending, none touching numbers of another.
+fn are_runs(runs: &[Run]) -> bool {
+    let mut below = 0;
+    !runs.is_empty()
+        && runs.iter().all(|run| {
+            let is_next = run.first > below && run.last >= run.first;
+            below = run.last;
+            is_next
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_ascend_and_do_not_overlap() {
+        let of = |runs: &[(u32, u32)]| {
+            let run = |&(first, last)| Run { first, last };
+            are_runs(&runs.iter().map(run).collect::<Vec<_>>())
+        };
+        assert!(of(&[(1, 1)]));
+        assert!(of(&[(1, 3), (4, 4), (9, u32::MAX)]));
+        for bad in [
+            &[][..],
+            &[(0, 1)],
+            &[(2, 1)],
+            &[(1, 3), (3, 4)],
+            &[(5, 6), (1, 2)],
+            &[(1, u32::MAX), (1, 2)],
+        ] {
+            assert!(!of(bad), "{bad:?}");
+        }
+    }
 }

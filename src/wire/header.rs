@@ -1,11 +1,16 @@
 //! The header that every packet starts with.
 //!
 //! `0x0C, version, type, path, flags (u16), sender (8), incarnation (u64), sequence (u32)`, 26
-//! bytes, integers big-endian. Magic, version, type, the header's length and HELLO's name
+//! bytes, integers big-endian. Magic, version, type, sender, the header's length and HELLO's name
 //! (length and bytes, right after the header) are frozen for all versions.
 
+use super::OtherVersion;
+use super::cursor::{Reader, Writer};
+use super::error::{EmitError, ParseError};
 use crate::datagram::Path;
 use crate::id::{Incarnation, ShortId};
+use crate::limits::NAME_LEN_MAX;
+use crate::text::{DisplayText, PeerName};
 
 /// First byte of every packet. Below 0x40, so that QUIC (whose fixed bit is set) is told apart.
 pub const MAGIC: u8 = 0x0c;
@@ -47,6 +52,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Kind; 11] = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Heartbeat,
+        Kind::Goodbye,
+        Kind::Probe,
+        Kind::ProbeAck,
+        Kind::Data,
+        Kind::Repair,
+        Kind::Heads,
+        Kind::Nack,
+        Kind::Ack,
+    ];
+
+    /// The kind of this type byte.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|&kind| kind as u8 == byte)
+    }
+
     /// The context under which packets of this kind are signed; none where the packet carries
     /// no signature of its own (DATA and REPAIR: their entries are signed).
     #[must_use]
@@ -64,6 +89,11 @@ impl Kind {
             Kind::Data | Kind::Repair => return None,
         })
     }
+
+    /// 64 where packets of this kind end with a signature, else 0.
+    pub(super) fn signature_len(self) -> usize {
+        self.signature_context().map_or(0, |_| SIGNATURE_LEN)
+    }
 }
 
 /// The header.
@@ -79,4 +109,55 @@ pub struct Header {
     pub incarnation: Incarnation,
     /// Number of the packet in that run, from 1, one for all copies of it.
     pub sequence: u32,
+}
+
+impl Header {
+    /// Reads the header of a packet of this version.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<(Kind, Header), ParseError> {
+        let [magic, version, kind, path] = reader.array()?;
+        if magic != MAGIC {
+            return Err(ParseError::Magic);
+        }
+        if version != VERSION {
+            return Err(ParseError::Version);
+        }
+        let kind = Kind::from_byte(kind).ok_or(ParseError::Unknown)?;
+        let header = Header {
+            path: Path::from_byte(path).ok_or(ParseError::Unknown)?,
+            flags: reader.read()?,
+            sender: reader.read()?,
+            incarnation: reader.read()?,
+            sequence: reader.read()?,
+        };
+        Ok((kind, header))
+    }
+
+    /// Appends the header.
+    pub(super) fn write(&self, kind: Kind, writer: &mut Writer) -> Result<(), EmitError> {
+        writer.put(&[MAGIC, VERSION, kind as u8, self.path as u8]);
+        writer.write(&self.flags)?;
+        writer.write(&self.sender)?;
+        writer.write(&self.incarnation)?;
+        writer.write(&self.sequence)
+    }
+}
+
+/// What the frozen fields of a HELLO of another version say.
+pub(super) fn other_version(bytes: &[u8]) -> Result<OtherVersion, ParseError> {
+    let frozen = |bytes| {
+        let mut reader = Reader::new(bytes);
+        let [_, version, kind, _, _, _] = reader.array()?;
+        let sender = reader.read()?;
+        reader.take(HEADER_LEN - 14)?;
+        let name = PeerName::from_wire(reader.short(NAME_LEN_MAX)?).ok_or(ParseError::Text)?;
+        Ok((kind, version, sender, name))
+    };
+    match frozen(bytes) {
+        Ok((kind, version, sender, name)) if kind == Kind::Hello as u8 => Ok(OtherVersion {
+            version,
+            sender,
+            name: DisplayText::line(name.as_str()),
+        }),
+        Ok(_) | Err::<_, ParseError>(_) => Err(ParseError::Version),
+    }
 }

@@ -4,18 +4,107 @@
 //! `docs/protocol.md` is the specification, field by field.
 
 pub mod cursor;
+pub mod entry;
 pub mod error;
 pub mod group;
 pub mod header;
+pub mod known;
 pub mod presence;
+pub mod record;
 
-pub use error::ParseError;
-pub use group::{Ack, Entry, EntryKind, HeadOf, Heads, Nack, Repair, Run};
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Entry, EntryFields, EntryKind};
+pub use error::{EmitError, ParseError};
+pub use group::{Ack, HeadOf, Heads, Nack, Repair, Run};
 pub use header::{Header, Kind, MAGIC, VERSION};
 pub use presence::{
     Digest, Echo, Goodbye, Heartbeat, Hello, Known, News, OtherVersion, OwnLog, PathsHeard,
-    PeerRecord, Probe, ProbeAck, RecordRoom, RoomDigest, Welcome,
+    PeerRecord, Probe, ProbeAck, RecordFields, RecordRoom, RoomDigest, Welcome,
 };
+
+use crate::datagram::Path;
+use crate::limits::DATAGRAM_LEN_MAX;
+use cursor::{Reader, Wire, Writer};
+use header::{HEADER_LEN, PATH_OFFSET, SIGNATURE_LEN};
+
+/// Reads a whole datagram. The signature, where the kind has one, is still to be verified: see
+/// [`signing_input`] and [`signature`].
+///
+/// # Errors
+/// Why it is no packet. Trailing bytes and more than 1200 bytes are errors too.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
+    if bytes.len() > DATAGRAM_LEN_MAX {
+        return Err(ParseError::Length);
+    }
+    match *bytes {
+        [] => return Err(ParseError::Length),
+        [magic, ..] if magic != MAGIC => return Err(ParseError::Magic),
+        [_, version, ..] if version != VERSION => {
+            return header::other_version(bytes).map(Parsed::OtherVersion);
+        }
+        _ => {}
+    }
+    let mut reader = Reader::new(bytes);
+    let (kind, header) = Header::read(&mut reader)?;
+    let body = Body::read(kind, reader.rest())?;
+    Ok(Parsed::Packet(Packet { header, body }))
+}
+
+/// The bytes of a packet, signed by `sign` if its kind is.
+///
+/// # Errors
+/// What every receiver would refuse; `sign` was not called then.
+pub fn emit(
+    header: &Header,
+    body: &Body,
+    sign: &mut dyn FnMut(&[u8]) -> [u8; 64],
+) -> Result<Vec<u8>, EmitError> {
+    let kind = body.kind();
+    let mut writer = Writer::new();
+    header.write(kind, &mut writer)?;
+    body.write(&mut writer)?;
+    let mut bytes = writer.into_bytes();
+    if bytes.len() + kind.signature_len() > DATAGRAM_LEN_MAX {
+        return Err(EmitError::TooLong);
+    }
+    if let Some(context) = kind.signature_context() {
+        let signature = sign(&input(context, &bytes));
+        bytes.extend_from_slice(&signature);
+    }
+    Ok(bytes)
+}
+
+/// What the signature of a received packet is of: the context of its kind, a zero, and all but
+/// the signature with the path byte as zero. None if the kind is not signed or `bytes` are too
+/// short to be.
+#[must_use]
+pub fn signing_input(kind: Kind, bytes: &[u8]) -> Option<Vec<u8>> {
+    let context = kind.signature_context()?;
+    let signed_len = bytes.len().checked_sub(SIGNATURE_LEN)?;
+    (signed_len >= HEADER_LEN).then(|| input(context, &bytes[..signed_len]))
+}
+
+/// The last 64 bytes, if there are as many.
+#[must_use]
+pub fn signature(bytes: &[u8]) -> Option<[u8; 64]> {
+    bytes.last_chunk().copied()
+}
+
+/// Makes a copy of a packet one for another path; nothing has to be signed again.
+pub fn set_path(bytes: &mut [u8], path: Path) {
+    if let Some(byte) = bytes.get_mut(PATH_OFFSET) {
+        *byte = path as u8;
+    }
+}
+
+/// `context || 0 || signed` with the path byte as zero; `signed` starts with a whole header.
+fn input(context: &[u8], signed: &[u8]) -> Vec<u8> {
+    let mut input = [context, &[0], signed].concat();
+    set_path(&mut input[context.len() + 1..], Path::Unicast);
+    input
+}
 
 /// A packet's body, by its type.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,10 +143,72 @@ pub struct Packet {
 }
 
 /// What a datagram turned out to be.
+// Taken apart where it is made, never stored: a box would only cost an allocation a datagram.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Parsed {
     /// A packet of this version.
     Packet(Packet),
     /// A HELLO of another version: only the frozen fields are known, nothing is verified.
     OtherVersion(OtherVersion),
+}
+
+impl Body {
+    /// The kind that the header names.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Body::Hello(_) => Kind::Hello,
+            Body::Welcome(_) => Kind::Welcome,
+            Body::Heartbeat(_) => Kind::Heartbeat,
+            Body::Goodbye(_) => Kind::Goodbye,
+            Body::Probe(_) => Kind::Probe,
+            Body::ProbeAck(_) => Kind::ProbeAck,
+            Body::Data(_) => Kind::Data,
+            Body::Repair(_) => Kind::Repair,
+            Body::Heads(_) => Kind::Heads,
+            Body::Nack(_) => Kind::Nack,
+            Body::Ack(_) => Kind::Ack,
+        }
+    }
+
+    /// Reads what follows the header.
+    fn read(kind: Kind, bytes: &[u8]) -> Result<Body, ParseError> {
+        let len = bytes.len().checked_sub(kind.signature_len());
+        let mut reader = Reader::new(&bytes[..len.ok_or(ParseError::Length)?]);
+        let body = match kind {
+            Kind::Hello => Body::Hello(reader.read()?),
+            Kind::Welcome => Body::Welcome(reader.read()?),
+            Kind::Heartbeat => Body::Heartbeat(reader.read()?),
+            Kind::Goodbye => Body::Goodbye(reader.read()?),
+            Kind::Probe => Body::Probe(reader.read()?),
+            Kind::ProbeAck => Body::ProbeAck(reader.read()?),
+            Kind::Data => return Entry::parse(bytes).map(Body::Data),
+            Kind::Repair => Body::Repair(reader.read()?),
+            Kind::Heads => Body::Heads(reader.read()?),
+            Kind::Nack => Body::Nack(reader.read()?),
+            Kind::Ack => Body::Ack(reader.read()?),
+        };
+        reader.finish()?;
+        Ok(body)
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        match self {
+            Body::Hello(hello) => hello.write(writer),
+            Body::Welcome(welcome) => welcome.write(writer),
+            Body::Heartbeat(heartbeat) => heartbeat.write(writer),
+            Body::Goodbye(goodbye) => goodbye.write(writer),
+            Body::Probe(probe) => probe.write(writer),
+            Body::ProbeAck(ack) => ack.write(writer),
+            Body::Data(entry) => {
+                writer.put(&entry.bytes);
+                Ok(())
+            }
+            Body::Repair(repair) => repair.write(writer),
+            Body::Heads(heads) => heads.write(writer),
+            Body::Nack(nack) => nack.write(writer),
+            Body::Ack(ack) => ack.write(writer),
+        }
+    }
 }

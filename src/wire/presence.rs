@@ -1,63 +1,19 @@
-//! The packets of presence and the peer record.
+//! The packets of presence: who is here, who leaves, who answers from where.
 
-use crate::api::Status;
-use crate::id::{Incarnation, Nonce, PublicKey, RoomTag, ShortId};
-use crate::text::{DisplayText, PeerName, RoomName, StatusText};
+use super::HeadOf;
+use super::cursor::{Reader, Wire, Writer, wire_struct};
+use super::error::{EmitError, ParseError};
+pub use super::known::Known;
+pub use super::record::{PeerRecord, RecordFields, RecordRoom};
+use crate::id::{Incarnation, Nonce, RoomTag, ShortId};
+use crate::limits::{
+    HEARTBEAT_ECHOES_MAX, HEARTBEAT_HEADS_MAX, HEARTBEAT_HEARD_MAX, HEARTBEAT_NEWS_MAX,
+    HEARTBEAT_ROOMS_MAX, NAME_LEN_MAX, RECORD_LEN_MAX, RECORD_ROOMS_MAX, TOKEN_LEN_MAX,
+};
+use crate::text::DisplayText;
 
 /// [`Heartbeat::loss`] before anything was measured.
 pub const LOSS_UNKNOWN: u8 = 255;
-
-/// Who somebody is and what they offer; self-signed, relayed byte for byte.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PeerRecord {
-    /// The key that it is signed with.
-    pub key: PublicKey,
-    /// The run it belongs to.
-    pub incarnation: Incarnation,
-    /// Grows with every change within a run, from 1.
-    pub record_seq: u32,
-    /// The UDP port of the chat socket.
-    pub chat_port: u16,
-    /// A one-shot command: not announced, not counted.
-    pub transient: bool,
-    /// Hears no group traffic: push it news by unicast.
-    pub deaf: bool,
-    /// Status.
-    pub status: Status,
-    /// Words with it.
-    pub status_text: StatusText,
-    /// Name.
-    pub name: PeerName,
-    /// At most 6 open rooms.
-    pub rooms: Vec<RecordRoom>,
-    /// Typed extensions, kept and relayed unread.
-    pub extensions: Vec<(u8, Vec<u8>)>,
-    /// All of it as signed, the signature included: what is relayed and hashed.
-    pub bytes: Vec<u8>,
-}
-
-/// A room in a record.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RecordRoom {
-    /// A public one, by its name.
-    Public(RoomName),
-    /// A locked one: 4 bytes of its name's hash and 4 of its tag.
-    Locked([u8; 4], [u8; 4]),
-}
-
-/// Whom the sender of a HELLO knows already.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Known {
-    /// First 4 bytes of each id, at most 200.
-    Ids(Vec<[u8; 4]>),
-    /// A Bloom filter of at most 640 bytes with this many hash functions.
-    Bloom {
-        /// Hash functions, 1 to 16.
-        hashes: u8,
-        /// The bits.
-        bits: Vec<u8>,
-    },
-}
 
 /// Where the sender's own log stands in a room it has open, so that a first entry that gets
 /// lost is missed at once.
@@ -170,7 +126,7 @@ pub struct RoomDigest {
     /// Hash of all heads.
     pub digest: [u8; 8],
     /// At most 8 heads, in turn.
-    pub heads: Vec<super::HeadOf>,
+    pub heads: Vec<HeadOf>,
 }
 
 /// I leave. All paths.
@@ -200,4 +156,110 @@ pub struct OtherVersion {
     pub sender: ShortId,
     /// The name it gives, sanitised.
     pub name: DisplayText,
+}
+
+wire_struct!(OwnLog { room, epoch, seq });
+wire_struct!(Digest { count, xor });
+wire_struct!(News {
+    id,
+    incarnation,
+    record_seq
+});
+wire_struct!(PathsHeard { id, paths });
+wire_struct!(Echo {
+    sender,
+    sequence,
+    hold
+});
+wire_struct!(Goodbye {});
+wire_struct!(Probe { nonce });
+wire_struct!(ProbeAck { echo });
+
+impl Wire for Hello {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        let name = reader.short(NAME_LEN_MAX)?;
+        let record = PeerRecord::parse(reader.long(RECORD_LEN_MAX)?)?;
+        if record.wire_name() != Some(name) {
+            return Err(ParseError::Text);
+        }
+        Ok(Hello {
+            record,
+            nonce: reader.read()?,
+            logs: reader.list(RECORD_ROOMS_MAX)?,
+            known: reader.read()?,
+        })
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        let name = self.record.wire_name().ok_or(EmitError::Range)?;
+        writer.short(name, NAME_LEN_MAX)?;
+        writer.long(&self.record.bytes, RECORD_LEN_MAX)?;
+        writer.write(&self.nonce)?;
+        writer.list(&self.logs, RECORD_ROOMS_MAX)?;
+        writer.write(&self.known)
+    }
+}
+
+impl Wire for Welcome {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        Ok(Welcome {
+            record: PeerRecord::parse(reader.long(RECORD_LEN_MAX)?)?,
+            digest: reader.read()?,
+            echo: reader.read()?,
+            nonce: reader.read()?,
+            token: reader.short(TOKEN_LEN_MAX)?.to_vec(),
+            logs: reader.list(RECORD_ROOMS_MAX)?,
+        })
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        writer.long(&self.record.bytes, RECORD_LEN_MAX)?;
+        writer.write(&self.digest)?;
+        writer.write(&self.echo)?;
+        writer.write(&self.nonce)?;
+        writer.short(&self.token, TOKEN_LEN_MAX)?;
+        writer.list(&self.logs, RECORD_ROOMS_MAX)
+    }
+}
+
+impl Wire for Heartbeat {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        Ok(Heartbeat {
+            record_hash: reader.read()?,
+            digest: reader.read()?,
+            news: reader.list(HEARTBEAT_NEWS_MAX)?,
+            heard: reader.list(HEARTBEAT_HEARD_MAX)?,
+            group_sent: reader.read()?,
+            loss: reader.read()?,
+            echoes: reader.list(HEARTBEAT_ECHOES_MAX)?,
+            rooms: reader.list(HEARTBEAT_ROOMS_MAX)?,
+        })
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        writer.write(&self.record_hash)?;
+        writer.write(&self.digest)?;
+        writer.list(&self.news, HEARTBEAT_NEWS_MAX)?;
+        writer.list(&self.heard, HEARTBEAT_HEARD_MAX)?;
+        writer.write(&self.group_sent)?;
+        writer.write(&self.loss)?;
+        writer.list(&self.echoes, HEARTBEAT_ECHOES_MAX)?;
+        writer.list(&self.rooms, HEARTBEAT_ROOMS_MAX)
+    }
+}
+
+impl Wire for RoomDigest {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        Ok(RoomDigest {
+            room: reader.read()?,
+            digest: reader.read()?,
+            heads: reader.list(HEARTBEAT_HEADS_MAX)?,
+        })
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EmitError> {
+        writer.write(&self.room)?;
+        writer.write(&self.digest)?;
+        writer.list(&self.heads, HEARTBEAT_HEADS_MAX)
+    }
 }

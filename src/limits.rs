@@ -82,5 +82,14 @@ pub const OUTBOX_BYTES_MAX: usize = 10 * 1000 * 1000;
 pub const ROOM_CACHE_ENTRIES: usize = 1024;
 /// Incoming QUIC handshakes under way at once.
 pub const QUIC_INCOMING_MAX: usize = 64;
+/// Incoming QUIC handshakes under way at once from one IP address.
+pub const QUIC_INCOMING_PER_SOURCE_MAX: usize = 16;
+/// Incoming QUIC handshakes under way above which a stranger gets a Retry first.
+pub const QUIC_RETRY_ABOVE: usize = 8;
+/// QUIC connections up at once; above it the one longest without use is closed.
+pub const QUIC_CONNECTIONS_MAX: usize = 256;
+/// Messages of one connection that are handed up and not yet acknowledged; above it nothing
+/// more is read from it.
+pub const QUIC_IN_HAND_MAX: usize = 32;
 /// Longest line of JSON that a front end takes.
 pub const JSON_LINE_LEN_MAX: usize = 256 * 1024;

@@ -16,7 +16,12 @@ impl Bucket {
     #[must_use]
     pub fn new(now: Instant, rate: u32, burst: u32) -> Self {
         let burst = f64::from(burst);
-        Bucket { rate: f64::from(rate), burst, level: burst, at: now }
+        Bucket {
+            rate: f64::from(rate),
+            burst,
+            level: burst,
+            at: now,
+        }
     }
 
     /// Takes `units` if they are there.

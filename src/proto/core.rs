@@ -126,11 +126,18 @@ impl Core {
 
     /// Sends these bytes on one link by each of these paths that it has.
     pub fn send_on_link(&mut self, link: LinkId, bytes: &[u8], paths: &[Path]) {
-        let Some(entry) = self.links.iter().find(|entry| entry.id == link && entry.group) else {
+        let Some(entry) = self
+            .links
+            .iter()
+            .find(|entry| entry.id == link && entry.group)
+        else {
             return;
         };
-        let usable: Vec<Path> =
-            paths.iter().copied().filter(|&path| self.path_usable(entry, path)).collect();
+        let usable: Vec<Path> = paths
+            .iter()
+            .copied()
+            .filter(|&path| self.path_usable(entry, path))
+            .collect();
         for path in usable {
             let mut copy = bytes.to_vec();
             wire::set_path(&mut copy, path);
@@ -164,7 +171,9 @@ impl Core {
     pub fn network(&self) -> NetworkId {
         let outside = self.links.iter().find(|link| !link.loopback && link.group);
         let prefix = outside.and_then(|link| link.v4.first()).map(|own| {
-            let mask = u32::MAX.checked_shl(32 - u32::from(own.prefix_len)).unwrap_or(0);
+            let mask = u32::MAX
+                .checked_shl(32 - u32::from(own.prefix_len))
+                .unwrap_or(0);
             (own.address.to_bits() & mask, own.prefix_len)
         });
         let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 network");
@@ -192,7 +201,12 @@ impl Core {
 
     /// Hands a datagram out.
     pub fn transmit(&mut self, destination: Destination, bytes: Vec<u8>) {
-        let transmit = Transmit { destination, bytes, segment_len: None, ecn: 0 };
+        let transmit = Transmit {
+            destination,
+            bytes,
+            segment_len: None,
+            ecn: 0,
+        };
         self.push(Output::Transmit(transmit));
     }
 
@@ -218,7 +232,9 @@ impl Core {
     /// Queues an output.
     pub fn push(&mut self, output: Output) {
         if let Output::Transmit(transmit) = &output {
-            let segments = transmit.segment_len.map_or(1, |len| transmit.bytes.len().div_ceil(len));
+            let segments = transmit
+                .segment_len
+                .map_or(1, |len| transmit.bytes.len().div_ceil(len));
             self.stats.datagrams_out += segments as u64;
         }
         self.outputs.push_back(output);

@@ -52,18 +52,29 @@ impl Endpoint {
     /// # Panics
     /// Never: an own record always fits, names and texts being bounded.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a record without rooms is 226 bytes at most")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a record without rooms is 226 bytes at most"
+    )]
     pub fn new(now: Now, identity: Identity, mut config: Config) -> Self {
         let snapshot = std::mem::take(&mut config.snapshot);
         let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation + 1));
         let mut core = Core::new(identity, config, incarnation);
         let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
         let group = Group::new(&core, now, &snapshot);
-        let direct = Direct::new(&core.identity, core.random());
+        let seed = core.random();
+        let direct = Direct::new(&core.identity, seed);
         let gate = Gate::new(now.mono, core.random());
         let private = Private::new(direct, &snapshot);
-        let mut endpoint =
-            Endpoint { core, gate, presence, group, private, saving: None, doubles: 0 };
+        let mut endpoint = Endpoint {
+            core,
+            gate,
+            presence,
+            group,
+            private,
+            saving: None,
+            doubles: 0,
+        };
         endpoint.save_incarnation();
         endpoint
     }
@@ -71,7 +82,10 @@ impl Endpoint {
     pub(super) fn save_incarnation(&mut self) {
         self.core.open = false;
         let writes = vec![Write::Incarnation(self.core.incarnation.0)];
-        self.saving = Some(self.core.persist(Batch { durability: Durability::Power, writes }));
+        self.saving = Some(self.core.persist(Batch {
+            durability: Durability::Power,
+            writes,
+        }));
     }
 
     /// The interfaces as they are now; each change gets a burst of HELLOs.
@@ -92,7 +106,8 @@ impl Endpoint {
 
     /// Sending to this address failed, or an ICMP error came back for it.
     pub fn handle_unreachable(&mut self, now: Now, address: std::net::SocketAddr) {
-        self.presence.handle_unreachable(&mut self.core, now, address);
+        self.presence
+            .handle_unreachable(&mut self.core, now, address);
         self.follow_up(now);
     }
 
@@ -101,7 +116,8 @@ impl Endpoint {
         if self.saving.is_some() {
             return;
         }
-        self.presence.handle_timeout(&mut self.core, now, &self.group);
+        self.presence
+            .handle_timeout(&mut self.core, now, &self.group);
         if self.core.open {
             let (group, mut cx) = self.group_cx(now);
             group.handle_timeout(&mut cx);
@@ -161,7 +177,8 @@ impl Endpoint {
         self.core.renew(incarnation);
         self.presence.renew(&mut self.core, now);
         self.save_incarnation();
-        self.presence.announce_self(&mut self.core, now, CHANGE_JITTER);
+        self.presence
+            .announce_self(&mut self.core, now, CHANGE_JITTER);
     }
 
     /// Whether nothing that a person wrote still waits to be sent or acknowledged by somebody
@@ -184,13 +201,20 @@ impl Endpoint {
         if self.saving.is_some() {
             return Output::Timeout(None, Timer::Idle);
         }
-        let group = if self.core.open { self.group.deadline(now.mono) } else { None };
+        let group = if self.core.open {
+            self.group.deadline(now.mono)
+        } else {
+            None
+        };
         let deadlines = [
             (self.presence.deadline(), Timer::Presence),
             (group, Timer::Group),
             (self.private.deadline(), Timer::Direct),
         ];
-        let next = deadlines.into_iter().filter_map(|(at, timer)| Some((at?, timer))).min();
+        let next = deadlines
+            .into_iter()
+            .filter_map(|(at, timer)| Some((at?, timer)))
+            .min();
         match next {
             Some((at, timer)) => Output::Timeout(Some(at), timer),
             None => Output::Timeout(None, Timer::Idle),
@@ -207,14 +231,23 @@ impl Endpoint {
     #[must_use]
     pub fn own_info(&self) -> crate::api::SelfInfo {
         let id = self.core.identity.id();
-        crate::api::SelfInfo { id, name: self.core.config.name.as_str().to_owned(), tag: id.tag() }
+        crate::api::SelfInfo {
+            id,
+            name: self.core.config.name.as_str().to_owned(),
+            tag: id.tag(),
+        }
     }
 
     /// What follows from changes of the roster: messages that can go, receipts that wait for
     /// nobody any more.
     pub(super) fn follow_up(&mut self, now: Now) {
         for id in self.presence.take_restarted() {
-            if let Some(key) = self.presence.roster.get(&id).map(super::presence::roster::Peer::key) {
+            if let Some(key) = self
+                .presence
+                .roster
+                .get(&id)
+                .map(super::presence::roster::Peer::key)
+            {
                 let (private, mut cx) = self.private_cx(now);
                 private.peer_gone(&mut cx, &key);
             }
@@ -239,12 +272,20 @@ impl Endpoint {
     }
 
     pub(super) fn group_cx(&mut self, now: Now) -> (&mut Group, Cx<'_>) {
-        let cx = Cx { core: &mut self.core, presence: &mut self.presence, now };
+        let cx = Cx {
+            core: &mut self.core,
+            presence: &mut self.presence,
+            now,
+        };
         (&mut self.group, cx)
     }
 
     pub(super) fn private_cx(&mut self, now: Now) -> (&mut Private, Cx<'_>) {
-        let cx = Cx { core: &mut self.core, presence: &mut self.presence, now };
+        let cx = Cx {
+            core: &mut self.core,
+            presence: &mut self.presence,
+            now,
+        };
         (&mut self.private, cx)
     }
 }

@@ -73,7 +73,10 @@ impl Gate {
     pub fn admit_source(&mut self, now: Instant, source: SocketAddr, known: bool) -> bool {
         let rate = if known { SOURCE_RATE * 10 } else { SOURCE_RATE };
         make_room(&mut self.sources, &source, |bucket| bucket.holds(now, rate));
-        let bucket = self.sources.entry(source).or_insert_with(|| Bucket::new(now, rate, rate));
+        let bucket = self
+            .sources
+            .entry(source)
+            .or_insert_with(|| Bucket::new(now, rate, rate));
         bucket.take(now, 1)
     }
 
@@ -90,9 +93,14 @@ impl Gate {
     pub fn admit_identity(&mut self, now: Instant, source: IpAddr) -> bool {
         // A LAN party of users on one host is not an attack; a thousand a minute is.
         let most = NEW_IDENTITIES_PER_MINUTE;
-        make_room(&mut self.identities, &source, |bucket| bucket.holds(now, most));
+        make_room(&mut self.identities, &source, |bucket| {
+            bucket.holds(now, most)
+        });
         let fresh = || Bucket::new(now, most.div_ceil(60), most);
-        self.identities.entry(source).or_insert_with(fresh).take(now, 1)
+        self.identities
+            .entry(source)
+            .or_insert_with(fresh)
+            .take(now, 1)
     }
 
     /// Remembers a datagram that passed, and whose it is if it verified.
@@ -140,7 +148,9 @@ impl Window {
             self.highest = sequence;
             return true;
         }
-        let Some(bit) = 1u128.checked_shl(self.highest - sequence) else { return false };
+        let Some(bit) = 1u128.checked_shl(self.highest - sequence) else {
+            return false;
+        };
         let fresh = self.seen & bit == 0;
         self.seen |= bit;
         fresh && sequence > 0
@@ -167,7 +177,9 @@ mod tests {
         let now = Instant::now();
         let mut gate = Gate::new(now, [1; 32]);
         let mut bytes = vec![0x0c, 1, 3, 1, 9, 9];
-        let Sighting::New(fingerprint) = gate.sight(&bytes) else { panic!("seen before") };
+        let Sighting::New(fingerprint) = gate.sight(&bytes) else {
+            panic!("seen before")
+        };
         gate.remember(fingerprint, None);
         bytes[PATH_OFFSET] = 2;
         assert_eq!(gate.sight(&bytes), Sighting::Copy(None));
@@ -180,7 +192,9 @@ mod tests {
         let now = Instant::now();
         let mut gate = Gate::new(now, [1; 32]);
         let source = |port| SocketAddr::from(([10, 0, 0, 1], port));
-        let admitted = (0..500).filter(|_| gate.admit_source(now, source(1), false)).count();
+        let admitted = (0..500)
+            .filter(|_| gate.admit_source(now, source(1), false))
+            .count();
         assert_eq!(admitted, SOURCE_RATE as usize);
         for port in 0..5000 {
             gate.admit_source(now, source(port), false);
@@ -189,7 +203,9 @@ mod tests {
         let unknown = (0..5000).filter(|_| gate.admit_check(now, false)).count();
         assert_eq!(unknown, VERIFY_RATE as usize / 2);
         assert!(gate.admit_check(now, true), "half is kept for known peers");
-        let new = (0..100).filter(|_| gate.admit_identity(now, [10, 0, 0, 1].into())).count();
+        let new = (0..100)
+            .filter(|_| gate.admit_identity(now, [10, 0, 0, 1].into()))
+            .count();
         assert_eq!(new, NEW_IDENTITIES_PER_MINUTE as usize);
     }
 

@@ -23,7 +23,12 @@ struct Inbound<'a> {
 
 impl Inbound<'_> {
     fn heard(&self, id: PeerId) -> Heard {
-        Heard { id, arrival: self.arrival, path: self.header.path, len: self.bytes.len() }
+        Heard {
+            id,
+            arrival: self.arrival,
+            path: self.header.path,
+            len: self.bytes.len(),
+        }
     }
 }
 
@@ -69,7 +74,12 @@ impl Endpoint {
         let path = bytes.get(wire::header::PATH_OFFSET).copied();
         let path = path.and_then(crate::datagram::Path::from_byte);
         if let (Some(id), Some(path)) = (peer, path) {
-            let heard = Heard { id, arrival, path, len: bytes.len() };
+            let heard = Heard {
+                id,
+                arrival,
+                path,
+                len: bytes.len(),
+            };
             self.presence.sighted(&mut self.core, now, &heard);
         }
     }
@@ -80,7 +90,8 @@ impl Endpoint {
             Ok(Parsed::OtherVersion(other)) => {
                 self.core.stats.other_version += 1;
                 if self.gate.admit_source(now.mono, arrival.source, false) {
-                    self.presence.handle_other_version(&mut self.core, now, &other);
+                    self.presence
+                        .handle_other_version(&mut self.core, now, &other);
                 }
                 return;
             }
@@ -96,7 +107,12 @@ impl Endpoint {
             return;
         }
         let Packet { header, body } = packet;
-        let inbound = Inbound { arrival, bytes, header, fingerprint };
+        let inbound = Inbound {
+            arrival,
+            bytes,
+            header,
+            fingerprint,
+        };
         match body {
             Body::Data(entry) => self.handle_entry(now, &inbound, entry),
             Body::Repair(repair) => {
@@ -116,14 +132,19 @@ impl Endpoint {
             _ => None,
         };
         let sender = inbound.header.sender;
-        let held = self.presence.roster.by_short(&sender).map(|peer| peer.key());
+        let held = self
+            .presence
+            .roster
+            .by_short(&sender)
+            .map(|peer| peer.key());
         let own = Some(self.core.identity.public()).filter(|_| sender == self.core.short());
         let Some(key) = record.map(|record| record.key).or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
             if matches!(body, Body::Heartbeat(_)) {
                 let source = inbound.arrival.source;
                 let header = &inbound.header;
-                self.presence.ask(&mut self.core, now, &self.group, header, source);
+                self.presence
+                    .ask(&mut self.core, now, &self.group, header, source);
             }
             return;
         };
@@ -140,12 +161,15 @@ impl Endpoint {
         {
             return;
         }
-        let Some(peer) = self.presence.roster.get_mut(&key.id()) else { return };
+        let Some(peer) = self.presence.roster.get_mut(&key.id()) else {
+            return;
+        };
         if peer.record.incarnation != inbound.header.incarnation {
             // Of a past run, or of a new one whose record is not known yet.
             if inbound.header.incarnation > peer.record.incarnation {
                 let (source, header) = (inbound.arrival.source, &inbound.header);
-                self.presence.ask(&mut self.core, now, &self.group, header, source);
+                self.presence
+                    .ask(&mut self.core, now, &self.group, header, source);
             } else {
                 self.core.stats.replayed += 1;
             }
@@ -201,7 +225,11 @@ impl Endpoint {
         record: &PeerRecord,
         known: bool,
     ) -> bool {
-        if !known && !self.gate.admit_identity(now.mono, inbound.arrival.source.ip()) {
+        if !known
+            && !self
+                .gate
+                .admit_identity(now.mono, inbound.arrival.source.ip())
+        {
             self.core.stats.limited += 1;
             return false;
         }
@@ -213,27 +241,36 @@ impl Endpoint {
         let id = heard.id;
         match body {
             Body::Hello(hello) => {
-                self.presence.handle_hello(&mut self.core, now, heard, &hello);
+                self.presence
+                    .handle_hello(&mut self.core, now, heard, &hello);
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_logs(&mut cx, &id, &hello.logs);
             }
             Body::Welcome(welcome) => {
-                self.presence.handle_welcome(&mut self.core, now, heard, &welcome);
+                self.presence
+                    .handle_welcome(&mut self.core, now, heard, &welcome);
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_logs(&mut cx, &id, &welcome.logs);
             }
             Body::Heartbeat(heartbeat) => {
-                if self.presence.handle_heartbeat(&self.core, heard, &heartbeat) {
+                if self
+                    .presence
+                    .handle_heartbeat(&self.core, heard, &heartbeat)
+                {
                     let source = heard.arrival.source;
-                    self.presence.ask(&mut self.core, now, &self.group, header, source);
+                    self.presence
+                        .ask(&mut self.core, now, &self.group, header, source);
                 }
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
-            Body::Probe(probe) => self.presence.handle_probe(&mut self.core, now, heard, &probe),
+            Body::Probe(probe) => self
+                .presence
+                .handle_probe(&mut self.core, now, heard, &probe),
             Body::ProbeAck(ack) => {
-                self.presence.handle_probe_ack(&mut self.core, now, heard, &ack);
+                self.presence
+                    .handle_probe_ack(&mut self.core, now, heard, &ack);
             }
             Body::Heads(heads) => {
                 let (group, mut cx) = self.group_cx(now);
@@ -274,9 +311,15 @@ impl Endpoint {
             self.core.stats.limited += 1;
             return;
         }
-        let Some(room) = self.group.room_id(&entry.room) else { return };
+        let Some(room) = self.group.room_id(&entry.room) else {
+            return;
+        };
         self.core.stats.verified += 1;
-        if !verify(&entry.author, &entry.signing_input(&room), &entry.signature()) {
+        if !verify(
+            &entry.author,
+            &entry.signing_input(&room),
+            &entry.signature(),
+        ) {
             self.core.stats.bad_signature += 1;
             return;
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::direct::{Direct, DirectOutput, PrivateMessage};
-use super::group::order::{self, Hlc};
 use super::group::Cx;
+use super::group::order::{self, Hlc};
 use super::presence::roster::Peer;
 use crate::api::{Conversation, Event, PeerState, ReceiptState, TextKind, Timestamp};
 use crate::durable::{
@@ -25,9 +25,18 @@ const REDIAL_SLOWEST: Duration = Duration::from_secs(10);
 
 /// What waits for the store.
 enum Pending {
-    Out { to: PublicKey, message: Box<PrivateMessage>, reference: Option<Value> },
-    In { from: PublicKey, message: Box<PrivateMessage> },
-    Outbox { to: PublicKey },
+    Out {
+        to: PublicKey,
+        message: Box<PrivateMessage>,
+        reference: Option<Value>,
+    },
+    In {
+        from: PublicKey,
+        message: Box<PrivateMessage>,
+    },
+    Outbox {
+        to: PublicKey,
+    },
 }
 
 /// What is known of the messages to one peer.
@@ -64,7 +73,15 @@ impl Private {
     /// Nothing under way; what the store holds goes once its peers are here.
     #[must_use]
     pub fn new(direct: Direct, snapshot: &Snapshot) -> Self {
-        let on_disk = |key: &PublicKey| (*key, Outbox { on_disk: true, ..Outbox::default() });
+        let on_disk = |key: &PublicKey| {
+            (
+                *key,
+                Outbox {
+                    on_disk: true,
+                    ..Outbox::default()
+                },
+            )
+        };
         Private {
             direct,
             outboxes: snapshot.outbox.iter().map(on_disk).collect(),
@@ -87,7 +104,10 @@ impl Private {
         reference: Option<Value>,
     ) -> Result<(), super::group::Refusal> {
         if text.len() > PRIVATE_BODY_LEN_MAX {
-            let sentence = format!("{} bytes are too long, {PRIVATE_BODY_LEN_MAX} fit", text.len());
+            let sentence = format!(
+                "{} bytes are too long, {PRIVATE_BODY_LEN_MAX} fit",
+                text.len()
+            );
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
         let outbox = self.outboxes.entry(to).or_default();
@@ -107,11 +127,25 @@ impl Private {
         };
         outbox.waiting.insert(message.id, message.body.len());
         let row = row_of(&message);
-        let keep = Write::PrivateOut { id: message.id, to, message: row };
+        let keep = Write::PrivateOut {
+            id: message.id,
+            to,
+            message: row,
+        };
         let writes = pin.into_iter().chain([keep]).collect();
-        let token = cx.core.persist(Batch { durability: Durability::Power, writes });
+        let token = cx.core.persist(Batch {
+            durability: Durability::Power,
+            writes,
+        });
         let message = Box::new(message);
-        self.pending.insert(token, Pending::Out { to, message, reference });
+        self.pending.insert(
+            token,
+            Pending::Out {
+                to,
+                message,
+                reference,
+            },
+        );
         Ok(())
     }
 
@@ -140,7 +174,9 @@ impl Private {
             .collect();
         for key in due {
             let here = here(cx, &key);
-            let Some(outbox) = self.outboxes.get_mut(&key) else { continue };
+            let Some(outbox) = self.outboxes.get_mut(&key) else {
+                continue;
+            };
             outbox.redial_at = None;
             if let Some(at) = here {
                 self.direct.dial(now, &key, at);
@@ -152,13 +188,19 @@ impl Private {
     /// When something is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let redial = self.outboxes.values().filter_map(|outbox| outbox.redial_at).min();
+        let redial = self
+            .outboxes
+            .values()
+            .filter_map(|outbox| outbox.redial_at)
+            .min();
         [self.direct.deadline(), redial].into_iter().flatten().min()
     }
 
     /// An address of a peer was validated: what waits for it goes now.
     pub fn peer_confirmed(&mut self, cx: &mut Cx, id: &PeerId) {
-        let Some(key) = cx.presence.roster.get(id).map(Peer::key) else { return };
+        let Some(key) = cx.presence.roster.get(id).map(Peer::key) else {
+            return;
+        };
         let Some(at) = here(cx, &key) else { return };
         if let Some(outbox) = self.outboxes.get_mut(&key) {
             outbox.redials = 0;
@@ -196,7 +238,11 @@ impl Private {
     #[must_use]
     pub fn talking_to(&self) -> Vec<PeerId> {
         let is_up = |key: &&PublicKey| self.direct.is_connected(key);
-        self.outboxes.keys().filter(is_up).map(PublicKey::id).collect()
+        self.outboxes
+            .keys()
+            .filter(is_up)
+            .map(PublicKey::id)
+            .collect()
     }
 
     /// Whether nothing is under way to anybody who is here.
@@ -212,7 +258,11 @@ impl Private {
     /// The store answered. Returns whether the token was ours.
     pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
         match self.pending.remove(&token) {
-            Some(Pending::Out { to, message, reference }) => {
+            Some(Pending::Out {
+                to,
+                message,
+                reference,
+            }) => {
                 self.out_stored(cx, to, *message, reference, result);
             }
             Some(Pending::In { from, message }) => self.in_stored(cx, from, *message, result),
@@ -245,10 +295,15 @@ impl Private {
             });
             return;
         }
-        cx.core.event(Event::Reply { reference, ok: true, id: Some(message.id) });
+        cx.core.event(Event::Reply {
+            reference,
+            ok: true,
+            id: Some(message.id),
+        });
         let own = cx.own_reference();
         cx.core.event(shown(&message, to.id(), own, true));
-        cx.core.event(receipt(cx, &to, message.id, ReceiptState::Queued));
+        cx.core
+            .event(receipt(cx, &to, message.id, ReceiptState::Queued));
         match here(cx, &to) {
             Some(at) => self.hand_over(cx, to, at, message),
             None => outbox.on_disk = true,
@@ -273,7 +328,13 @@ impl Private {
         }
     }
 
-    fn in_stored(&mut self, cx: &mut Cx, from: PublicKey, message: PrivateMessage, result: &Stored) {
+    fn in_stored(
+        &mut self,
+        cx: &mut Cx,
+        from: PublicKey,
+        message: PrivateMessage,
+        result: &Stored,
+    ) {
         self.storing.remove(&message.id);
         match result {
             // Not acknowledged: it comes again.
@@ -293,14 +354,29 @@ impl Private {
         if !matches!(self.pending.get(&token), Some(Pending::Outbox { .. })) {
             return false;
         }
-        let Some(Pending::Outbox { to }) = self.pending.remove(&token) else { return false };
+        let Some(Pending::Outbox { to }) = self.pending.remove(&token) else {
+            return false;
+        };
         let rows = result.as_ref().map(Vec::as_slice).unwrap_or_default();
         for row in rows {
-            let Row::Outbox { id, message } = row else { continue };
-            let under_way = self.outboxes.get(&to).is_some_and(|o| o.under_way.contains_key(id));
-            let Some(at) = here(cx, &to).filter(|_| !under_way) else { continue };
+            let Row::Outbox { id, message } = row else {
+                continue;
+            };
+            let under_way = self
+                .outboxes
+                .get(&to)
+                .is_some_and(|o| o.under_way.contains_key(id));
+            let Some(at) = here(cx, &to).filter(|_| !under_way) else {
+                continue;
+            };
             let PrivateRow { hlc, kind, body } = message.clone();
-            let message = PrivateMessage { id: *id, hlc, kind, body, answers: None };
+            let message = PrivateMessage {
+                id: *id,
+                hlc,
+                kind,
+                body,
+                answers: None,
+            };
             self.hand_over(cx, to, at, message);
         }
         if here(cx, &to).is_none()
@@ -325,7 +401,10 @@ impl Private {
                 DirectOutput::Connected { peer, .. } => {
                     self.outboxes.entry(peer).or_default().redials = 0;
                 }
-                DirectOutput::Lost { peer, unacknowledged } => {
+                DirectOutput::Lost {
+                    peer,
+                    unacknowledged,
+                } => {
                     self.lost(cx, peer, unacknowledged.is_empty());
                 }
             }
@@ -338,32 +417,56 @@ impl Private {
         }
         self.hlc.observe(cx.now.wall_ms, message.hlc);
         let row = row_of(&message);
-        let write = Write::PrivateIn { id: message.id, from: from.id(), message: row };
-        let token = cx.core.persist(Batch { durability: Durability::Power, writes: vec![write] });
-        self.pending.insert(token, Pending::In { from, message: Box::new(message) });
+        let write = Write::PrivateIn {
+            id: message.id,
+            from: from.id(),
+            message: row,
+        };
+        let token = cx.core.persist(Batch {
+            durability: Durability::Power,
+            writes: vec![write],
+        });
+        self.pending.insert(
+            token,
+            Pending::In {
+                from,
+                message: Box::new(message),
+            },
+        );
     }
 
     fn delivered(&mut self, cx: &mut Cx, peer: PublicKey, id: MessageId) {
-        let known = self.outboxes.get_mut(&peer).is_some_and(|o| o.under_way.remove(&id).is_some());
+        let known = self
+            .outboxes
+            .get_mut(&peer)
+            .is_some_and(|o| o.under_way.remove(&id).is_some());
         if !known {
             return;
         }
         let state = PrivateState::Delivered;
         let writes = vec![Write::PrivateState { id, state }];
         // Lost in a power cut it only goes once more, and its id tells the other side.
-        cx.core.persist(Batch { durability: Durability::Process, writes });
-        cx.core.event(receipt(cx, &peer, id, ReceiptState::Delivered));
+        cx.core.persist(Batch {
+            durability: Durability::Process,
+            writes,
+        });
+        cx.core
+            .event(receipt(cx, &peer, id, ReceiptState::Delivered));
     }
 
     fn lost(&mut self, cx: &Cx, peer: PublicKey, nothing_waits: bool) {
-        let Some(outbox) = self.outboxes.get_mut(&peer) else { return };
+        let Some(outbox) = self.outboxes.get_mut(&peer) else {
+            return;
+        };
         if nothing_waits {
             if outbox.waiting.is_empty() && !outbox.on_disk {
                 self.outboxes.remove(&peer);
             }
             return;
         }
-        let wait = REDIAL.saturating_mul(1 << outbox.redials.min(8)).min(REDIAL_SLOWEST);
+        let wait = REDIAL
+            .saturating_mul(1 << outbox.redials.min(8))
+            .min(REDIAL_SLOWEST);
         outbox.redials += 1;
         outbox.redial_at = Some(cx.now.mono + wait);
     }
@@ -372,19 +475,20 @@ impl Private {
 /// Where to send to whoever holds this key, if they are here.
 fn here(cx: &Cx, key: &PublicKey) -> Option<std::net::SocketAddr> {
     let peer = cx.presence.roster.get(&key.id())?;
-    peer.addresses.current().filter(|_| peer.state != PeerState::Offline)
+    peer.addresses
+        .current()
+        .filter(|_| peer.state != PeerState::Offline)
 }
 
 fn row_of(message: &PrivateMessage) -> PrivateRow {
-    PrivateRow { hlc: message.hlc, kind: message.kind, body: message.body.clone() }
+    PrivateRow {
+        hlc: message.hlc,
+        kind: message.kind,
+        body: message.body.clone(),
+    }
 }
 
-fn shown(
-    message: &PrivateMessage,
-    with: PeerId,
-    from: crate::api::PeerRef,
-    own: bool,
-) -> Event {
+fn shown(message: &PrivateMessage, with: PeerId, from: crate::api::PeerRef, own: bool) -> Event {
     let text = match (message.kind, DisplayText::from_wire(&message.body)) {
         (KIND_TEXT | KIND_ACTION, Some(text)) => text.into_string(),
         (KIND_TEXT | KIND_ACTION, None) => "(not text)".into(),
@@ -395,7 +499,11 @@ fn shown(
         conversation: Conversation::Peer(with),
         from,
         own,
-        kind: if message.kind == KIND_ACTION { TextKind::Action } else { TextKind::Text },
+        kind: if message.kind == KIND_ACTION {
+            TextKind::Action
+        } else {
+            TextKind::Text
+        },
         text,
         time: Timestamp(order::ms(message.hlc)),
         delayed: false,
@@ -404,7 +512,11 @@ fn shown(
 
 fn receipt(cx: &Cx, peer: &PublicKey, id: MessageId, state: ReceiptState) -> Event {
     let delivered = u32::from(state == ReceiptState::Delivered);
-    let missing = if delivered == 0 { vec![cx.presence.reference_of(peer)] } else { Vec::new() };
+    let missing = if delivered == 0 {
+        vec![cx.presence.reference_of(peer)]
+    } else {
+        Vec::new()
+    };
     Event::Receipt {
         id,
         conversation: Conversation::Peer(peer.id()),

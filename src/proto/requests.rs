@@ -30,8 +30,10 @@ impl Endpoint {
                 Ok(())
             }
             Command::Rooms => {
-                let rooms: Vec<Event> =
-                    self.group.describe(&self.presence, reference.as_ref()).collect();
+                let rooms: Vec<Event> = self
+                    .group
+                    .describe(&self.presence, reference.as_ref())
+                    .collect();
                 rooms.into_iter().for_each(|room| self.core.event(room));
                 Ok(())
             }
@@ -46,14 +48,23 @@ impl Endpoint {
             Command::Quit => Ok(()),
         };
         match done {
-            Ok(()) => self.core.event(Event::Reply { reference, ok: true, id: None }),
+            Ok(()) => self.core.event(Event::Reply {
+                reference,
+                ok: true,
+                id: None,
+            }),
             Err(refusal) => self.refuse(reference, refusal),
         }
         self.follow_up(now);
     }
 
     fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {
-        self.core.event(Event::Error { reference, code: code.into(), message, hint: Some(hint) });
+        self.core.event(Event::Error {
+            reference,
+            code: code.into(),
+            message,
+            hint: Some(hint),
+        });
     }
 
     fn send(
@@ -65,7 +76,11 @@ impl Endpoint {
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
         if text.is_empty() {
-            return Err(("empty", "there is no text to send".into(), "write something".into()));
+            return Err((
+                "empty",
+                "there is no text to send".into(),
+                "write something".into(),
+            ));
         }
         match target::resolve(&self.presence, to)? {
             Target::Room(name) => {
@@ -82,13 +97,18 @@ impl Endpoint {
 
     /// Writing to somebody pins their name to their key; a name pinned to another key is refused.
     fn pin_for(&mut self, key: &PublicKey) -> Result<Option<Write>, Refusal> {
-        let Some(peer) = self.presence.roster.get(&key.id()) else { return Ok(None) };
+        let Some(peer) = self.presence.roster.get(&key.id()) else {
+            return Ok(None);
+        };
         let name = peer.record.name.clone();
         if self.presence.is_name_conflict(&name, key) {
             return Err(target::conflict(&self.presence, peer));
         }
         let new = self.presence.pin(&name, *key);
-        Ok(new.then(|| Write::Pin { skeleton: name.skeleton(), key: *key }))
+        Ok(new.then(|| Write::Pin {
+            skeleton: name.skeleton(),
+            key: *key,
+        }))
     }
 
     fn trust(&mut self, who: &str) -> Result<(), Refusal> {
@@ -98,9 +118,14 @@ impl Endpoint {
             // The only one of that name is not the pinned one: that is whom the user means.
             Err(("name_conflict", ..)) => {
                 let named = |name: &PeerName| name.as_str().to_lowercase() == who.to_lowercase();
-                let mut of_name =
-                    self.presence.roster.iter().filter(|peer| named(&peer.record.name));
-                let Some(peer) = of_name.next() else { return found.map(|_| ()) };
+                let mut of_name = self
+                    .presence
+                    .roster
+                    .iter()
+                    .filter(|peer| named(&peer.record.name));
+                let Some(peer) = of_name.next() else {
+                    return found.map(|_| ());
+                };
                 if of_name.next().is_some() {
                     return found.map(|_| ());
                 }
@@ -110,8 +135,14 @@ impl Endpoint {
         };
         let (id, name, key) = (peer.id, peer.record.name.clone(), peer.key());
         if self.presence.pin(&name, key) {
-            let writes = vec![Write::Pin { skeleton: name.skeleton(), key }];
-            self.core.persist(Batch { durability: Durability::Power, writes });
+            let writes = vec![Write::Pin {
+                skeleton: name.skeleton(),
+                key,
+            }];
+            self.core.persist(Batch {
+                durability: Durability::Power,
+                writes,
+            });
         }
         self.presence.announce(&mut self.core, &id);
         Ok(())
@@ -120,7 +151,11 @@ impl Endpoint {
     fn rename(&mut self, now: Now, name: &str) -> Result<(), Refusal> {
         let name = PeerName::new(name).map_err(|error| {
             let hint = "a name has 1 to 32 bytes and none of # @ ~ /".to_owned();
-            ("bad_name", format!("{name:?} cannot be a name: {error}"), hint)
+            (
+                "bad_name",
+                format!("{name:?} cannot be a name: {error}"),
+                hint,
+            )
         })?;
         Presence::set_self(&mut self.core, Some(name), None);
         self.presence.change_self(&mut self.core, now);
@@ -130,8 +165,12 @@ impl Endpoint {
     }
 
     fn tell_who(&mut self, reference: Option<&Value>) {
-        let rows: Vec<Event> =
-            self.presence.roster.iter().map(|peer| self.presence.describe(peer)).collect();
+        let rows: Vec<Event> = self
+            .presence
+            .roster
+            .iter()
+            .map(|peer| self.presence.describe(peer))
+            .collect();
         for mut row in rows {
             if let Event::Peer { reference: of, .. } = &mut row {
                 *of = reference.cloned();

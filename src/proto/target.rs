@@ -23,7 +23,11 @@ pub enum Target {
 pub fn resolve(presence: &Presence, text: &str) -> Result<Target, Refusal> {
     if text.starts_with('#') {
         let name = RoomName::new(text).map_err(|error| {
-            ("bad_target", format!("{text:?} is no room: {error}"), "rooms look like #lobby".into())
+            (
+                "bad_target",
+                format!("{text:?} is no room: {error}"),
+                "rooms look like #lobby".into(),
+            )
         })?;
         return Ok(Target::Room(name));
     }
@@ -36,15 +40,23 @@ pub fn resolve(presence: &Presence, text: &str) -> Result<Target, Refusal> {
 /// As [`resolve`].
 pub fn resolve_peer<'a>(presence: &'a Presence, text: &str) -> Result<&'a Peer, Refusal> {
     if let Some(id) = text.strip_prefix('@') {
-        let peer = id.parse::<PeerId>().ok().and_then(|id| presence.roster.get(&id));
+        let peer = id
+            .parse::<PeerId>()
+            .ok()
+            .and_then(|id| presence.roster.get(&id));
         return peer.ok_or_else(|| nobody(text));
     }
     let (name, tag) = match text.rsplit_once('~') {
         Some((name, tag)) => (name, Some(tag.to_ascii_lowercase())),
         None => (text, None),
     };
-    let named = PeerName::new(name).map(|name| name.as_str().to_lowercase()).unwrap_or_default();
-    let has_tag = |peer: &Peer| tag.as_ref().is_none_or(|tag| peer.id.to_string().starts_with(tag));
+    let named = PeerName::new(name)
+        .map(|name| name.as_str().to_lowercase())
+        .unwrap_or_default();
+    let has_tag = |peer: &Peer| {
+        tag.as_ref()
+            .is_none_or(|tag| peer.id.to_string().starts_with(tag))
+    };
     let mut found: Vec<&Peer> = presence
         .roster
         .iter()
@@ -52,7 +64,11 @@ pub fn resolve_peer<'a>(presence: &'a Presence, text: &str) -> Result<&'a Peer, 
         .collect();
     if found.is_empty() && tag.is_none() && text.len() >= PEER_ID_PREFIX_CHARS_MIN {
         let prefix = text.to_ascii_lowercase();
-        found = presence.roster.iter().filter(|p| p.id.to_string().starts_with(&prefix)).collect();
+        found = presence
+            .roster
+            .iter()
+            .filter(|p| p.id.to_string().starts_with(&prefix))
+            .collect();
         // An id says who is meant, whatever name is pinned to whom.
         return single(presence, text, found);
     }
@@ -68,11 +84,21 @@ fn by_pin<'a>(
     text: &str,
     found: Vec<&'a Peer>,
 ) -> Result<&'a Peer, Refusal> {
-    let Some(pinned) = PeerName::new(text).ok().and_then(|name| presence.pinned(&name).copied()) else {
+    let Some(pinned) = PeerName::new(text)
+        .ok()
+        .and_then(|name| presence.pinned(&name).copied())
+    else {
         // Somebody who is here is meant before somebody who was.
-        let online: Vec<&Peer> =
-            found.iter().copied().filter(|peer| peer.state != PeerState::Offline).collect();
-        return single(presence, text, if online.is_empty() { found } else { online });
+        let online: Vec<&Peer> = found
+            .iter()
+            .copied()
+            .filter(|peer| peer.state != PeerState::Offline)
+            .collect();
+        return single(
+            presence,
+            text,
+            if online.is_empty() { found } else { online },
+        );
     };
     if let Some(peer) = presence.roster.get(&pinned.id()) {
         return Ok(peer);
@@ -83,11 +109,7 @@ fn by_pin<'a>(
     }
 }
 
-fn single<'a>(
-    presence: &Presence,
-    text: &str,
-    found: Vec<&'a Peer>,
-) -> Result<&'a Peer, Refusal> {
+fn single<'a>(presence: &Presence, text: &str, found: Vec<&'a Peer>) -> Result<&'a Peer, Refusal> {
     match found.as_slice() {
         [] => Err(nobody(text)),
         [peer] => Ok(peer),
@@ -98,13 +120,21 @@ fn single<'a>(
             };
             let names: Vec<String> = several.iter().map(name).collect();
             let sentence = format!("{text:?} may be {}", names.join(" or "));
-            Err(("ambiguous_name", sentence, "write the name with its tag".into()))
+            Err((
+                "ambiguous_name",
+                sentence,
+                "write the name with its tag".into(),
+            ))
         }
     }
 }
 
 fn nobody(text: &str) -> Refusal {
-    ("no_such_peer", format!("nobody called {text:?} is here"), "`who` lists who is".into())
+    (
+        "no_such_peer",
+        format!("nobody called {text:?} is here"),
+        "`who` lists who is".into(),
+    )
 }
 
 /// The name is pinned to another key.
@@ -112,5 +142,9 @@ pub fn conflict(presence: &Presence, peer: &Peer) -> Refusal {
     let reference = presence.roster.reference(peer);
     let name = format!("{}~{}", reference.name, reference.tag);
     let sentence = format!("{name} is not the {} you wrote to before", reference.name);
-    ("name_conflict", sentence, format!("if you know that it is the same person: /trust {name}"))
+    (
+        "name_conflict",
+        sentence,
+        format!("if you know that it is the same person: /trust {name}"),
+    )
 }

@@ -20,6 +20,10 @@ pub const VERSION: u8 = 1;
 pub const HEADER_LEN: usize = 26;
 /// Where the path byte stands; it lies outside the signature and counts as zero in it.
 pub const PATH_OFFSET: usize = 3;
+/// Where the sender stands.
+pub const SENDER_RANGE: std::ops::Range<usize> = 6..14;
+/// Where the incarnation stands.
+pub const INCARNATION_RANGE: std::ops::Range<usize> = 14..22;
 /// Length of the signature (Ed25519, RFC 8032) that ends every signed packet.
 pub const SIGNATURE_LEN: usize = 64;
 

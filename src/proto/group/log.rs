@@ -109,7 +109,13 @@ impl AuthorLog {
         self.head = head;
         for seq in from..=head {
             if !self.has(seq) {
-                self.missing.insert(seq, Ask { tries: 0, next: first_ask });
+                self.missing.insert(
+                    seq,
+                    Ask {
+                        tries: 0,
+                        next: first_ask,
+                    },
+                );
             }
         }
     }
@@ -148,7 +154,10 @@ impl AuthorLog {
     pub fn next_line(&mut self, now: Instant) -> Option<Line> {
         let (&seq, _) = self.waiting.first_key_value()?;
         if seq <= self.shown {
-            return self.waiting.remove(&seq).map(|entry| Line::Entry(Box::new(entry), true));
+            return self
+                .waiting
+                .remove(&seq)
+                .map(|entry| Line::Entry(Box::new(entry), true));
         }
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -157,7 +166,9 @@ impl AuthorLog {
             self.note_gap(now);
             return Some(Line::Entry(Box::new(entry), false));
         }
-        let missing = (self.shown + 1..seq).filter(|&number| !self.has(number)).count();
+        let missing = (self.shown + 1..seq)
+            .filter(|&number| !self.has(number))
+            .count();
         let held = self.gap_since.is_some_and(|since| now < since + GAP_HOLD);
         if missing > 0 && held {
             return None;
@@ -191,10 +202,14 @@ impl AuthorLog {
             if ask.next > now {
                 continue;
             }
+            let full = runs.len() == NACK_RUNS_MAX;
             match runs.last_mut() {
                 Some(run) if run.last + 1 == seq => run.last = seq,
-                _ if runs.len() == NACK_RUNS_MAX => break,
-                _ => runs.push(Run { first: seq, last: seq }),
+                _ if full => break,
+                _ => runs.push(Run {
+                    first: seq,
+                    last: seq,
+                }),
             }
             ask.tries += 1;
             tries = tries.max(ask.tries);
@@ -241,7 +256,10 @@ mod tests {
             deps: Vec::new(),
             body: b"x".to_vec(),
         };
-        Entry::build(fields, &RoomId::public("lobby"), &mut |bytes| author.sign(bytes)).unwrap()
+        Entry::build(fields, &RoomId::public("lobby"), &mut |bytes| {
+            author.sign(bytes)
+        })
+        .unwrap()
     }
 
     fn take(log: &mut AuthorLog, now: Instant, seq: u32) {
@@ -255,7 +273,9 @@ mod tests {
             Line::Entry(entry, delayed) => (entry.seq, delayed),
             Line::Gap(missing) => (1000 + missing, false),
         };
-        std::iter::from_fn(|| log.next_line(now)).map(line).collect()
+        std::iter::from_fn(|| log.next_line(now))
+            .map(line)
+            .collect()
     }
 
     #[test]

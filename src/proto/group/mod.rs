@@ -22,7 +22,7 @@ use super::core::Core;
 use super::presence::Presence;
 use crate::api::{Event, PeerRef};
 use crate::durable::{Snapshot, Token};
-use crate::id::{PeerId, RoomId, RoomTag, ShortId};
+use crate::id::{PeerId, RoomTag, ShortId};
 use crate::limits::HEARTBEAT_HEADS_MAX;
 use crate::text::RoomName;
 use crate::wire::{Entry, OwnLog, RoomDigest};
@@ -49,7 +49,10 @@ impl Cx<'_> {
     /// How copies and repairs are paced just now.
     #[must_use]
     pub fn pace(&self) -> Pace {
-        Pace { rtt: self.presence.group_rtt(), loss: self.presence.group_loss() }
+        Pace {
+            rtt: self.presence.group_rtt(),
+            loss: self.presence.group_loss(),
+        }
     }
 
     /// This node, as events name it.
@@ -57,16 +60,29 @@ impl Cx<'_> {
     pub fn own_reference(&self) -> PeerRef {
         let id = self.core.identity.id();
         let name = self.core.config.name.as_str().to_owned();
-        PeerRef { id, name, tag: id.tag(), verified: true }
+        PeerRef {
+            id,
+            name,
+            tag: id.tag(),
+            verified: true,
+        }
     }
 }
 
 /// What waits for the store.
 enum Pending {
     /// An own entry.
-    Own { room: RoomTag, entry: Box<Entry>, reference: Option<Value> },
+    Own {
+        room: RoomTag,
+        entry: Box<Entry>,
+        reference: Option<Value>,
+    },
     /// Somebody's entry.
-    Received { room: RoomTag, author: PeerId, entry: Box<Entry> },
+    Received {
+        room: RoomTag,
+        author: PeerId,
+        entry: Box<Entry>,
+    },
     /// Entries for a repair.
     Repair { peer: PeerId },
 }
@@ -108,7 +124,11 @@ impl Group {
             epoch: room.own.epoch,
             seq: room.own.sent_seq,
         };
-        self.rooms.iter().take(crate::limits::RECORD_ROOMS_MAX).map(log).collect()
+        self.rooms
+            .iter()
+            .take(crate::limits::RECORD_ROOMS_MAX)
+            .map(log)
+            .collect()
     }
 
     /// Rooms and heads, for a heartbeat.
@@ -119,19 +139,29 @@ impl Group {
             digest: room.digest(own),
             heads: room.heads(own.short(), turn, HEARTBEAT_HEADS_MAX),
         };
-        self.rooms.iter().take(HEARTBEAT_ROOMS_MAX).map(digest).collect()
+        self.rooms
+            .iter()
+            .take(HEARTBEAT_ROOMS_MAX)
+            .map(digest)
+            .collect()
     }
 
     /// Whether everything that was said is on its way and acknowledged as far as it can be.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let own_pending = self.pending.values().any(|pending| matches!(pending, Pending::Own { .. }));
+        let own_pending = self
+            .pending
+            .values()
+            .any(|pending| matches!(pending, Pending::Own { .. }));
         !own_pending && self.rooms.values().all(|room| room.own.is_settled())
     }
 
     /// When something is due.
     pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        self.rooms.values_mut().filter_map(|room| room.deadline(now)).min()
+        self.rooms
+            .values_mut()
+            .filter_map(|room| room.deadline(now))
+            .min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.
@@ -139,7 +169,7 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_left(id);
             for seq in changed {
-                if let Some(receipt) = room.receipt(cx.presence, seq) {
+                if let Some(receipt) = room.receipt(seq) {
                     cx.core.event(receipt);
                 }
             }
@@ -162,17 +192,13 @@ impl Group {
         })
     }
 
-    /// Whether this node is in a room.
-    #[must_use]
-    pub fn has(&self, name: &RoomName) -> bool {
-        self.rooms.contains_key(&RoomId::public(name.as_str()).tag())
-    }
-
     /// The shows of one log that may be shown now.
     fn show_lines(room: &mut Room, cx: &mut Cx, author: &PeerId) {
         let conversation = room.conversation();
-        while let Some(line) =
-            room.logs.get_mut(author).and_then(|log: &mut AuthorLog| log.next_line(cx.now.mono))
+        while let Some(line) = room
+            .logs
+            .get_mut(author)
+            .and_then(|log: &mut AuthorLog| log.next_line(cx.now.mono))
         {
             match line {
                 log::Line::Entry(entry, delayed) => {
@@ -184,7 +210,11 @@ impl Group {
                     let known = cx.presence.roster.get(author);
                     let from = known.map(|peer| cx.presence.roster.reference(peer));
                     let Some(from) = from else { continue };
-                    cx.core.event(Event::Gap { conversation: conversation.clone(), from, missing });
+                    cx.core.event(Event::Gap {
+                        conversation: conversation.clone(),
+                        from,
+                        missing,
+                    });
                 }
             }
         }
@@ -207,17 +237,21 @@ impl Group {
 fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> Room {
     let sender = OwnSender::new(now, core.config.person_rate, core.config.person_burst);
     let mut room = Room::new(name.clone(), sender);
-    let own = snapshot.own_heads.iter().filter(|head| head.room == room.id);
+    let id = room.id;
+    let own = snapshot.own_heads.iter().filter(|head| head.room == id);
     if let Some(head) = own.max_by_key(|head| head.epoch) {
-        room.own.restore(head.network, head.epoch, head.seq, head.hash);
+        room.own
+            .restore(head.network, head.epoch, head.seq, head.hash);
     }
-    for head in snapshot.heads.iter().filter(|head| head.room == room.id) {
+    for head in snapshot.heads.iter().filter(|head| head.room == id) {
         if head.author != core.identity.id() {
-            room.log_for(head.author, head.epoch, head.seq);
-            // A newer epoch replaces the older one from its beginning; both ends are the same here.
-            let is_older = |log: &AuthorLog| log.epoch == head.epoch && log.contiguous() < head.seq;
-            if room.logs.get(&head.author).is_some_and(is_older) {
-                room.logs.insert(head.author, AuthorLog::new(head.epoch, head.seq));
+            let is_newer = room
+                .logs
+                .get(&head.author)
+                .is_none_or(|log| log.epoch < head.epoch);
+            if is_newer {
+                room.logs
+                    .insert(head.author, AuthorLog::new(head.epoch, head.seq));
             }
         }
     }
@@ -226,5 +260,9 @@ fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> 
 
 /// Only what [`Room::author`] needs is known of a log's author in packets.
 fn author_of(room: &Room, own: &PeerId, short: &ShortId) -> Option<PeerId> {
-    if own.short() == *short { Some(*own) } else { room.author(short) }
+    if own.short() == *short {
+        Some(*own)
+    } else {
+        room.author(short)
+    }
 }

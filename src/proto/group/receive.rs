@@ -29,7 +29,9 @@ impl Group {
     /// Whether an entry, not yet verified, is worth the check of its signature.
     #[must_use]
     pub fn worth(&self, own: &PeerId, entry: &Entry) -> Worth {
-        let Some(room) = self.rooms.get(&entry.room) else { return Worth::No };
+        let Some(room) = self.rooms.get(&entry.room) else {
+            return Worth::No;
+        };
         let author = entry.author_id();
         if author == *own {
             let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
@@ -75,7 +77,9 @@ impl Group {
         }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
         let first_ask = cx.now.mono + first_wait(cx);
-        let Some(room) = self.rooms.get_mut(&entry.room) else { return };
+        let Some(room) = self.rooms.get_mut(&entry.room) else {
+            return;
+        };
         let tag = entry.room;
         let id = room.id;
         let Some(log) = room.log_for(author, entry.epoch, entry.seq - 1) else {
@@ -95,32 +99,53 @@ impl Group {
             hash: entry.hash(&id),
             bytes: entry.bytes.clone(),
         };
-        let token =
-            cx.core.persist(Batch { durability: Durability::Process, writes: vec![write] });
+        let token = cx.core.persist(Batch {
+            durability: Durability::Process,
+            writes: vec![write],
+        });
         let entry = Box::new(entry);
-        self.pending.insert(token, Pending::Received { room: tag, author, entry });
+        self.pending.insert(
+            token,
+            Pending::Received {
+                room: tag,
+                author,
+                entry,
+            },
+        );
     }
 
     fn admit_stranger(&mut self, cx: &Cx, author: PeerId) -> bool {
         let now = cx.now.mono;
         if self.strangers.len() >= STRANGERS_MAX && !self.strangers.contains_key(&author) {
-            self.strangers.retain(|_, bucket| !bucket.holds(now, STRANGER_MESSAGE_RATE));
+            self.strangers
+                .retain(|_, bucket| !bucket.holds(now, STRANGER_MESSAGE_RATE));
             if self.strangers.len() >= STRANGERS_MAX {
                 return false;
             }
         }
         let fresh = || Bucket::new(now, STRANGER_MESSAGE_RATE, STRANGER_MESSAGE_RATE);
-        self.strangers.entry(author).or_insert_with(fresh).take(now, 1)
+        self.strangers
+            .entry(author)
+            .or_insert_with(fresh)
+            .take(now, 1)
     }
 
     /// The store answered. Returns whether the token was one of ours.
     pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
         match self.pending.remove(&token) {
-            Some(Pending::Own { room, entry, reference }) => {
+            Some(Pending::Own {
+                room,
+                entry,
+                reference,
+            }) => {
                 let result = result.as_ref().map(|_| ()).map_err(Clone::clone);
                 self.own_stored(cx, room, *entry, reference, result);
             }
-            Some(Pending::Received { room, author, entry }) => {
+            Some(Pending::Received {
+                room,
+                author,
+                entry,
+            }) => {
                 let is_new = match result {
                     Ok(new) => new.first().copied().unwrap_or(true),
                     Err(failure) => {
@@ -147,7 +172,9 @@ impl Group {
         entry: Entry,
         is_new: bool,
     ) {
-        let Some(room) = self.rooms.get_mut(&tag) else { return };
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            return;
+        };
         let (epoch, seq) = (entry.epoch, entry.seq);
         let Some(log) = room.logs.get_mut(&author).filter(|log| log.epoch == epoch) else {
             return;
@@ -182,7 +209,9 @@ impl Group {
 
     fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
         let first_ask = cx.now.mono + first_wait(cx);
-        let Some(room) = self.rooms.get_mut(tag) else { return };
+        let Some(room) = self.rooms.get_mut(tag) else {
+            return;
+        };
         if let Some(log) = room.log_for(*author, epoch, seq) {
             log.learn_head(seq, first_ask);
         }
@@ -217,21 +246,29 @@ fn first_wait(cx: &mut Cx) -> std::time::Duration {
     let pace = cx.pace();
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let members = cx.presence.roster.population() as f64;
-    let lost = pace.loss.unwrap_or(0.1).powi(i32::try_from(pace.copies()).unwrap_or(1));
-    cx.core.jitter(pace.rtt.mul_f64((lost * members / 16.0).max(1.0)))
+    let lost = pace
+        .loss
+        .unwrap_or(0.1)
+        .powi(i32::try_from(pace.copies()).unwrap_or(1));
+    cx.core
+        .jitter(pace.rtt.mul_f64((lost * members / 16.0).max(1.0)))
 }
 
 /// Plans the ACK for what this author wrote, unless one is planned.
 fn plan_ack(room: &mut Room, cx: &mut Cx, author: &PeerId) {
     let delay = say::ack_delay(cx.presence.roster.population());
-    let Some(log) = room.logs.get_mut(author) else { return };
+    let Some(log) = room.logs.get_mut(author) else {
+        return;
+    };
     if log.ack_at.is_none() {
         log.ack_at = Some(cx.now.mono + cx.core.jitter(delay));
     }
 }
 
 fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
-    let Some(log) = room.logs.get_mut(author) else { return };
+    let Some(log) = room.logs.get_mut(author) else {
+        return;
+    };
     if log.ack_at.is_none_or(|at| at > cx.now.mono) {
         return;
     }
@@ -239,7 +276,14 @@ fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
     let (epoch, seq) = (log.epoch, log.contiguous());
     // An author that is not validated yet is told by the answer to its next resend.
     if let Some(to) = cx.presence.address_of(author).filter(|_| seq > 0) {
-        cx.core.send_to(to, &Body::Ack(crate::wire::Ack { room: tag, epoch, seq }));
+        cx.core.send_to(
+            to,
+            &Body::Ack(crate::wire::Ack {
+                room: tag,
+                epoch,
+                seq,
+            }),
+        );
     }
 }
 

@@ -25,8 +25,12 @@ impl Group {
     /// Somebody misses entries. `heard` is from a validated address of theirs.
     pub fn handle_nack(&mut self, cx: &mut Cx, heard: &Heard, nack: &Nack) {
         let own = cx.core.identity.id();
-        let Some(room) = self.rooms.get(&nack.room) else { return };
-        let Some(author) = author_of(room, &own, &nack.author) else { return };
+        let Some(room) = self.rooms.get(&nack.room) else {
+            return;
+        };
+        let Some(author) = author_of(room, &own, &nack.author) else {
+            return;
+        };
         let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
         let mut found = Vec::new();
         let mut absent = Vec::new();
@@ -37,9 +41,15 @@ impl Group {
             }
         }
         if !absent.is_empty() {
-            let query = Query::Entries { room: room.id, author, epoch: nack.epoch, seqs: absent };
+            let query = Query::Entries {
+                room: room.id,
+                author,
+                epoch: nack.epoch,
+                seqs: absent,
+            };
             let token = cx.core.load(query);
-            self.pending.insert(token, Pending::Repair { peer: heard.id });
+            self.pending
+                .insert(token, Pending::Repair { peer: heard.id });
         }
         self.answer(cx, heard.id, &found);
     }
@@ -49,7 +59,9 @@ impl Group {
         if !matches!(self.pending.get(&token), Some(Pending::Repair { .. })) {
             return false;
         }
-        let Some(Pending::Repair { peer }) = self.pending.remove(&token) else { return false };
+        let Some(Pending::Repair { peer }) = self.pending.remove(&token) else {
+            return false;
+        };
         let bytes = |row: &Row| match row {
             Row::Entry { bytes, .. } => Some(bytes.clone()),
             Row::Outbox { .. } => None,
@@ -62,14 +74,19 @@ impl Group {
     }
 
     fn answer(&mut self, cx: &mut Cx, peer: PeerId, entries: &[Vec<u8>]) {
-        let Some(to) = cx.presence.address_of(&peer) else { return };
+        let Some(to) = cx.presence.address_of(&peer) else {
+            return;
+        };
         let now = cx.now.mono;
         if self.answers.len() >= ANSWERS_MAX && !self.answers.contains_key(&peer) {
             self.answers.pop_first();
         }
         let fresh = || {
             let count = Bucket::new(now, NACK_ANSWER_RATE, NACK_ANSWER_RATE);
-            (count, Bucket::new(now, NACK_ANSWER_BYTES, NACK_ANSWER_BYTES))
+            (
+                count,
+                Bucket::new(now, NACK_ANSWER_BYTES, NACK_ANSWER_BYTES),
+            )
         };
         let (count, bytes) = self.answers.entry(peer).or_insert_with(fresh);
         let len: usize = entries.iter().map(Vec::len).sum();
@@ -86,12 +103,14 @@ impl Group {
 
     /// A member tells how far it has our log.
     pub fn handle_ack(&mut self, cx: &mut Cx, member: &PeerId, ack: &Ack) {
-        let Some(room) = self.rooms.get_mut(&ack.room) else { return };
+        let Some(room) = self.rooms.get_mut(&ack.room) else {
+            return;
+        };
         if ack.epoch != room.own.epoch || ack.seq > room.own.sent_seq {
             return;
         }
         for seq in room.own.acknowledged(member, ack.seq) {
-            if let Some(receipt) = room.receipt(cx.presence, seq) {
+            if let Some(receipt) = room.receipt(seq) {
                 cx.core.event(receipt);
             }
         }
@@ -108,7 +127,10 @@ fn held<'a>(
     if author == own {
         return room.own.cached(seq).filter(|_| room.own.epoch == epoch);
     }
-    room.logs.get(author).filter(|log| log.epoch == epoch)?.cached(seq)
+    room.logs
+        .get(author)
+        .filter(|log| log.epoch == epoch)?
+        .cached(seq)
 }
 
 /// Sends entries to one address, as many in a datagram as fit.
@@ -116,7 +138,9 @@ pub(super) fn send_repairs(core: &mut Core, to: SocketAddr, entries: &[Vec<u8>])
     let mut batch: Vec<Entry> = Vec::new();
     let mut len = REPAIR_OVERHEAD;
     for bytes in entries {
-        let Ok(entry) = Entry::parse(bytes) else { continue };
+        let Ok(entry) = Entry::parse(bytes) else {
+            continue;
+        };
         let more = bytes.len() + REPAIR_ENTRY_OVERHEAD;
         if len + more > DATAGRAM_LEN_MAX && !batch.is_empty() {
             send_batch(core, to, std::mem::take(&mut batch));
@@ -138,21 +162,36 @@ fn send_batch(core: &mut Core, to: SocketAddr, entries: Vec<Entry>) {
 /// Asks for what is missing of one log: the author first, then others in turn.
 pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
     let rtt = cx.pace().rtt;
-    let Some(log) = room.logs.get_mut(author) else { return };
+    let Some(log) = room.logs.get_mut(author) else {
+        return;
+    };
     let core = &mut *cx.core;
     let Some((tries, runs)) = log.take_asks(cx.now.mono, || rtt * 2 + core.jitter(rtt)) else {
         return;
     };
     let epoch = log.epoch;
-    let Some(to) = whom_to_ask(cx, author, tries) else { return };
+    let Some(to) = whom_to_ask(cx, author, tries) else {
+        return;
+    };
     cx.core.stats.nacks_out += 1;
-    cx.core.send_to(to, &Body::Nack(Nack { room: tag, author: author.short(), epoch, runs }));
+    cx.core.send_to(
+        to,
+        &Body::Nack(Nack {
+            room: tag,
+            author: author.short(),
+            epoch,
+            runs,
+        }),
+    );
 }
 
 /// Odd tries go to the author while it is here, even ones to another member.
 fn whom_to_ask(cx: &mut Cx, author: &PeerId, tries: u32) -> Option<SocketAddr> {
     let online = |id: &PeerId| {
-        cx.presence.roster.get(id).is_some_and(|peer| peer.state != PeerState::Offline)
+        cx.presence
+            .roster
+            .get(id)
+            .is_some_and(|peer| peer.state != PeerState::Offline)
     };
     let of_author = cx.presence.address_of(author).filter(|_| online(author));
     let others: Vec<SocketAddr> = cx
@@ -165,7 +204,12 @@ fn whom_to_ask(cx: &mut Cx, author: &PeerId, tries: u32) -> Option<SocketAddr> {
     if (tries % 2 == 1 || others.is_empty()) && of_author.is_some() {
         return of_author;
     }
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small index")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small index"
+    )]
     let index = (cx.core.unit() * others.len() as f64) as usize;
     others.get(index).copied().or(of_author)
 }

@@ -9,7 +9,6 @@ use super::sender::{OwnSender, Pace};
 use crate::api::{Conversation, Event, PeerRef, ReceiptState, TextKind, Timestamp};
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
 use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
-use crate::proto::presence::Presence;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind, HeadOf};
 
@@ -35,7 +34,14 @@ impl Room {
     pub fn new(name: RoomName, own: OwnSender) -> Self {
         let id = RoomId::public(name.as_str());
         let logs = BTreeMap::new();
-        Room { name, id, own, logs, last_shown: None, cached: VecDeque::new() }
+        Room {
+            name,
+            id,
+            own,
+            logs,
+            last_shown: None,
+            cached: VecDeque::new(),
+        }
     }
 
     /// The conversation that events name.
@@ -50,7 +56,10 @@ impl Room {
         if self.logs.len() >= ROOM_AUTHORS_MAX && !self.logs.contains_key(&author) {
             return None;
         }
-        let log = self.logs.entry(author).or_insert_with(|| AuthorLog::new(epoch, floor));
+        let log = self
+            .logs
+            .entry(author)
+            .or_insert_with(|| AuthorLog::new(epoch, floor));
         if epoch > log.epoch {
             // Known before, so all of the new log is wanted.
             *log = AuthorLog::new(epoch, 0);
@@ -83,16 +92,28 @@ impl Room {
     pub fn heads(&self, own: ShortId, turn: usize, most: usize) -> Vec<HeadOf> {
         let mut heads = Vec::new();
         if self.own.sent_seq > 0 {
-            heads.push(HeadOf { author: own, epoch: self.own.epoch, seq: self.own.sent_seq });
+            heads.push(HeadOf {
+                author: own,
+                epoch: self.own.epoch,
+                seq: self.own.sent_seq,
+            });
         }
         let others: Vec<HeadOf> = self
             .logs
             .iter()
             .filter(|(_, log)| log.epoch > 0 && log.contiguous() > 0)
-            .map(|(id, log)| HeadOf { author: id.short(), epoch: log.epoch, seq: log.contiguous() })
+            .map(|(id, log)| HeadOf {
+                author: id.short(),
+                epoch: log.epoch,
+                seq: log.contiguous(),
+            })
             .collect();
         let room = most.saturating_sub(heads.len()).min(others.len());
-        let start = if others.is_empty() { 0 } else { turn * room % others.len() };
+        let start = if others.is_empty() {
+            0
+        } else {
+            turn * room % others.len()
+        };
         heads.extend(others.iter().cycle().skip(start).take(room));
         heads
     }
@@ -141,9 +162,9 @@ impl Room {
 
     /// The receipt of an own message as it stands.
     #[must_use]
-    pub fn receipt(&self, presence: &Presence, seq: u32) -> Option<Event> {
+    pub fn receipt(&self, seq: u32) -> Option<Event> {
         let followed = self.own.followed(seq)?;
-        let name = |id: &PeerId| presence.roster.get(id).map(|peer| presence.roster.reference(peer));
+        let name = |id: &PeerId| followed.of.get(id).cloned();
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         Some(Event::Receipt {
             id: followed.id,
@@ -152,7 +173,7 @@ impl Room {
             delivered: count(followed.acked.len()),
             of: count(followed.of.len()),
             missing: followed.missing().filter_map(name).collect(),
-            left: followed.left.iter().map(|id| name(id).unwrap_or_else(|| gone(id))).collect(),
+            left: followed.left.iter().filter_map(name).collect(),
         })
     }
 
@@ -182,14 +203,13 @@ impl Room {
     }
 }
 
-/// Somebody whose row is gone.
-fn gone(id: &PeerId) -> PeerRef {
-    PeerRef { id: *id, name: "unknown".into(), tag: id.tag(), verified: false }
-}
-
 /// What of an entry is shown.
 fn line(entry: &Entry) -> (TextKind, String) {
-    let kind = if entry.kind == EntryKind::ACTION { TextKind::Action } else { TextKind::Text };
+    let kind = if entry.kind == EntryKind::ACTION {
+        TextKind::Action
+    } else {
+        TextKind::Text
+    };
     if entry.kind != EntryKind::TEXT && entry.kind != EntryKind::ACTION {
         return (TextKind::Text, "(needs a newer lanchat)".into());
     }

@@ -1,6 +1,5 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -64,8 +63,18 @@ impl Group {
             hash: entry.hash(&room.id),
             bytes: entry.bytes.clone(),
         });
-        let token = cx.core.persist(Batch { durability: Durability::Process, writes });
-        self.pending.insert(token, Pending::Own { room: tag, entry: Box::new(entry), reference });
+        let token = cx.core.persist(Batch {
+            durability: Durability::Process,
+            writes,
+        });
+        self.pending.insert(
+            token,
+            Pending::Own {
+                room: tag,
+                entry: Box::new(entry),
+                reference,
+            },
+        );
         Ok(())
     }
 
@@ -82,9 +91,15 @@ impl Group {
             // Said all the same; a later start may begin a new epoch.
             self.store_failure(cx, &failure.0);
         }
-        let Some(room) = self.rooms.get_mut(&tag) else { return };
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            return;
+        };
         let id = MessageId::of_entry(&entry.hash(&room.id));
-        cx.core.event(Event::Reply { reference, ok: true, id: Some(id) });
+        cx.core.event(Event::Reply {
+            reference,
+            ok: true,
+            id: Some(id),
+        });
         let message = room.show(cx.own_reference(), &entry, true, false);
         cx.core.event(message);
         let queued = room.queued_receipt(&entry);
@@ -105,7 +120,11 @@ impl Group {
                 cx.core.send_on_all(&packet, &paths);
             }
             if room.own.take_heads(cx.now.mono) {
-                let heads = Heads { room: *tag, epoch: room.own.epoch, seq: room.own.sent_seq };
+                let heads = Heads {
+                    room: *tag,
+                    epoch: room.own.epoch,
+                    seq: room.own.sent_seq,
+                };
                 if let Some(bytes) = cx.core.packet(&Body::Heads(heads)) {
                     cx.core.send_on_all(&bytes, &paths);
                 }
@@ -128,7 +147,11 @@ fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
     }
     let epoch = cx.now.wall_ms.max(room.own.epoch + 1);
     room.own.begin(network, epoch);
-    writes.push(Write::Epoch { room: room.id, network, epoch });
+    writes.push(Write::Epoch {
+        room: room.id,
+        network,
+        epoch,
+    });
 }
 
 fn next_entry(
@@ -165,7 +188,9 @@ fn next_entry(
 fn send_ready(room: &mut Room, cx: &mut Cx) {
     while let Some(entry) = room.own.take_ready(cx.now.mono) {
         let pace: sender::Pace = cx.pace();
-        let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else { continue };
+        let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else {
+            continue;
+        };
         let paths = cx.presence.group_paths();
         cx.core.send_on_all(&packet, &paths);
         let unheard: Vec<_> = cx
@@ -179,10 +204,14 @@ fn send_ready(room: &mut Room, cx: &mut Cx) {
         for to in unheard {
             cx.core.transmit(Destination::Unicast(to), packet.clone());
         }
-        let of: BTreeSet<_> = cx.presence.roster.members().map(|peer| peer.id).collect();
+        let roster = &cx.presence.roster;
+        let of = roster
+            .members()
+            .map(|peer| (peer.id, roster.reference(peer)))
+            .collect();
         let id = MessageId::of_entry(&entry.hash(&room.id));
         room.own.sent(cx.now.mono, &entry, (id, packet, of), pace);
-        if let Some(receipt) = room.receipt(cx.presence, entry.seq) {
+        if let Some(receipt) = room.receipt(entry.seq) {
             cx.core.event(receipt);
         }
     }
@@ -190,5 +219,7 @@ fn send_ready(room: &mut Room, cx: &mut Cx) {
 
 /// Upper bound of an ACK's delay: the larger the room the longer, so that ACKs do not collide.
 pub(super) fn ack_delay(members: usize) -> Duration {
-    Duration::from_millis(2).saturating_mul(u32::try_from(members).unwrap_or(u32::MAX)).max(Duration::from_millis(20))
+    Duration::from_millis(2)
+        .saturating_mul(u32::try_from(members).unwrap_or(u32::MAX))
+        .max(Duration::from_millis(20))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::api::ReceiptState;
+use crate::api::{PeerRef, ReceiptState};
 use crate::id::{MessageId, NetworkId, PeerId};
 use crate::limits::ROOM_CACHE_ENTRIES;
 use crate::proto::bucket::Bucket;
@@ -52,8 +52,8 @@ pub struct Followed {
     pub packet: Vec<u8>,
     /// The entry, for repairs.
     pub entry: Vec<u8>,
-    /// Members it is for.
-    pub of: BTreeSet<PeerId>,
+    /// Members it is for, as events named them then.
+    pub of: BTreeMap<PeerId, PeerRef>,
     /// Those that have it.
     pub acked: BTreeSet<PeerId>,
     /// Those that went before they had it.
@@ -74,7 +74,9 @@ struct HeadsPlan {
 impl Followed {
     /// Members that neither have it nor left.
     pub fn missing(&self) -> impl Iterator<Item = &PeerId> {
-        self.of.iter().filter(|id| !self.acked.contains(id) && !self.left.contains(id))
+        self.of
+            .keys()
+            .filter(|id| !self.acked.contains(id) && !self.left.contains(id))
     }
 
     /// How it stands.
@@ -148,15 +150,23 @@ impl OwnSender {
         &mut self,
         now: Instant,
         entry: &Entry,
-        followed: (MessageId, Vec<u8>, BTreeSet<PeerId>),
+        followed: (MessageId, Vec<u8>, BTreeMap<PeerId, PeerRef>),
         pace: Pace,
     ) {
         let (id, packet, of) = followed;
         self.lately.push_back(now);
-        while self.lately.front().is_some_and(|&at| now > at + Duration::from_secs(1)) {
+        while self
+            .lately
+            .front()
+            .is_some_and(|&at| now > at + Duration::from_secs(1))
+        {
             self.lately.pop_front();
         }
-        let copies = if self.lately.len() > SINGLE_COPY_RATE { 1 } else { pace.copies() };
+        let copies = if self.lately.len() > SINGLE_COPY_RATE {
+            1
+        } else {
+            pace.copies()
+        };
         let gap = pace.rtt.mul_f64(1.2).clamp(COPY_GAP_MIN, COPY_GAP_MAX);
         let last_copy = now + gap * (copies - 1);
         self.sent_seq = self.sent_seq.max(entry.seq);
@@ -183,7 +193,11 @@ impl OwnSender {
             self.followed.pop_first();
         }
         let base = pace.rtt.max(HEADS_BASE_MIN);
-        self.heads = Some(HeadsPlan { base, round: 0, next: last_copy + base });
+        self.heads = Some(HeadsPlan {
+            base,
+            round: 0,
+            next: last_copy + base,
+        });
     }
 
     /// Copies that are due.
@@ -202,7 +216,9 @@ impl OwnSender {
 
     /// Whether the head is to be told now.
     pub fn take_heads(&mut self, now: Instant) -> bool {
-        let Some(plan) = &mut self.heads else { return false };
+        let Some(plan) = &mut self.heads else {
+            return false;
+        };
         if plan.next > now {
             return false;
         }
@@ -236,7 +252,7 @@ impl OwnSender {
     pub fn acknowledged(&mut self, member: &PeerId, seq: u32) -> Vec<u32> {
         let mut changed = Vec::new();
         for (&number, followed) in self.followed.range_mut(..=seq) {
-            if followed.of.contains(member) && followed.acked.insert(*member) {
+            if followed.of.contains_key(member) && followed.acked.insert(*member) {
                 followed.left.remove(member);
                 changed.push(number);
             }
@@ -248,7 +264,7 @@ impl OwnSender {
     pub fn member_left(&mut self, member: &PeerId) -> Vec<u32> {
         let mut changed = Vec::new();
         for (&number, followed) in &mut self.followed {
-            let waits = followed.of.contains(member) && !followed.acked.contains(member);
+            let waits = followed.of.contains_key(member) && !followed.acked.contains(member);
             if waits && followed.left.insert(*member) {
                 changed.push(number);
             }
@@ -282,7 +298,11 @@ impl OwnSender {
     pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let ready = (!self.ready.is_empty()).then(|| self.rate.ready_at(now));
         let heads = self.heads.map(|plan| plan.next);
-        let followed = self.followed.values().flat_map(|f| [f.next_copy, f.next_resend]).flatten();
+        let followed = self
+            .followed
+            .values()
+            .flat_map(|f| [f.next_copy, f.next_resend])
+            .flatten();
         [ready, heads].into_iter().flatten().chain(followed).min()
     }
 }

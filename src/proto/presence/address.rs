@@ -70,8 +70,7 @@ impl Address {
     /// Whether `len` more bytes may go there: any number once validated, before that at most
     /// three times what came (RFC 9000, section 8.1).
     pub fn may_send(&self, len: usize) -> bool {
-        self.validated.is_some()
-            || self.bytes_out + len as u64 <= self.bytes_in * AMPLIFICATION_MAX
+        self.validated.is_some() || self.bytes_out + len as u64 <= self.bytes_in * AMPLIFICATION_MAX
     }
 
     /// Bytes went there.
@@ -89,7 +88,11 @@ impl Address {
     /// A PROBE leaves now.
     pub fn mark(&mut self, nonce: Nonce, now: Instant) {
         let once = self.probe.is_none_or(|sent| sent.nonce != nonce);
-        self.probe = Some(Sent { nonce, at: now, once });
+        self.probe = Some(Sent {
+            nonce,
+            at: now,
+            once,
+        });
     }
 
     /// The next PROBE of the validation leaves now.
@@ -115,7 +118,9 @@ impl Addresses {
     pub fn heard(&mut self, now: Instant, at: SocketAddr, len: usize) -> bool {
         if let Some(address) = self.all.iter_mut().find(|address| address.at == at) {
             let rested = now.saturating_duration_since(address.heard) > CANDIDATE_REST
-                || address.probe.is_none_or(|sent| now > sent.at + CANDIDATE_REST);
+                || address
+                    .probe
+                    .is_none_or(|sent| now > sent.at + CANDIDATE_REST);
             address.heard = now;
             address.bytes_in += len as u64;
             if address.validated.is_none() && address.next_try.is_none() && rested {
@@ -144,7 +149,9 @@ impl Addresses {
         address.validated = Some(now);
         address.heard = now;
         self.choose(now);
-        Some(Validated(sent.once.then(|| now.saturating_duration_since(sent.at))))
+        Some(Validated(
+            sent.once.then(|| now.saturating_duration_since(sent.at)),
+        ))
     }
 
     /// The validated address in use.
@@ -161,7 +168,9 @@ impl Addresses {
     /// Whether this address is validated.
     #[must_use]
     pub fn is_validated(&self, at: SocketAddr) -> bool {
-        self.all.iter().any(|address| address.at == at && address.validated.is_some())
+        self.all
+            .iter()
+            .any(|address| address.at == at && address.validated.is_some())
     }
 
     /// All, the one in use first.
@@ -208,9 +217,16 @@ impl Addresses {
         let is_fresh = |address: &Address| {
             address.validated.is_some() && now.saturating_duration_since(address.heard) < FRESH
         };
-        let stays = self.all.iter().any(|a| Some(a.at) == self.current && is_fresh(a));
+        let stays = self
+            .all
+            .iter()
+            .any(|a| Some(a.at) == self.current && is_fresh(a));
         if !stays {
-            let latest = self.all.iter().filter(|a| a.validated.is_some()).max_by_key(|a| a.heard);
+            let latest = self
+                .all
+                .iter()
+                .filter(|a| a.validated.is_some())
+                .max_by_key(|a| a.heard);
             self.current = latest.map(|address| address.at).or(self.current);
         }
     }
@@ -249,7 +265,10 @@ mod tests {
         let mut addresses = Addresses::default();
         assert!(addresses.heard(now, at(1), 400));
         assert!(!addresses.heard(now, at(1), 400));
-        addresses.get_mut(at(1)).unwrap().probe_sent(Nonce([7; 8]), now);
+        addresses
+            .get_mut(at(1))
+            .unwrap()
+            .probe_sent(Nonce([7; 8]), now);
         assert_eq!(addresses.acknowledged(now, at(2), Nonce([7; 8])), None);
         assert_eq!(addresses.acknowledged(now, at(1), Nonce([8; 8])), None);
         assert_eq!(addresses.current(), None);
@@ -257,7 +276,11 @@ mod tests {
         let rtt = addresses.acknowledged(later, at(1), Nonce([7; 8]));
         assert_eq!(rtt, Some(Validated(Some(Duration::from_millis(3)))));
         assert_eq!(addresses.current(), Some(at(1)));
-        assert_eq!(addresses.acknowledged(later, at(1), Nonce([7; 8])), None, "used once");
+        assert_eq!(
+            addresses.acknowledged(later, at(1), Nonce([7; 8])),
+            None,
+            "used once"
+        );
     }
 
     #[test]
@@ -277,7 +300,10 @@ mod tests {
         let mut addresses = Addresses::default();
         for host in 1..=2 {
             addresses.heard(now, at(host), 100);
-            addresses.get_mut(at(host)).unwrap().probe_sent(Nonce([host; 8]), now);
+            addresses
+                .get_mut(at(host))
+                .unwrap()
+                .probe_sent(Nonce([host; 8]), now);
             addresses.acknowledged(now, at(host), Nonce([host; 8]));
         }
         assert_eq!(addresses.current(), Some(at(1)));
@@ -290,7 +316,10 @@ mod tests {
         let now = Instant::now();
         let mut addresses = Addresses::default();
         addresses.heard(now, at(1), 100);
-        addresses.get_mut(at(1)).unwrap().probe_sent(Nonce([1; 8]), now);
+        addresses
+            .get_mut(at(1))
+            .unwrap()
+            .probe_sent(Nonce([1; 8]), now);
         addresses.acknowledged(now, at(1), Nonce([1; 8]));
         for host in 2..200 {
             addresses.heard(now, at(host), 100);

@@ -100,12 +100,6 @@ impl Beacon {
         self.heartbeat_at = Some(now + heartbeat_interval(core, population));
     }
 
-    /// Whether a burst is under way.
-    #[must_use]
-    pub fn is_bursting(&self) -> bool {
-        self.hello_at.is_some()
-    }
-
     /// Ends all but what a leave still sends.
     pub fn stop(&mut self, leaving: Leaving) {
         self.hello_at = None;
@@ -142,7 +136,14 @@ impl Beacon {
         }
         let most = Duration::from_millis(2).saturating_mul(u32::try_from(population).unwrap_or(50));
         let at = now + core.jitter(most.min(Duration::from_millis(100)));
-        self.welcomes.insert(peer, PendingWelcome { at, to: address, echo });
+        self.welcomes.insert(
+            peer,
+            PendingWelcome {
+                at,
+                to: address,
+                echo,
+            },
+        );
         Some(at)
     }
 
@@ -155,7 +156,11 @@ impl Beacon {
 
     /// HELLOs heard in the last second.
     fn hellos_heard(&mut self, now: Instant) -> usize {
-        while self.hellos.front().is_some_and(|&at| now > at + Duration::from_secs(1)) {
+        while self
+            .hellos
+            .front()
+            .is_some_and(|&at| now > at + Duration::from_secs(1))
+        {
             self.hellos.pop_front();
         }
         self.hellos.len()
@@ -163,13 +168,19 @@ impl Beacon {
 
     /// A WELCOME whose time has come.
     pub fn take_welcome(&mut self, now: Instant) -> Option<(PeerId, PendingWelcome)> {
-        let (&peer, &welcome) = self.welcomes.iter().find(|(_, welcome)| welcome.at <= now)?;
+        let (&peer, &welcome) = self
+            .welcomes
+            .iter()
+            .find(|(_, welcome)| welcome.at <= now)?;
         self.welcomes.remove(&peer);
         if !self.welcome_rate.take(now, 1) {
             return None;
         }
         while self.welcomed.len() >= HELLOS_MAX
-            || self.welcomed.front().is_some_and(|&(_, at)| now > at + WELCOME_EVERY)
+            || self
+                .welcomed
+                .front()
+                .is_some_and(|&(_, at)| now > at + WELCOME_EVERY)
         {
             self.welcomed.pop_front();
         }
@@ -208,7 +219,10 @@ impl Beacon {
             Leaving::No | Leaving::Done => None,
         };
         let welcome = self.welcomes.values().map(|welcome| welcome.at).min();
-        [goodbye, self.hello_at, self.heartbeat_at, welcome].into_iter().flatten().min()
+        [goodbye, self.hello_at, self.heartbeat_at, welcome]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -85,7 +85,8 @@ impl Presence {
     /// Starts a burst of HELLOs: at the start, for a new interface, after an own change.
     pub fn announce_self(&mut self, core: &mut Core, now: Now, jitter: Duration) {
         if self.beacon.leaving == Leaving::No {
-            self.beacon.burst(core, now.mono, jitter, self.roster.population());
+            self.beacon
+                .burst(core, now.mono, jitter, self.roster.population());
         }
     }
 
@@ -129,8 +130,15 @@ impl Presence {
     /// The round trip of the group: the longest of a live peer, 10 to 500 ms.
     #[must_use]
     pub fn group_rtt(&self) -> Duration {
-        let longest = self.roster.members().filter_map(|peer| peer.rtt).map(|rtt| rtt.smoothed).max();
-        longest.unwrap_or(GROUP_RTT_START).clamp(GROUP_RTT_MIN, GROUP_RTT_MAX)
+        let longest = self
+            .roster
+            .members()
+            .filter_map(|peer| peer.rtt)
+            .map(|rtt| rtt.smoothed)
+            .max();
+        longest
+            .unwrap_or(GROUP_RTT_START)
+            .clamp(GROUP_RTT_MIN, GROUP_RTT_MAX)
     }
 
     /// The loss of the group: the 80th percentile of what members report, 0 to 1.
@@ -145,8 +153,12 @@ impl Presence {
     /// The group paths that together reach every member: one where one is enough.
     #[must_use]
     pub fn group_paths(&self) -> Vec<Path> {
-        let masks: Vec<u8> =
-            self.roster.members().map(Peer::paths).filter(|&mask| mask != 0).collect();
+        let masks: Vec<u8> = self
+            .roster
+            .members()
+            .map(Peer::paths)
+            .filter(|&mask| mask != 0)
+            .collect();
         if masks.is_empty() {
             return Path::GROUP.to_vec();
         }
@@ -160,7 +172,9 @@ impl Presence {
     /// Whether this name belongs to another key than this one.
     #[must_use]
     pub fn is_name_conflict(&self, name: &PeerName, key: &PublicKey) -> bool {
-        self.pins.get(&name.skeleton()).is_some_and(|pinned| pinned != key)
+        self.pins
+            .get(&name.skeleton())
+            .is_some_and(|pinned| pinned != key)
     }
 
     /// The key that a name is pinned to.
@@ -187,7 +201,9 @@ impl Presence {
 
     /// Tells people of a row if it is not what they were told last.
     pub fn announce(&mut self, core: &mut Core, id: &PeerId) {
-        let Some(peer) = self.roster.get(id) else { return };
+        let Some(peer) = self.roster.get(id) else {
+            return;
+        };
         let conflict = self.is_name_conflict(&peer.record.name, &peer.key());
         if let Some(event) = self.roster.announcement(id, conflict) {
             core.event(event);
@@ -200,7 +216,12 @@ impl Presence {
         let id = key.id();
         match self.roster.get(&id) {
             Some(peer) => self.roster.reference(peer),
-            None => PeerRef { id, name: "unknown".into(), tag: id.tag(), verified: false },
+            None => PeerRef {
+                id,
+                name: "unknown".into(),
+                tag: id.tag(),
+                verified: false,
+            },
         }
     }
 
@@ -214,26 +235,35 @@ impl Presence {
     /// Where to send to a peer: its validated address in use.
     #[must_use]
     pub fn address_of(&self, id: &PeerId) -> Option<SocketAddr> {
-        self.roster.get(id).and_then(|peer| peer.addresses.current())
+        self.roster
+            .get(id)
+            .and_then(|peer| peer.addresses.current())
     }
 
     /// Whether this address is a validated one of this peer.
     #[must_use]
     pub fn is_validated(&self, id: &PeerId, at: SocketAddr) -> bool {
-        self.roster.get(id).is_some_and(|peer| peer.addresses.is_validated(at))
+        self.roster
+            .get(id)
+            .is_some_and(|peer| peer.addresses.is_validated(at))
     }
 
     /// Whether this address is a validated one of anybody.
     #[must_use]
     pub fn is_known_source(&self, at: SocketAddr) -> bool {
-        self.roster.iter().any(|peer| peer.addresses.is_validated(at))
+        self.roster
+            .iter()
+            .any(|peer| peer.addresses.is_validated(at))
     }
 
     /// When something is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            [self.beacon.deadline(), self.wake, Some(self.round_at)].into_iter().flatten().min()
+            [self.beacon.deadline(), self.wake, Some(self.round_at)]
+                .into_iter()
+                .flatten()
+                .min()
         } else {
             self.beacon.deadline()
         }
@@ -245,7 +275,9 @@ impl Presence {
 
     /// A row changes its state.
     fn set_state(&mut self, core: &mut Core, id: &PeerId, state: PeerState) {
-        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Some(peer) = self.roster.get_mut(id) else {
+            return;
+        };
         if peer.state != state {
             peer.state = state;
             if state == PeerState::Offline {

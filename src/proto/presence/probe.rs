@@ -51,14 +51,26 @@ impl Probing {
     /// Starts now.
     #[must_use]
     pub fn start(now: Instant, rtt: Option<Rtt>) -> Self {
-        Probing { started: now, rto: rto(rtt), tries: 0, verdict: None, next: now }
+        Probing {
+            started: now,
+            rto: rto(rtt),
+            tries: 0,
+            verdict: None,
+            next: now,
+        }
     }
 
     /// Its host said that nobody listens there: half a second to refute.
     #[must_use]
     pub fn refused(now: Instant, rtt: Option<Rtt>) -> Self {
         let verdict = Some(now + REFUTE_REFUSED);
-        Probing { started: now, rto: rto(rtt), tries: 3, verdict, next: now }
+        Probing {
+            started: now,
+            rto: rto(rtt),
+            tries: 3,
+            verdict,
+            next: now,
+        }
     }
 
     /// When [`Probing::step`] has something to do.
@@ -91,7 +103,11 @@ impl Probing {
             2 => self.after(self.rto * 3, Step::ProbeAll),
             3 => self.after(self.rto * 6, Step::ProbeAll),
             _ => {
-                let refute = if self.rto <= RTO_MIN { REFUTE_FAST } else { REFUTE };
+                let refute = if self.rto <= RTO_MIN {
+                    REFUTE_FAST
+                } else {
+                    REFUTE
+                };
                 self.verdict = Some(now + refute);
                 self.next = now + SUSPECT_EVERY;
                 Step::Suspect

@@ -14,7 +14,9 @@ use crate::proto::Now;
 use crate::proto::core::Core;
 use crate::proto::group::Group;
 use crate::wire::presence::LOSS_UNKNOWN;
-use crate::wire::{Body, Header, Heartbeat, Hello, OtherVersion, PeerRecord, Probe, ProbeAck, Welcome};
+use crate::wire::{
+    Body, Header, Heartbeat, Hello, OtherVersion, PeerRecord, Probe, ProbeAck, Welcome,
+};
 
 /// Between two requests for the record of somebody unknown.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +45,9 @@ impl Presence {
 
     /// A fresh packet of a known peer: a sign of life, and perhaps a new address of theirs.
     pub fn heard(&mut self, core: &mut Core, now: Now, heard: &Heard) {
-        let Some(peer) = self.roster.get_mut(&heard.id) else { return };
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return;
+        };
         peer.heard = now.mono;
         // An answer to a probe has to come from the peer; a sign of life is one as well.
         peer.probing = None;
@@ -56,7 +60,9 @@ impl Presence {
 
     /// A packet of a known peer, perhaps a copy: where it came from and by which path.
     pub fn sighted(&mut self, core: &mut Core, now: Now, heard: &Heard) {
-        let Some(peer) = self.roster.get_mut(&heard.id) else { return };
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return;
+        };
         if heard.path != Path::Unicast
             && let Some(link) = heard.arrival.link
         {
@@ -76,9 +82,14 @@ impl Presence {
         }
         let to = (heard.id, heard.arrival.source, hello.nonce);
         let population = self.roster.population().max(2);
-        let Some(at) = self.beacon.plan_welcome(core, now.mono, to, population) else { return };
+        let Some(at) = self.beacon.plan_welcome(core, now.mono, to, population) else {
+            return;
+        };
         // The WELCOME is the first PROBE; one of its own would be too much to say.
-        let address = self.roster.get_mut(&heard.id).and_then(|p| p.addresses.get_mut(to.1));
+        let address = self
+            .roster
+            .get_mut(&heard.id)
+            .and_then(|p| p.addresses.get_mut(to.1));
         if let Some(address) = address
             && address.validated.is_none()
             && address.tries == 0
@@ -99,8 +110,12 @@ impl Presence {
 
     fn answer(&mut self, core: &mut Core, now: Now, heard: &Heard, echo: crate::id::Nonce) {
         let to = heard.arrival.source;
-        let Some(peer) = self.roster.get_mut(&heard.id) else { return };
-        let Some(address) = peer.addresses.get_mut(to) else { return };
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return;
+        };
+        let Some(address) = peer.addresses.get_mut(to) else {
+            return;
+        };
         let ack = Body::ProbeAck(ProbeAck { echo });
         // An ACK is not longer than what it answers, a PROBE at the least.
         if address.may_send(heard.len) {
@@ -111,12 +126,18 @@ impl Presence {
 
     /// Our nonce came back: the address is theirs.
     pub fn handle_probe_ack(&mut self, core: &mut Core, now: Now, heard: &Heard, ack: &ProbeAck) {
-        let Some(peer) = self.roster.get_mut(&heard.id) else { return };
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return;
+        };
         let was_confirmed = peer.is_confirmed();
         let source = heard.arrival.source;
         let validated = peer.addresses.acknowledged(now.mono, source, ack.echo);
-        let Some(Validated(sample)) = validated else { return };
-        peer.rtt = sample.map(|sample| Rtt::update(peer.rtt, sample)).or(peer.rtt);
+        let Some(Validated(sample)) = validated else {
+            return;
+        };
+        peer.rtt = sample
+            .map(|sample| Rtt::update(peer.rtt, sample))
+            .or(peer.rtt);
         if !was_confirmed {
             self.confirmed.push(heard.id);
         }
@@ -125,13 +146,21 @@ impl Presence {
 
     /// A peer is still here. Returns whether its record is not the one we hold.
     pub fn handle_heartbeat(&mut self, core: &Core, heard: &Heard, heartbeat: &Heartbeat) -> bool {
-        let Some(peer) = self.roster.get_mut(&heard.id) else { return false };
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return false;
+        };
         if let Some(link) = heard.arrival.link {
-            peer.links.entry(link).or_default().compare(heartbeat.group_sent);
+            peer.links
+                .entry(link)
+                .or_default()
+                .compare(heartbeat.group_sent);
         }
         peer.loss = (heartbeat.loss != LOSS_UNKNOWN).then_some(heartbeat.loss);
         let own = core.identity.id().0;
-        let of_us = heartbeat.heard.iter().find(|heard| heard.id[..] == own[..4]);
+        let of_us = heartbeat
+            .heard
+            .iter()
+            .find(|heard| heard.id[..] == own[..4]);
         if let Some(heard) = of_us {
             peer.hears_us = Some(heard.paths);
         }
@@ -140,7 +169,9 @@ impl Presence {
 
     /// A peer leaves.
     pub fn handle_goodbye(&mut self, core: &mut Core, now: Now, id: &PeerId) {
-        let Some(peer) = self.roster.get_mut(id) else { return };
+        let Some(peer) = self.roster.get_mut(id) else {
+            return;
+        };
         peer.state = PeerState::Left;
         self.lost.push((*id, peer.record.key));
         self.announce(core, id);
@@ -171,7 +202,8 @@ impl Presence {
         if self.strangers.len() >= STRANGERS_MAX {
             self.strangers.retain(|_, &mut at| !rested(at));
         }
-        self.strangers.len() < STRANGERS_MAX && self.strangers.insert(sender, now.mono).is_none_or(rested)
+        self.strangers.len() < STRANGERS_MAX
+            && self.strangers.insert(sender, now.mono).is_none_or(rested)
     }
 
     /// Somebody with another version: shown, not talked with. Nothing of it is verified.
@@ -179,7 +211,10 @@ impl Presence {
         let recent = |at: &std::time::Instant| now.mono < *at + STRANGER_REST;
         self.strangers.retain(|_, at| recent(at));
         let known = self.strangers.contains_key(&other.sender);
-        if known || self.strangers.len() >= STRANGERS_MAX || self.roster.by_short(&other.sender).is_some() {
+        if known
+            || self.strangers.len() >= STRANGERS_MAX
+            || self.roster.by_short(&other.sender).is_some()
+        {
             return;
         }
         self.strangers.insert(other.sender, now.mono);
@@ -196,7 +231,12 @@ impl Presence {
         });
         core.event(Event::Peer {
             reference: None,
-            peer: PeerRef { id, name, tag: id.tag(), verified: false },
+            peer: PeerRef {
+                id,
+                name,
+                tag: id.tag(),
+                verified: false,
+            },
             state: PeerState::Online,
             status: Status::Available,
             status_text: format!("lanchat protocol {}", other.version),
@@ -212,9 +252,16 @@ impl Presence {
 
     /// The host of this address said that nobody listens there.
     pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr) {
-        let holder = self.roster.iter().find(|peer| peer.addresses.iter().any(|a| a.at == at));
-        let Some(id) = holder.map(|peer| peer.id) else { return };
-        let Some(peer) = self.roster.get_mut(&id) else { return };
+        let holder = self
+            .roster
+            .iter()
+            .find(|peer| peer.addresses.iter().any(|a| a.at == at));
+        let Some(id) = holder.map(|peer| peer.id) else {
+            return;
+        };
+        let Some(peer) = self.roster.get_mut(&id) else {
+            return;
+        };
         let is_current = peer.addresses.current() == Some(at);
         let used = peer.addresses.get_mut(at).and_then(|address| address.used);
         let lately = used.is_some_and(|used| now.mono < used + Duration::from_secs(1));
@@ -225,7 +272,9 @@ impl Presence {
             peer.addresses.failed(now.mono, at);
             return;
         }
-        if peer.state == PeerState::Online && peer.probing.is_none_or(|probing| !probing.is_verdict()) {
+        if peer.state == PeerState::Online
+            && peer.probing.is_none_or(|probing| !probing.is_verdict())
+        {
             peer.probing = Some(Probing::refused(now.mono, peer.rtt));
             self.wake_at(now.mono);
             self.set_state(core, &id, PeerState::Suspect);

@@ -41,8 +41,6 @@ pub struct Peer {
     pub hears_us: Option<u8>,
     /// The group loss they report, in 1/254, once they measured it.
     pub loss: Option<u8>,
-    /// When to ask an unknown or changed record again, at the earliest.
-    pub asked: Option<Instant>,
     announced: Option<Event>,
 }
 
@@ -60,7 +58,10 @@ impl Rtt {
     #[must_use]
     pub fn update(previous: Option<Rtt>, sample: Duration) -> Rtt {
         match previous {
-            None => Rtt { smoothed: sample, variation: sample / 2 },
+            None => Rtt {
+                smoothed: sample,
+                variation: sample / 2,
+            },
             Some(old) => Rtt {
                 smoothed: old.smoothed * 7 / 8 + sample / 8,
                 variation: old.variation * 3 / 4 + old.smoothed.abs_diff(sample) / 4,
@@ -157,8 +158,10 @@ impl Roster {
     /// Takes in a verified record.
     pub fn merge(&mut self, now: Instant, record: &PeerRecord) -> Merged {
         let id = record.key.id();
-        self.tombstones.retain(|_, &mut (_, at)| now.saturating_duration_since(at) < TOMBSTONE);
-        let is_dead = |&(incarnation, _): &(Incarnation, Instant)| record.incarnation <= incarnation;
+        self.tombstones
+            .retain(|_, &mut (_, at)| now.saturating_duration_since(at) < TOMBSTONE);
+        let is_dead =
+            |&(incarnation, _): &(Incarnation, Instant)| record.incarnation <= incarnation;
         if self.tombstones.get(&id).is_some_and(is_dead) {
             return Merged::Refused;
         }
@@ -168,7 +171,11 @@ impl Roster {
         if self.peers.len() >= PEERS_MAX && !self.forget_one() {
             return Merged::Refused;
         }
-        let unconfirmed = self.peers.values().filter(|peer| !peer.is_confirmed()).count();
+        let unconfirmed = self
+            .peers
+            .values()
+            .filter(|peer| !peer.is_confirmed())
+            .count();
         if unconfirmed >= UNCONFIRMED_DIRECT_MAX || self.shorts.contains_key(&id.short()) {
             return Merged::Refused;
         }
@@ -243,7 +250,11 @@ impl Roster {
             hasher.update(&peer.record.record_seq.to_be_bytes());
             digest.count += 1;
             let hash = hasher.finalize();
-            digest.xor.iter_mut().zip(hash.as_bytes()).for_each(|(x, byte)| *x ^= byte);
+            digest
+                .xor
+                .iter_mut()
+                .zip(hash.as_bytes())
+                .for_each(|(x, byte)| *x ^= byte);
         }
         digest
     }
@@ -254,9 +265,9 @@ impl Roster {
         use std::ops::Bound::{Excluded, Unbounded};
         let after = self.peers.range((Excluded(own), Unbounded));
         let before = self.peers.range(..own);
-        let live = after.chain(before).filter(|(_, peer)| {
-            peer.state != PeerState::Offline && peer.is_confirmed()
-        });
+        let live = after
+            .chain(before)
+            .filter(|(_, peer)| peer.state != PeerState::Offline && peer.is_confirmed());
         live.take(count).map(|(id, _)| *id).collect()
     }
 
@@ -265,10 +276,13 @@ impl Roster {
     pub fn reference(&self, peer: &Peer) -> PeerRef {
         let text = peer.id.to_string();
         let clash = |len: usize| {
-            let same = |other: &PeerId| *other != peer.id && other.to_string()[..len] == text[..len];
+            let same =
+                |other: &PeerId| *other != peer.id && other.to_string()[..len] == text[..len];
             self.neighbours(&peer.id).any(|other| same(&other))
         };
-        let len = (TAG_CHARS..text.len()).find(|&len| !clash(len)).unwrap_or(text.len());
+        let len = (TAG_CHARS..text.len())
+            .find(|&len| !clash(len))
+            .unwrap_or(text.len());
         PeerRef {
             id: peer.id,
             name: peer.record.name.as_str().to_owned(),
@@ -281,7 +295,11 @@ impl Roster {
     fn neighbours(&self, id: &PeerId) -> impl Iterator<Item = PeerId> {
         use std::ops::Bound::{Excluded, Unbounded};
         let below = self.peers.range(..id).next_back().map(|(id, _)| *id);
-        let above = self.peers.range((Excluded(id), Unbounded)).next().map(|(id, _)| *id);
+        let above = self
+            .peers
+            .range((Excluded(id), Unbounded))
+            .next()
+            .map(|(id, _)| *id);
         below.into_iter().chain(above)
     }
 
@@ -303,7 +321,9 @@ impl Roster {
             name_conflict,
             addresses: shown_addresses(&peer.addresses),
             rooms: peer.record.rooms.iter().filter_map(public).collect(),
-            rtt_ms: peer.rtt.map(|rtt| (rtt.smoothed.as_secs_f64() * 1e6).round() / 1e3),
+            rtt_ms: peer
+                .rtt
+                .map(|rtt| (rtt.smoothed.as_secs_f64() * 1e6).round() / 1e3),
             transient: peer.record.transient,
         }
     }
@@ -366,21 +386,30 @@ fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
         links: BTreeMap::new(),
         hears_us: None,
         loss: None,
-        asked: None,
         announced: None,
     }
 }
 
 /// Validated addresses, the one in use first; the candidates where none is validated yet.
 fn shown_addresses(addresses: &Addresses) -> Vec<String> {
-    let validated: Vec<SocketAddr> =
-        addresses.iter().filter(|a| a.validated.is_some()).map(|a| a.at).collect();
-    let shown = if validated.is_empty() { addresses.iter().map(|a| a.at).collect() } else { validated };
+    let validated: Vec<SocketAddr> = addresses
+        .iter()
+        .filter(|a| a.validated.is_some())
+        .map(|a| a.at)
+        .collect();
+    let shown = if validated.is_empty() {
+        addresses.iter().map(|a| a.at).collect()
+    } else {
+        validated
+    };
     shown.iter().map(ToString::to_string).collect()
 }
 
 fn without_rtt(mut event: Event) -> Event {
-    if let Event::Peer { rtt_ms, addresses, .. } = &mut event {
+    if let Event::Peer {
+        rtt_ms, addresses, ..
+    } = &mut event
+    {
         *rtt_ms = None;
         // Only the address in use is worth an event of its own.
         addresses.truncate(1);

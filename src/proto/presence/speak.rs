@@ -27,7 +27,12 @@ const HEARD_MAX: usize = 16;
 /// The own record with this number, signed.
 pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
     let config = &core.config;
-    let rooms = config.rooms.iter().take(RECORD_ROOMS_MAX).cloned().map(RecordRoom::Public);
+    let rooms = config
+        .rooms
+        .iter()
+        .take(RECORD_ROOMS_MAX)
+        .cloned()
+        .map(RecordRoom::Public);
     let mut fields = RecordFields {
         key: core.identity.public(),
         incarnation: core.incarnation,
@@ -93,7 +98,9 @@ impl Presence {
 
     /// To every link by every path, and to the addresses that were named.
     fn say_hello(&mut self, core: &mut Core, group: &Group) {
-        let Some(bytes) = core.packet(&self.hello(group)) else { return };
+        let Some(bytes) = core.packet(&self.hello(group)) else {
+            return;
+        };
         if !core.open {
             return;
         }
@@ -142,8 +149,12 @@ impl Presence {
             token: Vec::new(),
             logs: group.own_logs(),
         });
-        let Some(peer) = self.roster.get_mut(id) else { return };
-        let Some(address) = peer.addresses.get_mut(welcome.to) else { return };
+        let Some(peer) = self.roster.get_mut(id) else {
+            return;
+        };
+        let Some(address) = peer.addresses.get_mut(welcome.to) else {
+            return;
+        };
         // A WELCOME is about as long as the HELLO that it answers.
         if !address.may_send(beacon_len(&body)) {
             return;
@@ -165,7 +176,12 @@ impl Presence {
         }
         let turn = self.beacon.heartbeats;
         let first = ROTATION[turn % ROTATION.len()];
-        let links: Vec<_> = core.links.iter().filter(|link| link.group).cloned().collect();
+        let links: Vec<_> = core
+            .links
+            .iter()
+            .filter(|link| link.group)
+            .cloned()
+            .collect();
         for link in links {
             let path = std::iter::once(first)
                 .chain(Path::GROUP)
@@ -190,7 +206,12 @@ impl Presence {
                 core.send_on_link(link.id, &bytes, &[path]);
             }
         }
-        if core.config.peers.iter().any(|&peer| peer.port() == 0 || !self.is_known_source(peer)) {
+        if core
+            .config
+            .peers
+            .iter()
+            .any(|&peer| peer.port() == 0 || !self.is_known_source(peer))
+        {
             self.hello_named(core, group);
         }
     }
@@ -206,8 +227,18 @@ impl Presence {
                 Some(PathsHeard { id, paths })
             })
             .collect();
-        let start = if on_link.is_empty() { 0 } else { turn * HEARD_MAX % on_link.len() };
-        on_link.iter().cycle().skip(start).take(on_link.len().min(HEARD_MAX)).copied().collect()
+        let start = if on_link.is_empty() {
+            0
+        } else {
+            turn * HEARD_MAX % on_link.len()
+        };
+        on_link
+            .iter()
+            .cycle()
+            .skip(start)
+            .take(on_link.len().min(HEARD_MAX))
+            .copied()
+            .collect()
     }
 
     /// 80th percentile of the loss from each peer on this link, in 1/254.
@@ -220,8 +251,14 @@ impl Presence {
             .collect();
         losses.sort_unstable_by(f64::total_cmp);
         let at = losses.len() * 4 / 5;
-        let Some(loss) = losses.get(at).or(losses.last()).copied() else { return LOSS_UNKNOWN };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let Some(loss) = losses.get(at).or(losses.last()).copied() else {
+            return LOSS_UNKNOWN;
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped"
+        )]
         let scaled = (loss * 254.0).clamp(0.0, 254.0) as u8;
         scaled
     }
@@ -254,7 +291,9 @@ fn say_goodbye(core: &mut Core) {
 /// An upper bound of a WELCOME's length.
 fn beacon_len(body: &Body) -> usize {
     match body {
-        Body::Welcome(welcome) => 26 + 64 + 60 + welcome.record.bytes.len() + welcome.logs.len() * 20,
+        Body::Welcome(welcome) => {
+            26 + 64 + 60 + welcome.record.bytes.len() + welcome.logs.len() * 20
+        }
         _ => crate::limits::DATAGRAM_LEN_MAX,
     }
 }

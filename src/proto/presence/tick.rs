@@ -61,7 +61,10 @@ impl Presence {
                 self.wake = Some(now);
             }
         }
-        self.wake = Some(self.wake.map_or(self.round_at, |wake| wake.min(self.round_at)));
+        self.wake = Some(
+            self.wake
+                .map_or(self.round_at, |wake| wake.min(self.round_at)),
+        );
     }
 
     /// Sends the probes that are due and gives up who did not answer.
@@ -148,7 +151,11 @@ fn is_over(peer: &Peer, now: Instant) -> bool {
 }
 
 fn next_wake(peer: &Peer) -> Option<Instant> {
-    let candidates = peer.addresses.iter().filter(|a| a.validated.is_none()).filter_map(|a| a.next_try);
+    let candidates = peer
+        .addresses
+        .iter()
+        .filter(|a| a.validated.is_none())
+        .filter_map(|a| a.next_try);
     let probing = peer.probing.map(|probing| probing.deadline());
     let end = match peer.state {
         PeerState::Offline => Some(peer.heard + OFFLINE_KEPT),

@@ -396,3 +396,58 @@ fn no_two_things_are_signed_under_one_context() {
     // The zero behind the context keeps one from being the start of another.
     assert!(contexts.iter().all(|context| !context.contains(&0)));
 }
+
+#[test]
+fn the_smallest_packets_are_as_the_specification_says() {
+    let mut fields = plain_fields();
+    fields.name = PeerName::new("b").expect("a name");
+    let record = PeerRecord::build(fields, &mut |input| sign(input)).expect("fits");
+    let hello = Hello {
+        record: record.clone(),
+        nonce: Nonce([1; 8]),
+        logs: vec![],
+        known: Known::Ids(vec![]),
+    };
+    let welcome = Welcome {
+        record,
+        digest: Digest::default(),
+        echo: Nonce([1; 8]),
+        nonce: Nonce([2; 8]),
+        token: vec![],
+        logs: vec![],
+    };
+    let nack = Nack {
+        room: RoomTag([1; 8]),
+        author: ShortId([2; 8]),
+        epoch: 3,
+        runs: vec![Run { first: 1, last: 1 }],
+    };
+    let fields = EntryFields {
+        author: PublicKey([9; 32]),
+        network: NetworkId([8; 8]),
+        epoch: 1,
+        seq: 1,
+        hlc: 0,
+        prev: [0; 32],
+        kind: EntryKind::TEXT,
+        deps: vec![],
+        body: vec![],
+    };
+    let entry = Entry::build(fields, &ROOM, &mut |input| sign(input)).expect("in range");
+    let entries = vec![entry.clone()];
+    let heads = Heads {
+        room: RoomTag([1; 8]),
+        epoch: 1,
+        seq: 1,
+    };
+    let nonce = Nonce([1; 8]);
+    assert_eq!(size(Body::Hello(hello)), 221);
+    assert_eq!(size(Body::Welcome(welcome)), 238);
+    assert_eq!(size(Body::Heartbeat(Heartbeat::default())), 119);
+    assert_eq!(size(Body::Goodbye(Goodbye)), 90);
+    assert_eq!(size(Body::Probe(Probe { nonce })), 98);
+    assert_eq!(size(Body::Data(entry)), 226);
+    assert_eq!(size(Body::Repair(Repair { entries })), 229);
+    assert_eq!(size(Body::Heads(heads)), 110);
+    assert_eq!(size(Body::Nack(nack)), 123);
+}

@@ -1,0 +1,646 @@
+//! Every packet type, the record and the entry as bytes that somebody else could compare with:
+//! literal hex, the value that it stands for, both ways, with real signatures.
+//!
+//! In the vectors a line is a field of `docs/protocol.md`; what follows `;` is a remark. Ana's
+//! secret key is 32 times 0x01.
+
+use lanchat::api::Status;
+use lanchat::datagram::Path;
+use lanchat::id::{Incarnation, NetworkId, Nonce, RoomId, ShortId};
+use lanchat::proto::Identity;
+use lanchat::proto::crypto::verify;
+use lanchat::text::{PeerName, RoomName, StatusText};
+use lanchat::wire::{
+    Ack, Body, Digest, Echo, Entry, EntryFields, EntryKind, Goodbye, HeadOf, Header, Heads,
+    Heartbeat, Hello, Known, Nack, News, OwnLog, Packet, Parsed, PathsHeard, PeerRecord, Probe,
+    ProbeAck, RecordFields, RecordRoom, Repair, RoomDigest, Run, Welcome, emit, parse, signature,
+    signing_input,
+};
+
+fn ana() -> Identity {
+    Identity::from_secret(&[1; 32])
+}
+
+fn sign(input: &[u8]) -> [u8; 64] {
+    ana().sign(input)
+}
+
+fn bytes_of(vector: &str) -> Vec<u8> {
+    let fields = vector.lines().filter_map(|line| line.split(';').next());
+    let digits: String = fields.flat_map(str::split_whitespace).collect();
+    data_encoding::HEXLOWER
+        .decode(digits.as_bytes())
+        .expect("hex digits")
+}
+
+fn header(path: Path) -> Header {
+    Header {
+        path,
+        flags: 0,
+        sender: ana().id().short(),
+        incarnation: Incarnation(0x0199_0000_0001),
+        sequence: 0x0203,
+    }
+}
+
+fn record() -> PeerRecord {
+    let fields = RecordFields {
+        key: ana().public(),
+        incarnation: Incarnation(0x0199_0000_0001),
+        record_seq: 2,
+        chat_port: 5263,
+        transient: false,
+        deaf: true,
+        status: Status::Away,
+        status_text: StatusText::new("at lunch"),
+        name: PeerName::new("Ana").expect("a name"),
+        rooms: vec![
+            RecordRoom::Public(RoomName::new("lobby").expect("a name")),
+            RecordRoom::Locked([0xa0, 0xa1, 0xa2, 0xa3], [0xb0, 0xb1, 0xb2, 0xb3]),
+        ],
+        extensions: vec![(0x63, vec![0xe0, 0xe1, 0xe2])],
+    };
+    PeerRecord::build(fields, &mut |input| sign(input)).expect("fits")
+}
+
+fn lobby() -> RoomId {
+    RoomId::public("lobby")
+}
+
+fn entry(seq: u32, deps: Vec<[u8; 16]>, kind: EntryKind, body: &str) -> Entry {
+    let fields = EntryFields {
+        author: ana().public(),
+        network: NetworkId([0x4e; 8]),
+        epoch: 0x0199_0000_0002,
+        seq,
+        hlc: 0x0199_0000_0003_0001,
+        prev: if seq == 1 { [0; 32] } else { [0x50; 32] },
+        kind,
+        deps,
+        body: body.as_bytes().to_vec(),
+    };
+    Entry::build(fields, &lobby(), &mut |input| sign(input)).expect("in range")
+}
+
+fn greeting() -> Entry {
+    entry(1, vec![], EntryKind::TEXT, "Grüße")
+}
+
+fn waves() -> Entry {
+    entry(2, vec![[0x60; 16]], EntryKind::ACTION, "waves")
+}
+
+fn logs() -> Vec<OwnLog> {
+    vec![OwnLog {
+        room: lobby().tag(),
+        epoch: 0x0199_0000_0002,
+        seq: 5,
+    }]
+}
+
+fn peers() -> Vec<ShortId> {
+    [2, 3]
+        .map(|secret| Identity::from_secret(&[secret; 32]).id().short())
+        .to_vec()
+}
+
+fn hello(known: Known) -> Body {
+    Body::Hello(Hello {
+        record: record(),
+        nonce: Nonce([0x6e; 8]),
+        logs: logs(),
+        known,
+    })
+}
+
+fn welcome() -> Body {
+    Body::Welcome(Welcome {
+        record: record(),
+        digest: Digest {
+            count: 3,
+            xor: [0xd1; 8],
+        },
+        echo: Nonce([0x6e; 8]),
+        nonce: Nonce([0x6f; 8]),
+        token: vec![0x70; 4],
+        logs: logs(),
+    })
+}
+
+fn heartbeat() -> Body {
+    let [ben, cem] = [peers()[0], peers()[1]];
+    Body::Heartbeat(Heartbeat {
+        record_hash: record().hash(),
+        digest: Digest {
+            count: 3,
+            xor: [0xd1; 8],
+        },
+        news: vec![News {
+            id: ben,
+            incarnation: Incarnation(0x0199_0000_0004),
+            record_seq: 7,
+        }],
+        heard: vec![
+            PathsHeard {
+                id: [0x10, 0x11, 0x12, 0x13],
+                paths: 1 << Path::Mcast4 as u8 | 1 << Path::Mcast6 as u8,
+            },
+            PathsHeard {
+                id: [0x20, 0x21, 0x22, 0x23],
+                paths: 1 << Path::Bcast4 as u8,
+            },
+        ],
+        group_sent: 1000,
+        loss: 0x33,
+        echoes: vec![Echo {
+            sender: cem,
+            sequence: 9,
+            hold: 125,
+        }],
+        rooms: vec![RoomDigest {
+            room: lobby().tag(),
+            digest: [0xd2; 8],
+            heads: vec![HeadOf {
+                author: ben,
+                epoch: 0x0199_0000_0005,
+                seq: 11,
+            }],
+        }],
+    })
+}
+
+fn nack() -> Body {
+    Body::Nack(Nack {
+        room: lobby().tag(),
+        author: peers()[0],
+        epoch: 0x0199_0000_0005,
+        runs: vec![Run { first: 3, last: 5 }, Run { first: 8, last: 8 }],
+    })
+}
+
+/// `vector` is `body` under the plain header, sent by this path; both ways.
+fn check(vector: &str, path: Path, body: &Body) {
+    let bytes = bytes_of(vector);
+    let header = header(path);
+    let packet = Packet {
+        header,
+        body: body.clone(),
+    };
+    assert_eq!(parse(&bytes), Ok(Parsed::Packet(packet)));
+    let emitted = emit(&header, body, &mut |input| sign(input)).expect("fits");
+    assert_eq!(emitted, bytes, "{:?}", body.kind());
+    if let Some(input) = signing_input(body.kind(), &bytes) {
+        let signature = signature(&bytes).expect("64 bytes");
+        assert!(verify(&ana().public(), &input, &signature));
+    }
+}
+
+#[test]
+fn the_record() {
+    let bytes = bytes_of(RECORD);
+    let record = record();
+    assert_eq!(record.bytes, bytes);
+    assert_eq!(PeerRecord::parse(&bytes), Ok(record.clone()));
+    let (input, signature) = (record.signing_input(), record.signature());
+    assert_eq!(
+        input,
+        [b"lanchat 1 PEER RECORD\0", &bytes[..bytes.len() - 64]].concat()
+    );
+    assert!(verify(&record.key, &input, &signature));
+    assert_eq!(record.hash().to_vec(), bytes_of("f6b2f9b5665abbde"));
+}
+
+#[test]
+fn the_entry() {
+    let bytes = bytes_of(ENTRY);
+    let entry = waves();
+    assert_eq!(entry.bytes, bytes);
+    assert_eq!(Entry::parse(&bytes), Ok(entry.clone()));
+    let (input, signature) = (entry.signing_input(&lobby()), entry.signature());
+    // Neither the body (5 bytes and their length) nor the signature.
+    let signed = &bytes[..bytes.len() - 64 - 5 - 2];
+    assert_eq!(
+        input,
+        [b"lanchat 1 ENTRY\0", &lobby().0[..], signed].concat()
+    );
+    assert!(verify(&entry.author, &input, &signature));
+    let hash = "f79932e368ced48a7ade214cc41482819e3190fee2f47da9400074a832f1b189";
+    assert_eq!(entry.hash(&lobby()).to_vec(), bytes_of(hash));
+    let tag = "4cdc1ed9cbaca90a";
+    assert_eq!(lobby().tag().0.to_vec(), bytes_of(tag));
+}
+
+#[test]
+fn presence() {
+    let nonce = Nonce([0x6e; 8]);
+    check(HELLO, Path::Mcast4, &hello(Known::ids(&peers())));
+    check(
+        HELLO_BLOOM,
+        Path::Bcast4,
+        &hello(Known::bloom(&peers(), 640)),
+    );
+    check(WELCOME, Path::Unicast, &welcome());
+    check(HEARTBEAT, Path::Mcast6, &heartbeat());
+    check(GOODBYE, Path::Bcast4, &Body::Goodbye(Goodbye));
+    check(PROBE, Path::Unicast, &Body::Probe(Probe { nonce }));
+    let ack = ProbeAck { echo: nonce };
+    check(PROBE_ACK, Path::Unicast, &Body::ProbeAck(ack));
+}
+
+#[test]
+fn rooms() {
+    let (room, epoch, seq) = (lobby().tag(), 0x0199_0000_0002, 5);
+    let entries = vec![greeting(), waves()];
+    check(DATA, Path::Mcast4, &Body::Data(greeting()));
+    check(REPAIR, Path::Unicast, &Body::Repair(Repair { entries }));
+    check(
+        HEADS,
+        Path::Mcast4,
+        &Body::Heads(Heads { room, epoch, seq }),
+    );
+    check(NACK, Path::Unicast, &nack());
+    check(ACK, Path::Unicast, &Body::Ack(Ack { room, epoch, seq }));
+}
+
+const RECORD: &str = "
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
+    0000019900000001   ; incarnation
+    00000002           ; record seq
+    148f               ; chat port
+    02                 ; flags: DEAF
+    01                 ; status: away
+    08                 ; status text length
+    6174206c756e6368   ; status text
+    03                 ; name length
+    416e61             ; name
+    02                 ; rooms
+    00                 ; room type
+    05                 ; room length
+    6c6f626279         ; room
+    01                 ; room type
+    08                 ; room length
+    a0a1a2a3b0b1b2b3   ; room
+    63                 ; extension type
+    0003               ; extension length
+    e0e1e2             ; extension
+    0abf2ee268eb71cc7862443a801a8293a9405202eb762658498f0ecdd6dff422 ; record signature
+    cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
+";
+
+const ENTRY: &str = "
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000002           ; seq
+    0199000000030001   ; hlc
+    5050505050505050505050505050505050505050505050505050505050505050 ; prev
+    02                 ; kind
+    01                 ; deps
+    60606060606060606060606060606060 ; dep
+    b978f65679ec2a23a48729f32be767b6066df41ae29955d9d60fd516400fb11f ; body hash
+    0005               ; body length
+    7761766573         ; body
+    8ada62a75772f084e3e7fb262c2a6c24093bbbeb01b894925368607a8ce999fc ; entry signature
+    6b6efef8662123112306814d45f4cab91882a95df120f6dd6c17f6c9d34b5f02
+";
+
+const HELLO: &str = "
+    0c                 ; magic
+    01                 ; version
+    01                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    03                 ; name length
+    416e61             ; name
+    0095               ; record length
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
+    0000019900000001   ; incarnation
+    00000002           ; record seq
+    148f               ; chat port
+    02                 ; flags: DEAF
+    01                 ; status: away
+    08                 ; status text length
+    6174206c756e6368   ; status text
+    03                 ; name length
+    416e61             ; name
+    02                 ; rooms
+    00                 ; room type
+    05                 ; room length
+    6c6f626279         ; room
+    01                 ; room type
+    08                 ; room length
+    a0a1a2a3b0b1b2b3   ; room
+    63                 ; extension type
+    0003               ; extension length
+    e0e1e2             ; extension
+    0abf2ee268eb71cc7862443a801a8293a9405202eb762658498f0ecdd6dff422 ; record signature
+    cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
+    6e6e6e6e6e6e6e6e   ; nonce
+    01                 ; logs
+    4cdc1ed9cbaca90a   ; room
+    0000019900000002   ; epoch
+    00000005           ; seq
+    00                 ; known type
+    02                 ; known ids
+    1eed29b1           ; id
+    9c380d6e           ; id
+    a06060ace7cc96a792d0340774b1298fd1656a9fce5bf603f07dbe8cf251807a ; signature
+    0c710cc856728e684a420c0d64dcc7184fbafea3ef9ef32b6b34067e46d9100b
+";
+
+const HELLO_BLOOM: &str = "
+    0c                 ; magic
+    01                 ; version
+    01                 ; type
+    02                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    03                 ; name length
+    416e61             ; name
+    0095               ; record length
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
+    0000019900000001   ; incarnation
+    00000002           ; record seq
+    148f               ; chat port
+    02                 ; flags: DEAF
+    01                 ; status: away
+    08                 ; status text length
+    6174206c756e6368   ; status text
+    03                 ; name length
+    416e61             ; name
+    02                 ; rooms
+    00                 ; room type
+    05                 ; room length
+    6c6f626279         ; room
+    01                 ; room type
+    08                 ; room length
+    a0a1a2a3b0b1b2b3   ; room
+    63                 ; extension type
+    0003               ; extension length
+    e0e1e2             ; extension
+    0abf2ee268eb71cc7862443a801a8293a9405202eb762658498f0ecdd6dff422 ; record signature
+    cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
+    6e6e6e6e6e6e6e6e   ; nonce
+    01                 ; logs
+    4cdc1ed9cbaca90a   ; room
+    0000019900000002   ; epoch
+    00000005           ; seq
+    01                 ; known type
+    08                 ; hash functions
+    0003               ; filter length
+    244992             ; filter
+    64079486c6e8a4675a6199941f3e74ce6ffb9672cd1b493d09883a024cc8005b ; signature
+    e43b0333557a92b7a42066ed185d27854954bfa21146a76f59b4948c1691620f
+";
+
+const WELCOME: &str = "
+    0c                 ; magic
+    01                 ; version
+    02                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    0095               ; record length
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
+    0000019900000001   ; incarnation
+    00000002           ; record seq
+    148f               ; chat port
+    02                 ; flags: DEAF
+    01                 ; status: away
+    08                 ; status text length
+    6174206c756e6368   ; status text
+    03                 ; name length
+    416e61             ; name
+    02                 ; rooms
+    00                 ; room type
+    05                 ; room length
+    6c6f626279         ; room
+    01                 ; room type
+    08                 ; room length
+    a0a1a2a3b0b1b2b3   ; room
+    63                 ; extension type
+    0003               ; extension length
+    e0e1e2             ; extension
+    0abf2ee268eb71cc7862443a801a8293a9405202eb762658498f0ecdd6dff422 ; record signature
+    cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
+    00000003           ; digest count
+    d1d1d1d1d1d1d1d1   ; digest xor
+    6e6e6e6e6e6e6e6e   ; echo
+    6f6f6f6f6f6f6f6f   ; nonce
+    04                 ; token length
+    70707070           ; token
+    01                 ; logs
+    4cdc1ed9cbaca90a   ; room
+    0000019900000002   ; epoch
+    00000005           ; seq
+    3031ec78248ce733187e9b9b7a85402d64a4f0a574a5317d39dab4e7419ae2ec ; signature
+    9e1f7ffea534a93ceb912362aea9df5daa80f20398d3273cf0ab8d03c7c8d708
+";
+
+const HEARTBEAT: &str = "
+    0c                 ; magic
+    01                 ; version
+    03                 ; type
+    03                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    f6b2f9b5665abbde   ; record hash
+    00000003           ; digest count
+    d1d1d1d1d1d1d1d1   ; digest xor
+    01                 ; news
+    1eed29b1654fbca9   ; id
+    0000019900000004   ; incarnation
+    00000007           ; record seq
+    02                 ; heard
+    10111213           ; id
+    0a                 ; paths
+    20212223           ; id
+    04                 ; paths
+    000003e8           ; group sent
+    33                 ; loss
+    01                 ; echoes
+    9c380d6efec2ec39   ; sender
+    00000009           ; sequence
+    0000007d           ; hold
+    01                 ; rooms
+    4cdc1ed9cbaca90a   ; room
+    d2d2d2d2d2d2d2d2   ; room digest
+    01                 ; heads
+    1eed29b1654fbca9   ; author
+    0000019900000005   ; epoch
+    0000000b           ; seq
+    92d2604c7babf3adb69bc6e5c22bc8517ed223fabcde6cba09a691c7f57cb987 ; signature
+    8df04db8cf280bd5168631a244edc6f1d1cfe4a2128d9bc9f0eac19c98247a07
+";
+
+const GOODBYE: &str = "
+    0c                 ; magic
+    01                 ; version
+    04                 ; type
+    02                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    cb79a7a630097a403d9f4c0c48448e28806329563a42657dd6cb6b4d21a1b79d ; signature
+    b5f8ea4d5ba28c476e93914e87d999587191580c2dc0b1495d682dca817d5507
+";
+
+const PROBE: &str = "
+    0c                 ; magic
+    01                 ; version
+    05                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    afd49e37ed4bdcfcdea857f63dd801afc601ef4de44de9e93128c9fd29fec724 ; signature
+    641ce8ef6d785a339352c2f5808f796c486bb1670d6a6bd83f85cdc25d56d50e
+";
+
+const PROBE_ACK: &str = "
+    0c                 ; magic
+    01                 ; version
+    06                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    83c84a9a8f18480c285c16b3a9a8c5479041a4c73fd4a80db2477fd14608acff ; signature
+    cb9686e0a3769837a9e2fa7a375e67c043ddbe54ae76b10f5778ee70bf3ce402
+";
+
+const DATA: &str = "
+    0c                 ; magic
+    01                 ; version
+    10                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000001           ; seq
+    0199000000030001   ; hlc
+    0000000000000000000000000000000000000000000000000000000000000000 ; prev
+    01                 ; kind
+    00                 ; deps
+    ba02b5ae7e469b96eafe5141351899f35ce55900c8ce4d7417a3e20e02356c65 ; body hash
+    0007               ; body length
+    4772c3bcc39f65     ; body
+    84506d604d976a9adc4e7f8a373b592cc55e5cc8bf879dd584db8983f0b32f88 ; entry signature
+    d50b11e261692bfe5335de7722bc917ae3a0877225a6713e2cf3678bcc959407
+";
+
+const REPAIR: &str = "
+    0c                 ; magic
+    01                 ; version
+    11                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    02                 ; entries
+    00cf               ; entry length
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000001           ; seq
+    0199000000030001   ; hlc
+    0000000000000000000000000000000000000000000000000000000000000000 ; prev
+    01                 ; kind
+    00                 ; deps
+    ba02b5ae7e469b96eafe5141351899f35ce55900c8ce4d7417a3e20e02356c65 ; body hash
+    0007               ; body length
+    4772c3bcc39f65     ; body
+    84506d604d976a9adc4e7f8a373b592cc55e5cc8bf879dd584db8983f0b32f88 ; entry signature
+    d50b11e261692bfe5335de7722bc917ae3a0877225a6713e2cf3678bcc959407
+    00dd               ; entry length
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000002           ; seq
+    0199000000030001   ; hlc
+    5050505050505050505050505050505050505050505050505050505050505050 ; prev
+    02                 ; kind
+    01                 ; deps
+    60606060606060606060606060606060 ; dep
+    b978f65679ec2a23a48729f32be767b6066df41ae29955d9d60fd516400fb11f ; body hash
+    0005               ; body length
+    7761766573         ; body
+    8ada62a75772f084e3e7fb262c2a6c24093bbbeb01b894925368607a8ce999fc ; entry signature
+    6b6efef8662123112306814d45f4cab91882a95df120f6dd6c17f6c9d34b5f02
+";
+
+const HEADS: &str = "
+    0c                 ; magic
+    01                 ; version
+    12                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    4cdc1ed9cbaca90a   ; room
+    0000019900000002   ; epoch
+    00000005           ; seq
+    80cd9dda4ce07be7a2b64f71f5b2529c0193119a16213d28f563bdbc08407279 ; signature
+    c145f2507261c74b20179d6392cfa1892eb5e81ef40987f351bc9db83e0aa003
+";
+
+const NACK: &str = "
+    0c                 ; magic
+    01                 ; version
+    13                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    4cdc1ed9cbaca90a   ; room
+    1eed29b1654fbca9   ; author
+    0000019900000005   ; epoch
+    02                 ; runs
+    00000003           ; first
+    00000005           ; last
+    00000008           ; first
+    00000008           ; last
+    3c6f76d9b2b889b70b9f0a7fdb575c2abc9d5e47dd70cc31445ebdd8a24bf7f8 ; signature
+    2bbcf0725c93fe2445fcbdcbf093e75d9df0b8f4de4d8efbee1c00330f2f5406
+";
+
+const ACK: &str = "
+    0c                 ; magic
+    01                 ; version
+    14                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    4cdc1ed9cbaca90a   ; room
+    0000019900000002   ; epoch
+    00000005           ; seq
+    b60723b769e3de87517d171066526ce6b5be31dd7311eca712eb0421848875fa ; signature
+    95ebcb1a383e799c22cb37ec315b0e65d329646013bb10d9c7f4721c66efd604
+";

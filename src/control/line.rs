@@ -258,11 +258,9 @@ impl FrontEnd for LineMode {
                 }
             }
             Event::Reply { reference, .. } => self.reply(reference.as_ref()),
-            Event::Error { message, hint, .. } => self.errors.push_error(&UserError {
-                message: message.clone(),
-                hint: hint.clone(),
-                code: ExitCode::Failed,
-            }),
+            Event::Error { message, hint, .. } => {
+                self.errors.push_problem(message, hint.as_deref());
+            }
             Event::Receipt { .. } | Event::Room { .. } | Event::Gap { .. } => {}
         }
     }

@@ -116,8 +116,13 @@ impl Output {
 
     /// Adds an error for a person: `lanchat: sentence` and `hint: what to do`, a line each.
     pub fn push_error(&mut self, error: &UserError) {
-        self.push_line(&format!("lanchat: {}", DisplayText::line(&error.message)));
-        if let Some(hint) = &error.hint {
+        self.push_problem(&error.message, error.hint.as_deref());
+    }
+
+    /// The same from its parts, as an `error` event has them.
+    pub fn push_problem(&mut self, message: &str, hint: Option<&str>) {
+        self.push_line(&format!("lanchat: {}", DisplayText::line(message)));
+        if let Some(hint) = hint {
             self.push_line(&format!("hint: {}", DisplayText::line(hint)));
         }
     }

@@ -162,6 +162,31 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_gives_lines_and_ends_with_control_d() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let mut keys = File::from(pty.master);
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(8);
+        let mut input = Input::new(Descriptor::new(pty.slave.try_clone().unwrap()));
+        input.register(poll.registry(), TOKEN).unwrap();
+        for (typed, expected) in [
+            ("hello\n", Line::Text("hello".into())),
+            ("\u{4}", Line::End),
+        ] {
+            keys.write_all(typed.as_bytes()).unwrap();
+            let mut taken = Vec::new();
+            while taken.is_empty() {
+                poll.poll(&mut events, DEADLINE).unwrap();
+                assert!(!events.is_empty(), "woken by {typed:?}");
+                input.mark_ready();
+                taken = input.take();
+            }
+            assert_eq!(taken, [expected]);
+        }
+        assert!(is_blocking(&pty.slave));
+    }
+
+    #[test]
     fn regular_files_and_dev_null_are_always_ready() {
         let poll = Poll::new().unwrap();
         let mut null = Input::new(Descriptor::new(File::open("/dev/null").unwrap()));

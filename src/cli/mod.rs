@@ -1,1 +1,5 @@
 //! The command line.
+
+pub mod send;
+pub mod target;
+pub mod who;

@@ -1,0 +1,751 @@
+//! `lanchat send`: one message, and the word that it arrived.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use mio::{Registry, Token};
+use serde_json::Value;
+
+use super::target::{Target, nobody};
+use crate::api::{Command, Event, ReceiptState, Request, TextKind};
+use crate::control::json;
+use crate::control::output::{Output, Patience};
+use crate::control::people::{Person, Roster};
+use crate::error::{ExitCode, UserError};
+use crate::id::{MessageId, PeerId};
+use crate::limits::PRIVATE_BODY_LEN_MAX;
+use crate::proto::Now;
+use crate::runtime::{Flow, FrontEnd};
+
+/// A room's roster has settled this long after its last new member...
+const SETTLE_QUIET: Duration = Duration::from_millis(300);
+/// ...or this long after the start, with or without one.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+/// Its own requests carry this `ref`.
+const REFERENCE: &str = "send";
+
+/// Sends one message as soon as its target is found and ends when it is delivered.
+///
+/// To a person: at once, and again with every change in who is here while the node knows nobody
+/// of that name. To a room: once the roster has settled, 300 ms after its last new member or 1 s
+/// after the start; to a room other than `#lobby` as soon after that as somebody is in it.
+///
+/// Ends with 0 when everybody it was for has it; with 2 where the name is ambiguous; with 3 where
+/// the wait passed without such a person or room; with 4 where nobody is in `#lobby`, or not
+/// all had it in time; with 1 where the node refused it for another reason.
+pub struct Send {
+    target: Target,
+    text: String,
+    wait: Duration,
+    json: bool,
+    ephemeral: bool,
+    output: Output,
+    errors: Output,
+    roster: Roster,
+    members: BTreeMap<PeerId, Person>,
+    stage: Stage,
+    end: Option<Instant>,
+    request: Option<Request>,
+    /// Receipts that came before the reply that tells the id.
+    early: Vec<Event>,
+    /// The last receipt of the message.
+    last: Option<Event>,
+    flow: Flow,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The node is not up yet.
+    Starting,
+    /// Waiting until the roster has settled: then, and at the latest.
+    Settling(Instant, Instant),
+    /// Waiting for somebody new, who may be the one.
+    Absent,
+    /// The node was asked to send; whether somebody came or changed meanwhile.
+    Asked {
+        news: bool,
+    },
+    /// The node took it.
+    Sent(MessageId),
+    Ended,
+}
+
+impl Send {
+    /// On stdout and stderr. `target` as the interface page has it; `wait` counts from the
+    /// first event of the node.
+    #[must_use]
+    pub fn new(target: &str, text: String, wait: Duration, json: bool) -> Send {
+        let output = Output::stdout(Patience::Endless);
+        Send::on(output, Output::stderr(), target, text, wait, json)
+    }
+
+    /// On these outputs.
+    #[must_use]
+    pub fn on(
+        output: Output,
+        errors: Output,
+        target: &str,
+        text: String,
+        wait: Duration,
+        json: bool,
+    ) -> Send {
+        Send {
+            target: Target::new(target),
+            text,
+            wait,
+            json,
+            ephemeral: false,
+            output,
+            errors,
+            roster: Roster::default(),
+            members: BTreeMap::new(),
+            stage: Stage::Starting,
+            end: None,
+            request: None,
+            early: Vec::new(),
+            last: None,
+            flow: Flow::Continue,
+        }
+    }
+
+    /// Whether the node keeps nothing, so that what was not delivered is lost.
+    #[must_use]
+    pub fn ephemeral(mut self, ephemeral: bool) -> Send {
+        self.ephemeral = ephemeral;
+        self
+    }
+
+    fn start(&mut self, now: Now) {
+        self.end = Some(now.mono + self.wait);
+        match self.target {
+            Target::Person(_) => self.ask(),
+            Target::Room(_) => {
+                let latest = now.mono + SETTLE_MAX.min(self.wait);
+                self.stage = Stage::Settling(latest, latest);
+            }
+        }
+    }
+
+    fn ask(&mut self) {
+        self.stage = Stage::Asked { news: false };
+        self.request = Some(Request {
+            reference: Some(Value::from(REFERENCE)),
+            command: Command::Send {
+                to: self.target.as_str().to_owned(),
+                text: self.text.clone(),
+                kind: TextKind::Text,
+            },
+        });
+    }
+
+    fn peer(&mut self, now: Now, event: &Event) {
+        self.roster.update(event);
+        let Some(person) = Person::of(event) else {
+            return;
+        };
+        let id = person.peer.id;
+        let had = self.members.remove(&id);
+        let may_reach = self.target.may_reach(&person);
+        if may_reach {
+            self.members.insert(id, person.clone());
+        }
+        let is_new = may_reach && had.is_none();
+        match &mut self.stage {
+            Stage::Settling(at, latest) if is_new => *at = (now.mono + SETTLE_QUIET).min(*latest),
+            // A new round-trip time makes nobody else of them.
+            Stage::Absent if had.is_none_or(|had| is_other(&had, &person)) => self.retry(),
+            Stage::Asked { news } => *news = true,
+            _ => {}
+        }
+    }
+
+    fn retry(&mut self) {
+        match self.target {
+            Target::Person(_) => self.ask(),
+            Target::Room(_) if self.members.is_empty() => {}
+            Target::Room(_) => self.ask(),
+        }
+    }
+
+    fn settled(&mut self) {
+        if !self.members.is_empty() {
+            self.ask();
+        } else if self.target.is_lobby() {
+            self.end(Err(nobody()));
+        } else {
+            self.stage = Stage::Absent;
+        }
+    }
+
+    /// The node refused it.
+    fn refused(&mut self, code: &str, message: &str, hint: Option<&String>) {
+        let is_absent = matches!(code, "no_such_peer" | "no_such_room");
+        if is_absent {
+            let news = self.stage == Stage::Asked { news: true };
+            self.stage = Stage::Absent;
+            if news {
+                self.retry();
+            }
+            return;
+        }
+        let code = match code {
+            "ambiguous_name" => ExitCode::Usage,
+            // What is wrong with the target or the text as they were typed.
+            "empty" | "too_long" => ExitCode::Usage,
+            _ if code.starts_with("bad_") => ExitCode::Usage,
+            _ => ExitCode::Failed,
+        };
+        let mut error = UserError::new(code, message);
+        error.hint = hint.cloned();
+        self.end(Err(error));
+    }
+
+    fn receipt(&mut self, event: &Event) {
+        let Event::Receipt { id, state, of, .. } = event else {
+            return;
+        };
+        match self.stage {
+            Stage::Sent(sent) if sent == *id => {}
+            Stage::Asked { .. } => return self.early.push(event.clone()),
+            _ => return,
+        }
+        if self.json {
+            self.output.push_line(&json::to_line(event));
+        }
+        self.last = Some(event.clone());
+        let is_room = self.target.is_room();
+        match state {
+            ReceiptState::Sent | ReceiptState::Delivered if is_room && *of == 0 => {
+                self.end(Err(nobody()));
+            }
+            ReceiptState::Delivered | ReceiptState::Read => {
+                if !self.json {
+                    let text = self.target.delivered(event, &self.roster);
+                    self.output.push_line(&text);
+                }
+                self.end(Ok(()));
+            }
+            ReceiptState::Failed => {
+                let error = UserError::new(ExitCode::NotDelivered, "it was not delivered");
+                self.end(Err(self.explain(error)));
+            }
+            ReceiptState::Queued | ReceiptState::Sent => {}
+        }
+    }
+
+    fn timed_out(&mut self) {
+        let error = match self.stage {
+            Stage::Sent(_) => self.explain(self.target.late(self.wait)),
+            // Asked and not answered: whether it was kept is not known.
+            Stage::Asked { .. } => self.target.late(self.wait),
+            _ => self.target.absent(self.wait),
+        };
+        self.end(Err(error));
+    }
+
+    fn explain(&self, error: UserError) -> UserError {
+        self.target
+            .explain(error, self.last.as_ref(), &self.roster, !self.ephemeral)
+    }
+
+    fn end(&mut self, result: Result<(), UserError>) {
+        self.stage = Stage::Ended;
+        let code = match result {
+            Ok(()) => ExitCode::Done,
+            Err(error) => {
+                self.errors.push_error(&error);
+                error.code
+            }
+        };
+        self.flow = Flow::Quit(code);
+    }
+
+    fn reply(&mut self, id: Option<MessageId>) {
+        let Some(id) = id else {
+            let message = "the node did not say which message it sent";
+            self.end(Err(UserError::new(ExitCode::Failed, message)));
+            return;
+        };
+        self.stage = Stage::Sent(id);
+        for receipt in std::mem::take(&mut self.early) {
+            self.receipt(&receipt);
+        }
+    }
+}
+
+/// Whether the node may find somebody now whom it did not find before.
+fn is_other(old: &Person, new: &Person) -> bool {
+    (&old.peer, old.confirmed) != (&new.peer, new.confirmed)
+}
+
+fn is_own(reference: Option<&Value>) -> bool {
+    reference.is_some_and(|reference| reference == REFERENCE)
+}
+
+impl FrontEnd for Send {
+    fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        self.output.register(registry)?;
+        self.errors.register(registry)
+    }
+
+    fn ready(&mut self, _: Now, _: Token) {}
+
+    fn poll_request(&mut self) -> Option<Request> {
+        self.request.take()
+    }
+
+    fn handle_event(&mut self, now: Now, event: &Event) {
+        if self.stage == Stage::Starting {
+            self.start(now);
+        }
+        let is_asked = matches!(self.stage, Stage::Asked { .. });
+        match event {
+            Event::Peer { .. } => self.peer(now, event),
+            Event::Reply { reference, id, .. } if is_asked && is_own(reference.as_ref()) => {
+                self.reply(*id);
+            }
+            Event::Error {
+                reference,
+                code,
+                message,
+                hint,
+            } if is_asked && is_own(reference.as_ref()) => {
+                self.refused(code, message, hint.as_ref());
+            }
+            Event::Error { message, hint, .. } => {
+                self.errors.push_problem(message, hint.as_deref());
+            }
+            Event::Receipt { .. } => self.receipt(event),
+            _ => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Ended => None,
+            Stage::Settling(at, _) => Some(at),
+            _ => self.end,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        if self.deadline().is_none_or(|deadline| now.mono < deadline) {
+            return;
+        }
+        match self.stage {
+            Stage::Settling(..) => self.settled(),
+            _ => self.timed_out(),
+        }
+    }
+
+    fn flush(&mut self, _: Now) -> io::Result<()> {
+        // Without stderr the message still goes out, and the exit code tells.
+        let _ = self.errors.flush();
+        self.output.flush()
+    }
+
+    fn flow(&self) -> Flow {
+        self.flow.clone()
+    }
+}
+
+/// The text to send from stdin, without the newline at its end.
+///
+/// # Errors
+/// It is longer than [`PRIVATE_BODY_LEN_MAX`] bytes, not UTF-8, empty, or cannot be read.
+pub fn read_stdin_text() -> Result<String, UserError> {
+    read_text(io::stdin().lock())
+}
+
+fn read_text(source: impl Read) -> Result<String, UserError> {
+    let usage = |message: String| UserError::new(ExitCode::Usage, message);
+    let mut bytes = Vec::new();
+    // A line ending does not count, and one more tells that there is more.
+    let most = PRIVATE_BODY_LEN_MAX as u64 + 3;
+    source
+        .take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| usage(format!("stdin cannot be read: {error}")))?;
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    if text.len() > PRIVATE_BODY_LEN_MAX {
+        let message = format!("the text is longer than {PRIVATE_BODY_LEN_MAX} bytes");
+        return Err(usage(message).hint("send it in parts"));
+    }
+    let text = String::from_utf8(text.to_vec())
+        .map_err(|_| usage("the text on stdin is not UTF-8".to_owned()))?;
+    if text.is_empty() {
+        let error = usage("there is no text to send".to_owned());
+        return Err(error.hint("write lanchat send TARGET TEXT, or give the text on stdin"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Conversation, PeerRef, PeerState};
+    use crate::control::output::fake::Written;
+    use crate::control::people::fake::{in_state, now, peer, peer_ref};
+
+    const WAIT: Duration = Duration::from_secs(10);
+    const ID: MessageId = MessageId([7; 16]);
+
+    struct Driven {
+        send: Send,
+        out: Written,
+        err: Written,
+        now: Now,
+    }
+
+    impl Driven {
+        fn new(target: &str, json: bool) -> Driven {
+            let (out, output) = Written::new();
+            let (err, errors) = Written::new();
+            let send = Send::on(output, errors, target, "hello".into(), WAIT, json);
+            let now = now();
+            Driven {
+                send,
+                out,
+                err,
+                now,
+            }
+        }
+
+        /// The node is up: an event that concerns nobody.
+        fn started(target: &str) -> Driven {
+            let mut driven = Driven::new(target, false);
+            driven.tell(&network());
+            driven
+        }
+
+        fn tell(&mut self, event: &Event) {
+            self.send.handle_event(self.now, event);
+        }
+
+        /// Time passes; the deadline is kept to the millisecond.
+        fn pass(&mut self, ms: u64) {
+            let end = self.now + Duration::from_millis(ms);
+            while let Some(due) = self.send.deadline().filter(|due| *due <= end.mono) {
+                self.now = self.now + due.saturating_duration_since(self.now.mono);
+                self.send.handle_timeout(self.now);
+                assert_ne!(self.send.deadline(), Some(due), "or the loop would spin");
+            }
+            self.now = end;
+        }
+
+        /// What it asks of the node now, if anything.
+        fn asked(&mut self) -> Option<String> {
+            let request = self.send.poll_request()?;
+            assert_eq!(request.reference, Some(Value::from(REFERENCE)));
+            let Command::Send { to, text, kind } = request.command else {
+                panic!("not a send")
+            };
+            assert_eq!((text.as_str(), kind), ("hello", TextKind::Text));
+            Some(to)
+        }
+
+        fn refuse(&mut self, code: &str) {
+            let (reference, code) = (Some(Value::from(REFERENCE)), code.to_owned());
+            self.tell(&Event::Error {
+                reference,
+                code,
+                message: "the node says no".into(),
+                hint: Some("as it says".into()),
+            });
+        }
+
+        fn taken(&mut self) {
+            let (reference, id) = (Some(Value::from(REFERENCE)), Some(ID));
+            let ok = true;
+            self.tell(&Event::Reply { reference, ok, id });
+        }
+
+        fn outcome(&mut self) -> (String, String, Flow) {
+            self.send.flush(self.now).unwrap();
+            (self.out.take(), self.err.take(), self.send.flow())
+        }
+
+        fn ends_with(&mut self, code: ExitCode) -> (String, String) {
+            let (out, err, flow) = self.outcome();
+            assert_eq!(flow, Flow::Quit(code), "{out}{err}");
+            assert_eq!(self.send.deadline(), None);
+            (out, err)
+        }
+    }
+
+    fn network() -> Event {
+        let state = crate::api::NetworkState::Ok;
+        let interfaces = Vec::new();
+        Event::Network { state, interfaces }
+    }
+
+    fn receipt(state: ReceiptState, delivered: u32, of: u32, missing: Vec<PeerRef>) -> Event {
+        Event::Receipt {
+            id: ID,
+            conversation: Conversation::Room("lobby".into()),
+            state,
+            delivered,
+            of,
+            missing,
+            left: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_person_who_is_known_gets_it_at_once() {
+        let mut driven = Driven::started("ben");
+        assert_eq!(driven.asked().as_deref(), Some("ben"));
+        driven.taken();
+        driven.tell(&receipt(ReceiptState::Queued, 0, 1, Vec::new()));
+        driven.tell(&receipt(ReceiptState::Sent, 0, 1, Vec::new()));
+        assert_eq!(driven.send.flow(), Flow::Continue);
+        driven.tell(&receipt(ReceiptState::Delivered, 1, 1, Vec::new()));
+        let (out, err) = driven.ends_with(ExitCode::Done);
+        assert_eq!((out.as_str(), err.as_str()), ("delivered to ben\n", ""));
+    }
+
+    #[test]
+    fn a_person_who_comes_later_gets_it_once() {
+        let mut driven = Driven::started("ben");
+        driven.asked();
+        driven.refuse("no_such_peer");
+        assert_eq!(driven.asked(), None, "nothing changed");
+        driven.pass(500);
+        driven.tell(&peer("cay", 4));
+        assert_eq!(driven.asked().as_deref(), Some("ben"));
+        // Somebody comes while the node looks: it has to look again.
+        driven.tell(&peer("ben", 3));
+        driven.refuse("no_such_peer");
+        assert_eq!(driven.asked().as_deref(), Some("ben"));
+        driven.taken();
+        driven.tell(&peer("dan", 5));
+        assert_eq!(driven.asked(), None, "sent twice");
+    }
+
+    #[test]
+    fn a_new_round_trip_time_is_nobody_new() {
+        let mut driven = Driven::started("ben");
+        driven.asked();
+        driven.tell(&peer("cay", 4));
+        driven.refuse("no_such_peer");
+        driven.asked();
+        driven.refuse("no_such_peer");
+        driven.tell(&peer("cay", 4));
+        assert_eq!(driven.asked(), None);
+        driven.tell(&peer("ben", 4));
+        assert!(driven.asked().is_some(), "cay is called ben now");
+    }
+
+    #[test]
+    fn nobody_of_that_name_is_3_when_the_wait_is_over() {
+        let mut driven = Driven::started("ben");
+        driven.asked();
+        driven.refuse("no_such_peer");
+        driven.pass(9_999);
+        assert_eq!(driven.send.flow(), Flow::Continue);
+        driven.pass(1);
+        let (_, err) = driven.ends_with(ExitCode::NotFound);
+        assert_eq!(
+            err,
+            "lanchat: nobody found within 10 s is called ben\n\
+             hint: lanchat who lists the people found\n"
+        );
+    }
+
+    #[test]
+    fn what_the_node_refuses_ends_it_with_its_words() {
+        for (code, exit) in [
+            ("ambiguous_name", ExitCode::Usage),
+            ("bad_target", ExitCode::Usage),
+            ("too_long", ExitCode::Usage),
+            ("name_conflict", ExitCode::Failed),
+            ("store_failed", ExitCode::Failed),
+        ] {
+            let mut driven = Driven::started("ben");
+            driven.asked();
+            driven.refuse(code);
+            let (_, err) = driven.ends_with(exit);
+            assert_eq!(err, "lanchat: the node says no\nhint: as it says\n");
+        }
+        // An error that answers nothing is passed on and ends nothing.
+        let mut driven = Driven::started("ben");
+        driven.tell(&Event::Error {
+            reference: None,
+            code: "ambiguous_name".into(),
+            message: "something else".into(),
+            hint: None,
+        });
+        let (_, err, flow) = driven.outcome();
+        assert_eq!(
+            (err.as_str(), flow),
+            ("lanchat: something else\n", Flow::Continue)
+        );
+    }
+
+    #[test]
+    fn a_private_message_not_delivered_in_time_is_4_and_says_whether_it_is_kept() {
+        for (ephemeral, words) in [(false, "kept in the outbox"), (true, "is not kept")] {
+            let mut driven = Driven::started("ben");
+            driven.send = driven.send.ephemeral(ephemeral);
+            driven.asked();
+            driven.taken();
+            driven.tell(&receipt(ReceiptState::Sent, 0, 1, vec![peer_ref("ben", 3)]));
+            driven.pass(10_000);
+            let (_, err) = driven.ends_with(ExitCode::NotDelivered);
+            let first = "lanchat: not delivered to ben within 10 s\nhint: ";
+            assert!(err.starts_with(first) && err.contains(words), "{err}");
+        }
+        let mut driven = Driven::started("ben");
+        driven.asked();
+        driven.taken();
+        driven.tell(&receipt(ReceiptState::Failed, 0, 1, Vec::new()));
+        let (_, err) = driven.ends_with(ExitCode::NotDelivered);
+        assert!(err.contains("given up"), "{err}");
+    }
+
+    #[test]
+    fn a_room_waits_until_its_roster_has_settled() {
+        let mut driven = Driven::started("#Lobby");
+        let mut unconfirmed = peer("dan", 5);
+        if let Event::Peer { confirmed, .. } = &mut unconfirmed {
+            *confirmed = false;
+        }
+        driven.tell(&unconfirmed);
+        driven.pass(100);
+        driven.tell(&peer("ben", 3));
+        driven.pass(299);
+        assert_eq!(driven.asked(), None, "settled too early");
+        driven.tell(&peer("cay", 4));
+        driven.pass(299);
+        assert_eq!(driven.asked(), None, "cay was new");
+        driven.pass(1);
+        assert_eq!(driven.asked().as_deref(), Some("#lobby"));
+        driven.taken();
+        driven.tell(&receipt(ReceiptState::Sent, 1, 2, vec![peer_ref("cay", 4)]));
+        driven.tell(&receipt(ReceiptState::Delivered, 2, 2, Vec::new()));
+        let (out, _) = driven.ends_with(ExitCode::Done);
+        assert_eq!(out, "delivered to 2 of 2 in #lobby\n");
+    }
+
+    #[test]
+    fn a_busy_room_settles_after_a_second_at_most() {
+        let mut driven = Driven::started("#lobby");
+        for id in 1..=9 {
+            driven.tell(&peer("somebody", id));
+            driven.pass(100);
+            assert_eq!(driven.asked(), None, "after {id}00 ms");
+        }
+        driven.tell(&peer("somebody", 10));
+        driven.pass(100);
+        assert!(driven.asked().is_some());
+    }
+
+    #[test]
+    fn nobody_in_the_lobby_is_4_after_a_second() {
+        let mut driven = Driven::started("#lobby");
+        let mut one_shot = peer("one-shot", 4);
+        if let Event::Peer { transient, .. } = &mut one_shot {
+            *transient = true;
+        }
+        driven.tell(&one_shot);
+        driven.tell(&peer("ben", 3));
+        driven.tell(&in_state(peer("ben", 3), PeerState::Left));
+        driven.pass(1000);
+        assert_eq!(driven.asked(), None);
+        let (_, err) = driven.ends_with(ExitCode::NotDelivered);
+        assert!(err.starts_with("lanchat: nobody is here\nhint: "), "{err}");
+
+        // The node sees nobody either.
+        let mut driven = Driven::started("#lobby");
+        driven.tell(&peer("ben", 3));
+        driven.pass(300);
+        driven.taken();
+        driven.tell(&receipt(ReceiptState::Sent, 0, 0, Vec::new()));
+        driven.ends_with(ExitCode::NotDelivered);
+    }
+
+    #[test]
+    fn another_room_is_waited_for() {
+        let mut driven = Driven::started("#games");
+        driven.tell(&peer("ben", 3));
+        driven.pass(5000);
+        assert_eq!(driven.asked(), None, "ben is in #lobby only");
+        let mut player = peer("ben", 3);
+        if let Event::Peer { rooms, .. } = &mut player {
+            rooms.push("#games".into());
+        }
+        driven.tell(&player);
+        assert_eq!(driven.asked().as_deref(), Some("#games"));
+
+        let mut driven = Driven::started("#games");
+        driven.pass(10_000);
+        let (_, err) = driven.ends_with(ExitCode::NotFound);
+        assert!(err.contains("is in #games"), "{err}");
+    }
+
+    #[test]
+    fn who_lacks_a_room_message_is_named() {
+        let mut driven = Driven::started("#lobby");
+        driven.tell(&peer("ben", 3));
+        driven.tell(&peer("cay", 4));
+        driven.pass(300);
+        driven.taken();
+        driven.tell(&receipt(ReceiptState::Sent, 1, 2, vec![peer_ref("cay", 4)]));
+        driven.pass(10_000);
+        let (_, err) = driven.ends_with(ExitCode::NotDelivered);
+        assert!(
+            err.starts_with(
+                "lanchat: not delivered to #lobby within 10 s: 1 of 2 have it, missing: cay\n"
+            ),
+            "{err}"
+        );
+    }
+
+    #[test]
+    fn json_prints_the_receipts_of_this_message_even_those_before_the_reply() {
+        let mut driven = Driven::new("ben", true);
+        driven.tell(&network());
+        driven.asked();
+        let delivered = receipt(ReceiptState::Delivered, 1, 1, Vec::new());
+        let mut other = delivered.clone();
+        if let Event::Receipt { id, .. } = &mut other {
+            *id = MessageId([8; 16]);
+        }
+        let sent = receipt(ReceiptState::Sent, 0, 1, vec![peer_ref("ben", 3)]);
+        driven.tell(&other);
+        driven.tell(&sent);
+        driven.tell(&delivered);
+        assert_eq!(driven.send.flow(), Flow::Continue);
+        driven.taken();
+        let (out, _) = driven.ends_with(ExitCode::Done);
+        let lines = [json::to_line(&sent), json::to_line(&delivered)];
+        assert_eq!(out, lines.join("\n") + "\n");
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_not_waited_for_forever() {
+        let mut driven = Driven::started("ben");
+        driven.asked();
+        driven.pass(10_000);
+        let (_, err) = driven.ends_with(ExitCode::NotDelivered);
+        assert_eq!(err, "lanchat: not delivered to ben within 10 s\n");
+    }
+
+    #[test]
+    fn text_from_stdin_is_checked() {
+        let read = |bytes: &[u8]| read_text(bytes);
+        assert_eq!(read(b"a\nb\n\n").as_deref(), Ok("a\nb\n"));
+        assert_eq!(read(b"a\r\n").as_deref(), Ok("a"));
+        let longest = "x".repeat(PRIVATE_BODY_LEN_MAX);
+        let with_ending = format!("{longest}\r\n");
+        assert_eq!(read(with_ending.as_bytes()).as_deref(), Ok(&longest[..]));
+        for bad in ["", "\n", &format!("{longest}x"), &format!("{longest}x\r\n")] {
+            assert_eq!(read(bad.as_bytes()).unwrap_err().code, ExitCode::Usage);
+        }
+        assert!(read(b"\xff").unwrap_err().message.contains("UTF-8"));
+        let endless = read_text(io::repeat(b'x')).unwrap_err();
+        assert!(endless.message.contains("longer than 65536 bytes"));
+    }
+}

@@ -1,0 +1,493 @@
+//! Line mode: the chat where stdin or stdout is no terminal.
+//!
+//! Stdout holds the messages of others and nothing else, one a line:
+//!
+//! ```text
+//! 12:07 #lobby ben: hello
+//! 12:08 @ben ben: only for you
+//! 12:09 #lobby * ben waves
+//! ```
+//!
+//! The time is the author's, in the local zone; a message of several lines becomes one, so
+//! that nobody can make up a line of somebody else. A name that two people share carries the
+//! tag. Who comes and goes, answers to `/who` and the like (after `--`), and errors are on
+//! stderr.
+
+use std::collections::VecDeque;
+use std::io;
+
+use chrono::{DateTime, Datelike, Local, Utc};
+use mio::{Registry, Token};
+use serde_json::Value;
+
+use super::input::{Input, Line};
+use super::output::{Output, Patience};
+use super::people::{Person, Roster, line, table};
+use super::pipe::DRAIN_MAX;
+use super::slash::{self, Local as LocalCommand};
+use crate::api::{Command, Conversation, Event, ReceiptState, Request, TextKind, Timestamp};
+use crate::error::{ExitCode, UserError};
+use crate::proto::Now;
+use crate::runtime::front_end::FRONT_END_TOKEN;
+use crate::runtime::{Flow, FrontEnd};
+
+/// Where lines without a target go.
+const LOBBY: &str = "#lobby";
+const STDIN: Token = Token(FRONT_END_TOKEN);
+
+/// The front end without a terminal. The end of stdin drains and ends with 0.
+pub struct LineMode {
+    input: Input,
+    output: Output,
+    errors: Output,
+    roster: Roster,
+    /// The answer to `/who` so far.
+    listed: Vec<Person>,
+    requests: VecDeque<Request>,
+    flow: Flow,
+}
+
+impl Default for LineMode {
+    fn default() -> Self {
+        LineMode::new()
+    }
+}
+
+impl LineMode {
+    /// On stdin, stdout and stderr.
+    #[must_use]
+    pub fn new() -> LineMode {
+        let output = Output::stdout(Patience::Bounded);
+        LineMode::on(Input::stdin(), output, Output::stderr())
+    }
+
+    /// On this input, output for messages, and output for all else.
+    #[must_use]
+    pub fn on(input: Input, output: Output, errors: Output) -> LineMode {
+        LineMode {
+            input,
+            output,
+            errors,
+            roster: Roster::default(),
+            listed: Vec::new(),
+            requests: VecDeque::new(),
+            flow: Flow::Continue,
+        }
+    }
+
+    fn take(&mut self, now: Now, line: Line) {
+        let problem = |message: &str| UserError::new(ExitCode::Usage, message);
+        match line {
+            Line::Text(text) if text.trim().is_empty() => {}
+            Line::Text(text) => match slash::parse(&text) {
+                Ok(input) => self.act(input),
+                Err(error) => self.errors.push_error(&error.into()),
+            },
+            Line::TooLong => self.errors.push_error(&problem("this line is too long")),
+            Line::NotUtf8 => self.errors.push_error(&problem("this line is not UTF-8")),
+            Line::End => self.flow = Flow::Drain(now.mono + DRAIN_MAX),
+        }
+    }
+
+    fn act(&mut self, input: slash::Input) {
+        match input {
+            slash::Input::Say(kind, text) => {
+                let to = LOBBY.to_owned();
+                self.request(Command::Send { to, text, kind });
+            }
+            slash::Input::Request(command) => self.request(command),
+            slash::Input::Local(LocalCommand::Open(target)) => {
+                let message = format!("nothing to say to {target}");
+                let error = UserError::new(ExitCode::Usage, message).hint("write /msg TARGET TEXT");
+                self.errors.push_error(&error);
+            }
+            slash::Input::Local(LocalCommand::Help) => {
+                for line in slash::help() {
+                    self.note(&line);
+                }
+            }
+            slash::Input::Local(LocalCommand::Clear) => {}
+            slash::Input::Local(LocalCommand::Quit) => self.flow = Flow::Quit(ExitCode::Done),
+        }
+    }
+
+    /// The name of the command as `ref` tells its answers from news.
+    fn request(&mut self, command: Command) {
+        let reference = match command {
+            Command::Who => Some(Value::from("who")),
+            Command::Rooms => Some(Value::from("rooms")),
+            _ => None,
+        };
+        self.requests.push_back(Request { reference, command });
+    }
+
+    fn note(&mut self, text: &str) {
+        self.errors.push_line(&format!("-- {}", line(text)));
+    }
+
+    fn message(&mut self, event: &Event) {
+        let Event::Message {
+            conversation,
+            from,
+            own: false,
+            kind,
+            text,
+            time,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let (name, text, time) = (self.roster.label(from), line(text), clock(*time));
+        let place = match conversation {
+            Conversation::Room(_) => line(&conversation.to_string()),
+            Conversation::Peer(_) => format!("@{name}"),
+        };
+        self.output.push_line(&match kind {
+            TextKind::Text => format!("{time} {place} {name}: {text}"),
+            TextKind::Action => format!("{time} {place} * {name} {text}"),
+        });
+        if self.output.is_overflowed() {
+            let error = UserError::new(ExitCode::Failed, "stdout is read too slowly")
+                .hint("read stdout as it comes");
+            self.errors.push_error(&error);
+            self.flow = Flow::Quit(ExitCode::Failed);
+        }
+    }
+
+    fn peer(&mut self, event: &Event, answer: bool) {
+        let change = self.roster.update(event);
+        if answer {
+            let person = Person::of(event).filter(|person| !person.transient);
+            self.listed.extend(person);
+        } else if let Some(change) = change {
+            self.note(&change);
+        }
+    }
+
+    /// The end of an answer; only that of `/who` needs one, to be sorted and aligned.
+    fn reply(&mut self, reference: Option<&Value>) {
+        if reference != Some(&Value::from("who")) {
+            return;
+        }
+        let rows = table(std::mem::take(&mut self.listed));
+        if rows.is_empty() {
+            self.note("nobody else is here");
+        }
+        for row in rows {
+            self.note(&row);
+        }
+    }
+}
+
+/// `HH:MM` in the local zone.
+fn clock(time: Timestamp) -> String {
+    let utc = i64::try_from(time.0)
+        .ok()
+        .and_then(DateTime::<Utc>::from_timestamp_millis)
+        // Anybody can claim any time, and zones are not defined for all of them.
+        .filter(|time| time.year() < 10_000);
+    match utc {
+        Some(utc) => utc.with_timezone(&Local).format("%H:%M").to_string(),
+        None => "--:--".to_owned(),
+    }
+}
+
+impl FrontEnd for LineMode {
+    fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        self.output.register(registry)?;
+        self.errors.register(registry)?;
+        self.input.register(registry, STDIN)
+    }
+
+    fn ready(&mut self, now: Now, token: Token) {
+        if token == STDIN {
+            self.input.mark_ready();
+        }
+        if !self.is_hungry() {
+            return;
+        }
+        for line in self.input.take() {
+            if !matches!(self.flow, Flow::Quit(_)) {
+                self.take(now, line);
+            }
+        }
+    }
+
+    fn is_hungry(&self) -> bool {
+        self.input.is_hungry() && !matches!(self.flow, Flow::Quit(_))
+    }
+
+    fn poll_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    fn handle_event(&mut self, _: Now, event: &Event) {
+        match event {
+            Event::Ready { own, .. } => {
+                let (name, tag) = (&own.name, &own.tag);
+                self.note(&format!(
+                    "you are {name} ({tag}), lines go to {LOBBY}; /help"
+                ));
+            }
+            Event::Own { own } => self.note(&format!("you are {} ({})", own.name, own.tag)),
+            Event::Peer { reference, .. } => self.peer(event, reference.is_some()),
+            Event::Message { .. } => self.message(event),
+            Event::Receipt { state, .. } if *state == ReceiptState::Failed => {
+                self.note("a message could not be delivered");
+            }
+            Event::Room {
+                reference: Some(_),
+                room,
+                members,
+                ..
+            } => self.note(&format!("{room}  {} here", members.len())),
+            Event::Gap {
+                conversation: Conversation::Room(room),
+                from,
+                missing,
+            } => {
+                let name = self.roster.label(from);
+                self.note(&format!("#{room}: {missing} messages of {name} missing"));
+            }
+            Event::Network { interfaces, .. } => {
+                for interface in interfaces {
+                    if let Some(hint) = &interface.hint {
+                        self.note(&format!("{}: {hint}", interface.name));
+                    }
+                }
+            }
+            Event::Reply { reference, .. } => self.reply(reference.as_ref()),
+            Event::Error { message, hint, .. } => {
+                self.errors.push_problem(message, hint.as_deref());
+            }
+            Event::Receipt { .. } | Event::Room { .. } | Event::Gap { .. } => {}
+        }
+    }
+
+    fn flush(&mut self, _: Now) -> io::Result<()> {
+        // Without stderr the chat still works.
+        let _ = self.errors.flush();
+        self.output.flush()
+    }
+
+    fn flow(&self) -> Flow {
+        self.flow.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{PeerState, SelfInfo};
+    use crate::control::input::fake::Reads;
+    use crate::control::output::fake::Written;
+    use crate::control::people::fake::{in_state, now, peer, peer_ref};
+    use crate::id::{MessageId, PeerId};
+
+    const TIME: Timestamp = Timestamp(1_700_000_000_000);
+
+    struct Driven {
+        line: LineMode,
+        reads: Reads,
+        out: Written,
+        err: Written,
+        now: Now,
+    }
+
+    impl Driven {
+        fn new() -> Driven {
+            let reads = Reads::default();
+            let (out, output) = Written::new();
+            let (err, errors) = Written::new();
+            Driven {
+                line: LineMode::on(Input::new(reads.clone()), output, errors),
+                reads,
+                out,
+                err,
+                now: now(),
+            }
+        }
+
+        /// Types these lines; what is asked of the node.
+        fn type_in(&mut self, text: &str) -> Vec<Command> {
+            self.reads.push(text);
+            self.line.ready(self.now, STDIN);
+            std::iter::from_fn(|| self.line.poll_request())
+                .map(|request| request.command)
+                .collect()
+        }
+
+        /// What these events print, to stdout and to stderr.
+        fn show(&mut self, events: &[Event]) -> (String, String) {
+            for event in events {
+                self.line.handle_event(self.now, event);
+            }
+            self.line.flush(self.now).unwrap();
+            (self.out.take(), self.err.take())
+        }
+    }
+
+    fn message(conversation: Conversation, text: &str) -> Event {
+        Event::Message {
+            id: MessageId([1; 16]),
+            conversation,
+            from: peer_ref("ben", 3),
+            own: false,
+            kind: TextKind::Text,
+            text: text.into(),
+            time: TIME,
+            delayed: false,
+        }
+    }
+
+    fn lobby() -> Conversation {
+        Conversation::Room("lobby".into())
+    }
+
+    fn send(to: &str, text: &str, kind: TextKind) -> Command {
+        let (to, text) = (to.into(), text.into());
+        Command::Send { to, text, kind }
+    }
+
+    #[test]
+    fn lines_go_to_the_lobby_or_to_their_target() {
+        let mut driven = Driven::new();
+        let typed = "hello\r\n\n/msg ben hi there\n/me waves\n//x\nquit\n/away lunch\n";
+        let commands = driven.type_in(typed);
+        let text = TextKind::Text;
+        assert_eq!(
+            commands[..5],
+            [
+                send("#lobby", "hello", text),
+                send("ben", "hi there", text),
+                send("#lobby", "waves", TextKind::Action),
+                send("#lobby", "/x", text),
+                send("#lobby", "quit", text),
+            ]
+        );
+        assert!(matches!(commands[5..], [Command::Status { .. }]));
+        assert_eq!(driven.type_in("/quit\nlost\n"), []);
+        assert_eq!(driven.line.flow(), Flow::Quit(ExitCode::Done));
+    }
+
+    #[test]
+    fn the_end_of_stdin_drains() {
+        let mut driven = Driven::new();
+        driven.reads.push("last");
+        driven.reads.end();
+        assert_eq!(driven.type_in("").len(), 1);
+        assert_eq!(driven.line.flow(), Flow::Drain(driven.now.mono + DRAIN_MAX));
+    }
+
+    #[test]
+    fn what_arrives_is_one_line_on_stdout() {
+        let mut driven = Driven::new();
+        let time = clock(TIME);
+        assert!(time.len() == 5 && time.as_bytes()[2] == b':', "{time}");
+        let private = Conversation::Peer(PeerId([3; 32]));
+        let mut action = message(lobby(), "waves");
+        let mut own = message(lobby(), "mine");
+        if let Event::Message { kind, .. } = &mut action {
+            *kind = TextKind::Action;
+        }
+        if let Event::Message { own, .. } = &mut own {
+            *own = true;
+        }
+        let forged = message(lobby(), &format!("a\n{time} #lobby ana: b"));
+        let (out, err) = driven.show(&[
+            message(lobby(), "hello"),
+            message(private, "only you"),
+            action,
+            own,
+            forged,
+        ]);
+        let expected = format!(
+            "{time} #lobby ben: hello\n{time} @ben ben: only you\n{time} #lobby * ben waves\n\
+             {time} #lobby ben: a {time} #lobby ana: b\n"
+        );
+        assert_eq!((out, err), (expected, String::new()));
+    }
+
+    #[test]
+    fn a_time_from_outside_cannot_panic() {
+        for ms in [0, 1 << 47, (1 << 48) - 1, i64::MAX as u64, u64::MAX] {
+            assert_eq!(clock(Timestamp(ms)).len(), 5, "{ms}");
+        }
+        assert_eq!(clock(Timestamp(u64::MAX)), "--:--");
+    }
+
+    #[test]
+    fn who_comes_and_goes_and_what_is_wrong_is_on_stderr() {
+        let mut driven = Driven::new();
+        let error = Event::Error {
+            reference: None,
+            code: "no_such_peer".into(),
+            message: "nobody is called cay".into(),
+            hint: Some("run /who".into()),
+        };
+        let ready = Event::Ready {
+            v: 1,
+            version: "1".into(),
+            own: SelfInfo {
+                id: PeerId([1; 32]),
+                name: "ana".into(),
+                tag: "k7q2".into(),
+            },
+            chat_port: 5263,
+            interfaces: Vec::new(),
+            rooms: Vec::new(),
+        };
+        let left = in_state(peer("ben", 3), PeerState::Left);
+        let (out, err) = driven.show(&[ready, peer("ben", 3), left, error]);
+        assert_eq!(out, "");
+        assert_eq!(
+            err,
+            "-- you are ana (k7q2), lines go to #lobby; /help\n-- ben is here\n-- ben left\n\
+             lanchat: nobody is called cay\nhint: run /who\n"
+        );
+        driven.type_in("/fly\n/msg ben\n/help\n");
+        let (out, err) = driven.show(&[]);
+        assert_eq!(out, "");
+        assert!(err.starts_with("lanchat: there is no command /fly\nhint: "));
+        assert!(err.contains("\n-- /quit "), "{err}");
+    }
+
+    #[test]
+    fn who_is_answered_by_a_sorted_list_on_stderr() {
+        let mut driven = Driven::new();
+        assert_eq!(driven.type_in("/who\n"), [Command::Who]);
+        let answer = |mut event: Event| {
+            if let Event::Peer { reference, .. } = &mut event {
+                *reference = Some("who".into());
+            }
+            event
+        };
+        let reply = Event::Reply {
+            reference: Some("who".into()),
+            ok: true,
+            id: None,
+        };
+        let events = [
+            answer(peer("cay", 4)),
+            answer(peer("ben", 3)),
+            reply.clone(),
+        ];
+        let (out, err) = driven.show(&events);
+        assert_eq!(out, "");
+        let names: Vec<&str> = err.lines().map(|line| &line[..6]).collect();
+        assert_eq!(names, ["-- ben", "-- cay"], "{err}");
+        assert_eq!(driven.show(&[reply]).1, "-- nobody else is here\n");
+    }
+
+    #[test]
+    fn a_reader_that_never_reads_ends_it() {
+        let mut driven = Driven::new();
+        driven.out.set_room(0);
+        let event = message(lobby(), &"x".repeat(64 * 1024));
+        for _ in 0..200 {
+            driven.line.handle_event(driven.now, &event);
+        }
+        assert_eq!(driven.line.flow(), Flow::Quit(ExitCode::Failed));
+    }
+}

@@ -56,7 +56,11 @@ struct Disk {
     entries: BTreeMap<([u8; 32], PeerId, u64, u32), ([u8; 32], Vec<u8>)>,
     epochs: Vec<lanchat::durable::OwnHead>,
     received: BTreeSet<MessageId>,
-    outbox: Vec<(lanchat::id::PublicKey, MessageId, lanchat::durable::PrivateRow)>,
+    outbox: Vec<(
+        lanchat::id::PublicKey,
+        MessageId,
+        lanchat::durable::PrivateRow,
+    )>,
     pins: Vec<(String, lanchat::id::PublicKey)>,
 }
 
@@ -64,12 +68,29 @@ impl Disk {
     fn apply(&mut self, write: &Write) -> bool {
         match write {
             Write::Incarnation(value) => self.incarnation = *value,
-            Write::Epoch { room, network, epoch } => {
+            Write::Epoch {
+                room,
+                network,
+                epoch,
+            } => {
                 let (room, network, epoch) = (*room, *network, *epoch);
-                let head = lanchat::durable::OwnHead { room, network, epoch, seq: 0, hash: [0; 32] };
+                let head = lanchat::durable::OwnHead {
+                    room,
+                    network,
+                    epoch,
+                    seq: 0,
+                    hash: [0; 32],
+                };
                 self.epochs.push(head);
             }
-            Write::Entry { room, author, epoch, seq, hash, bytes } => {
+            Write::Entry {
+                room,
+                author,
+                epoch,
+                seq,
+                hash,
+                bytes,
+            } => {
                 let key = (room.0, *author, *epoch, *seq);
                 if self.entries.contains_key(&key) {
                     return false;
@@ -86,18 +107,29 @@ impl Disk {
 
     fn query(&self, query: &Query) -> Vec<Row> {
         match query {
-            Query::Entries { room, author, epoch, seqs } => seqs
+            Query::Entries {
+                room,
+                author,
+                epoch,
+                seqs,
+            } => seqs
                 .iter()
                 .filter_map(|&seq| {
                     let (_, bytes) = self.entries.get(&(room.0, *author, *epoch, seq))?;
-                    Some(Row::Entry { seq, bytes: bytes.clone() })
+                    Some(Row::Entry {
+                        seq,
+                        bytes: bytes.clone(),
+                    })
                 })
                 .collect(),
             Query::Outbox { to } => self
                 .outbox
                 .iter()
                 .filter(|(key, ..)| key == to)
-                .map(|(_, id, message)| Row::Outbox { id: *id, message: message.clone() })
+                .map(|(_, id, message)| Row::Outbox {
+                    id: *id,
+                    message: message.clone(),
+                })
                 .collect(),
         }
     }
@@ -153,7 +185,10 @@ impl World {
         println!("seed {seed}, loss {loss}");
         let start = Instant::now();
         World {
-            now: Now { mono: start, wall_ms: 1_790_000_000_000 },
+            now: Now {
+                mono: start,
+                wall_ms: 1_790_000_000_000,
+            },
             start,
             nodes: Vec::new(),
             queue: BinaryHeap::new(),
@@ -212,12 +247,17 @@ impl World {
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);
-        let std::net::IpAddr::V4(address) = node.address.ip() else { panic!("not IPv4") };
+        let std::net::IpAddr::V4(address) = node.address.ip() else {
+            panic!("not IPv4")
+        };
         let link = Link {
             id: LINK,
             name: "eth0".into(),
             loopback: false,
-            v4: vec![LinkAddress4 { address, prefix_len: 24 }],
+            v4: vec![LinkAddress4 {
+                address,
+                prefix_len: 24,
+            }],
             v6: Vec::new(),
             group: true,
         };
@@ -244,23 +284,35 @@ impl World {
     }
 
     fn send(&mut self, index: usize, to: &str, text: &str) {
-        let command =
-            Command::Send { to: to.into(), text: text.into(), kind: TextKind::Text };
-        let request = Request { reference: Some(text.into()), command };
+        let command = Command::Send {
+            to: to.into(),
+            text: text.into(),
+            kind: TextKind::Text,
+        };
+        let request = Request {
+            reference: Some(text.into()),
+            command,
+        };
         self.with(index, |endpoint, now| endpoint.handle_request(now, request));
     }
 
     fn schedule(&mut self, after: Duration, action: Action) {
         self.order += 1;
         let at = self.now.mono + after;
-        self.queue.push(Scheduled { at, order: self.order, action });
+        self.queue.push(Scheduled {
+            at,
+            order: self.order,
+            action,
+        });
     }
 
     fn drain(&mut self, index: usize) {
         loop {
             let now = self.now;
             let node = &mut self.nodes[index];
-            let Some(endpoint) = node.endpoint.as_mut() else { return };
+            let Some(endpoint) = node.endpoint.as_mut() else {
+                return;
+            };
             match endpoint.poll_output(now) {
                 Output::Timeout(deadline, _) => {
                     node.deadline = deadline;
@@ -295,7 +347,10 @@ impl World {
             Destination::Group(..) => (0..self.nodes.len()).map(|i| (i, true)).collect(),
             Destination::Unicast(to) => {
                 let is_to = |i: &usize| self.nodes[*i].address == to;
-                (0..self.nodes.len()).filter(is_to).map(|i| (i, false)).collect()
+                (0..self.nodes.len())
+                    .filter(is_to)
+                    .map(|i| (i, false))
+                    .collect()
             }
         };
         for (receiver, group) in receivers {
@@ -313,7 +368,12 @@ impl World {
     }
 
     fn step(&mut self, until: Instant) -> bool {
-        let timer = self.nodes.iter().enumerate().filter_map(|(i, n)| Some((n.deadline?, i))).min();
+        let timer = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(i, n)| Some((n.deadline?, i)))
+            .min();
         let next = self.queue.peek().map(|scheduled| scheduled.at);
         let at = match (timer.map(|(at, _)| at), next) {
             (Some(a), Some(b)) => a.min(b),
@@ -338,22 +398,36 @@ impl World {
     fn advance(&mut self, to: Instant) {
         let by = to.saturating_duration_since(self.start);
         let wall_ms = 1_790_000_000_000 + u64::try_from(by.as_millis()).unwrap();
-        self.now = Now { mono: to.max(self.now.mono), wall_ms };
+        self.now = Now {
+            mono: to.max(self.now.mono),
+            wall_ms,
+        };
     }
 
     fn act(&mut self, action: Action) {
         match action {
             Action::Arrive(index, (source, presence_port), bytes) => {
-                let arrival = Arrival { link: Some(LINK), source, presence_port, ecn: 0 };
-                self.with(index, |endpoint, now| endpoint.handle_datagram(now, arrival, &bytes));
+                let arrival = Arrival {
+                    link: Some(LINK),
+                    source,
+                    presence_port,
+                    ecn: 0,
+                };
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_datagram(now, arrival, &bytes)
+                });
             }
             Action::Persisted(index, token, new) => {
                 let stored: Stored = Ok(new);
-                self.with(index, |endpoint, now| endpoint.handle_persisted(now, token, stored));
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_persisted(now, token, stored)
+                });
             }
             Action::Loaded(index, token, rows) => {
                 let loaded: Loaded = Ok(rows);
-                self.with(index, |endpoint, now| endpoint.handle_loaded(now, token, loaded));
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_loaded(now, token, loaded)
+                });
             }
         }
     }
@@ -378,10 +452,19 @@ impl World {
 
     fn state(&self, of: usize, at: usize) -> Option<(PeerState, bool)> {
         let id = self.id(of);
-        self.nodes[at].events.iter().rev().find_map(|(_, event)| match event {
-            Event::Peer { peer, state, confirmed, .. } if peer.id == id => Some((*state, *confirmed)),
-            _ => None,
-        })
+        self.nodes[at]
+            .events
+            .iter()
+            .rev()
+            .find_map(|(_, event)| match event {
+                Event::Peer {
+                    peer,
+                    state,
+                    confirmed,
+                    ..
+                } if peer.id == id => Some((*state, *confirmed)),
+                _ => None,
+            })
     }
 
     fn all_listed(&self) -> bool {
@@ -394,9 +477,12 @@ impl World {
 
     fn texts(&self, at: usize, conversation: &Conversation) -> Vec<String> {
         let text = |(_, event): &(Instant, Event)| match event {
-            Event::Message { conversation: of, text, own: false, .. } if of == conversation => {
-                Some(text.clone())
-            }
+            Event::Message {
+                conversation: of,
+                text,
+                own: false,
+                ..
+            } if of == conversation => Some(text.clone()),
             _ => None,
         };
         self.nodes[at].events.iter().filter_map(text).collect()
@@ -404,7 +490,12 @@ impl World {
 
     fn receipts(&self, at: usize) -> Vec<(ReceiptState, u32, u32)> {
         let receipt = |(_, event): &(Instant, Event)| match event {
-            Event::Receipt { state, delivered, of, .. } => Some((*state, *delivered, *of)),
+            Event::Receipt {
+                state,
+                delivered,
+                of,
+                ..
+            } => Some((*state, *delivered, *of)),
             _ => None,
         };
         self.nodes[at].events.iter().filter_map(receipt).collect()
@@ -476,7 +567,11 @@ fn two_hundred_room_messages_arrive_once_and_in_order_at_30_percent_loss() {
         for at in 1..3 {
             assert_eq!(world.texts(at, &lobby()), wanted, "at {at}, seed {seed}");
         }
-        let last = world.receipts(0).into_iter().filter(|r| r.0 == ReceiptState::Delivered).count();
+        let last = world
+            .receipts(0)
+            .into_iter()
+            .filter(|r| r.0 == ReceiptState::Delivered)
+            .count();
         assert_eq!(last, 200);
     }
 }
@@ -499,15 +594,28 @@ fn a_private_message_is_delivered_and_nobody_else_has_it() {
     let mut world = three(0.0, 4);
     world.send(0, "ben", "between us");
     world.run(seconds(1));
-    let (ana, ben) = (Conversation::Peer(world.id(0)), Conversation::Peer(world.id(1)));
+    let (ana, ben) = (
+        Conversation::Peer(world.id(0)),
+        Conversation::Peer(world.id(1)),
+    );
     assert_eq!(world.texts(1, &ana), ["between us"]);
     let states: Vec<ReceiptState> = world.receipts(0).iter().map(|receipt| receipt.0).collect();
-    assert_eq!(states, [ReceiptState::Queued, ReceiptState::Sent, ReceiptState::Delivered]);
+    assert_eq!(
+        states,
+        [
+            ReceiptState::Queued,
+            ReceiptState::Sent,
+            ReceiptState::Delivered
+        ]
+    );
     for conversation in [ana, ben, lobby()] {
         assert!(world.texts(2, &conversation).is_empty());
     }
     let plain = |bytes: &[u8]| bytes.windows(10).any(|window| window == b"between us");
-    assert!(!world.sent.iter().any(|(_, bytes)| plain(bytes)), "plaintext on the wire");
+    assert!(
+        !world.sent.iter().any(|(_, bytes)| plain(bytes)),
+        "plaintext on the wire"
+    );
 }
 
 #[test]
@@ -521,8 +629,14 @@ fn private_messages_survive_loss_and_arrive_once() {
         }
         world.run(seconds(30));
         let wanted = |to: &str| (0..50).map(|n| format!("to {to} {n}")).collect::<Vec<_>>();
-        assert_eq!(world.texts(1, &Conversation::Peer(world.id(0))), wanted("ben"));
-        assert_eq!(world.texts(0, &Conversation::Peer(world.id(1))), wanted("ana"));
+        assert_eq!(
+            world.texts(1, &Conversation::Peer(world.id(0))),
+            wanted("ben")
+        );
+        assert_eq!(
+            world.texts(0, &Conversation::Peer(world.id(1))),
+            wanted("ana")
+        );
     }
 }
 
@@ -540,18 +654,31 @@ fn what_is_written_to_somebody_away_arrives_when_they_are_back() {
     world.run(seconds(5));
     world.boot(1);
     world.run(seconds(5));
-    assert_eq!(world.texts(1, &Conversation::Peer(world.id(0))), ["read this later"]);
-    assert!(world.nodes[0].disk.outbox.is_empty(), "delivered, so not kept for sending");
+    assert_eq!(
+        world.texts(1, &Conversation::Peer(world.id(0))),
+        ["read this later"]
+    );
+    assert!(
+        world.nodes[0].disk.outbox.is_empty(),
+        "delivered, so not kept for sending"
+    );
 }
 
 #[test]
 fn goodbye_is_seen_in_a_round_trip_and_a_restart_is_not_hidden() {
     let mut world = three(0.0, 7);
     world.with(1, |endpoint, now| endpoint.leave(now));
-    let took = world.run_until(seconds(1), |w| w.state(1, 0).map(|s| s.0) == Some(PeerState::Left));
+    let took = world.run_until(seconds(1), |w| {
+        w.state(1, 0).map(|s| s.0) == Some(PeerState::Left)
+    });
     assert!(took < Duration::from_millis(5), "{took:?}");
     world.run(Duration::from_millis(100));
-    assert!(world.nodes[1].endpoint.as_ref().is_some_and(Endpoint::has_left));
+    assert!(
+        world.nodes[1]
+            .endpoint
+            .as_ref()
+            .is_some_and(Endpoint::has_left)
+    );
     world.kill(1);
     world.boot(1);
     world.run_until(seconds(1), World::all_listed);
@@ -577,8 +704,20 @@ fn nobody_alive_is_given_up_in_an_hour() {
     }
     world.run(seconds(3600));
     for node in &world.nodes {
-        let gone = |event: &Event| matches!(event, Event::Peer { state: PeerState::Offline, .. });
-        assert!(!node.events.iter().any(|(_, event)| gone(event)), "{}", node.name);
+        let gone = |event: &Event| {
+            matches!(
+                event,
+                Event::Peer {
+                    state: PeerState::Offline,
+                    ..
+                }
+            )
+        };
+        assert!(
+            !node.events.iter().any(|(_, event)| gone(event)),
+            "{}",
+            node.name
+        );
     }
 }
 
@@ -599,12 +738,20 @@ fn a_refusal_that_is_forged_only_makes_somebody_suspect_for_a_moment() {
 fn replays_and_forgeries_change_nothing() {
     let mut world = three(0.0, 10);
     world.run(seconds(30));
-    let ben: Vec<Vec<u8>> =
-        world.sent.iter().filter(|(from, _)| *from == 1).map(|(_, b)| b.clone()).collect();
+    let ben: Vec<Vec<u8>> = world
+        .sent
+        .iter()
+        .filter(|(from, _)| *from == 1)
+        .map(|(_, b)| b.clone())
+        .collect();
     let before = world.nodes[0].events.len();
     let attacker = SocketAddr::from(([10, 0, 0, 66], 5263));
     let mut rng_flip = 7usize;
-    for bytes in ben.iter().filter(|bytes| bytes.first() == Some(&0x0c)).take(300) {
+    for bytes in ben
+        .iter()
+        .filter(|bytes| bytes.first() == Some(&0x0c))
+        .take(300)
+    {
         world.inject(0, attacker, true, bytes);
         // The next sequence numbers of ben, with a signature that does not hold.
         let mut forged = bytes.clone();
@@ -618,20 +765,39 @@ fn replays_and_forgeries_change_nothing() {
         world.run(Duration::from_millis(20));
     }
     let peers = |event: &&(Instant, Event)| matches!(event.1, Event::Peer { .. });
-    let changed: Vec<_> = world.nodes[0].events[before..].iter().filter(peers).collect();
+    let changed: Vec<_> = world.nodes[0].events[before..]
+        .iter()
+        .filter(peers)
+        .collect();
     assert!(changed.is_empty(), "{changed:?}");
-    let address = world.nodes[0].events.iter().rev().find_map(|(_, event)| match event {
-        Event::Peer { peer, addresses, .. } if peer.id == world.id(1) => addresses.first().cloned(),
-        _ => None,
-    });
+    let address = world.nodes[0]
+        .events
+        .iter()
+        .rev()
+        .find_map(|(_, event)| match event {
+            Event::Peer {
+                peer, addresses, ..
+            } if peer.id == world.id(1) => addresses.first().cloned(),
+            _ => None,
+        });
     assert_eq!(address, Some("10.0.0.2:5263".into()));
     world.send(1, "#lobby", "still me");
     world.send(1, "ana", "and in private");
     world.run(seconds(2));
     assert_eq!(world.texts(0, &lobby()), ["still me"]);
-    assert_eq!(world.texts(0, &Conversation::Peer(world.id(1))), ["and in private"]);
-    let stats = world.nodes[0].endpoint.as_ref().map(|endpoint| *endpoint.stats()).unwrap();
-    assert!(stats.replayed + stats.copies > 0 && stats.bad_signature > 0, "{stats:?}");
+    assert_eq!(
+        world.texts(0, &Conversation::Peer(world.id(1))),
+        ["and in private"]
+    );
+    let stats = world.nodes[0]
+        .endpoint
+        .as_ref()
+        .map(|endpoint| *endpoint.stats())
+        .unwrap();
+    assert!(
+        stats.replayed + stats.copies > 0 && stats.bad_signature > 0,
+        "{stats:?}"
+    );
     assert!(stats.malformed > 0, "{stats:?}");
 }
 
@@ -665,7 +831,11 @@ fn an_own_log_goes_on_after_a_restart_and_a_newcomer_gets_what_is_said_from_then
     world.run(seconds(2));
     assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
     assert_eq!(world.texts(3, &lobby()), ["two"]);
-    assert_eq!(world.nodes[0].disk.epochs.len(), 1, "no new epoch for a restart");
+    assert_eq!(
+        world.nodes[0].disk.epochs.len(),
+        1,
+        "no new epoch for a restart"
+    );
 }
 
 #[test]
@@ -691,19 +861,29 @@ fn a_name_pinned_to_one_key_is_refused_to_another() {
     world.run(seconds(1));
     world.kill(1);
     world.nodes[1].secret = 77;
+    world.nodes[1].events.clear();
     world.nodes[1].disk = Disk::default();
     world.boot(1);
     world.run(seconds(2));
     world.send(0, "ben", "a secret");
     world.run(seconds(1));
-    let conflict = |event: &Event| matches!(event, Event::Error { code, .. } if code == "name_conflict");
-    assert!(world.nodes[0].events.iter().any(|(_, event)| conflict(event)));
+    let conflict =
+        |event: &Event| matches!(event, Event::Error { code, .. } if code == "name_conflict");
+    assert!(
+        world.nodes[0]
+            .events
+            .iter()
+            .any(|(_, event)| conflict(event))
+    );
     assert!(world.texts(1, &Conversation::Peer(world.id(0))).is_empty());
     let trust = Request::from(Command::Trust { peer: "ben".into() });
     world.with(0, |endpoint, now| endpoint.handle_request(now, trust));
     world.send(0, "ben", "now it may go");
     world.run(seconds(1));
-    assert_eq!(world.texts(1, &Conversation::Peer(world.id(0))), ["now it may go"]);
+    assert_eq!(
+        world.texts(1, &Conversation::Peer(world.id(0))),
+        ["now it may go"]
+    );
 }
 
 #[test]
@@ -714,10 +894,11 @@ fn a_copied_identity_falls_silent_and_says_where_the_other_runs() {
     world.nodes[copy].secret = world.nodes[0].secret;
     world.boot(copy);
     world.run(seconds(60));
-    let told = |event: &Event| matches!(event, Event::Error { code, .. } if code == "copied_identity");
-    let tellers = [0, copy].into_iter().filter(|&i| {
-        world.nodes[i].events.iter().any(|(_, event)| told(event))
-    });
+    let told =
+        |event: &Event| matches!(event, Event::Error { code, .. } if code == "copied_identity");
+    let tellers = [0, copy]
+        .into_iter()
+        .filter(|&i| world.nodes[i].events.iter().any(|(_, event)| told(event)));
     assert!(tellers.count() >= 1, "nobody noticed");
 }
 
@@ -726,13 +907,24 @@ fn ambiguous_and_unknown_targets_are_errors() {
     let mut world = three(0.0, 16);
     world.add("ben");
     world.run_until(seconds(5), World::all_listed);
-    for (to, code) in [("ben", "ambiguous_name"), ("zoe", "no_such_peer"), ("#nowhere", "no_such_room"), ("eva~zzzz", "no_such_peer")] {
+    for (to, code) in [
+        ("ben", "ambiguous_name"),
+        ("zoe", "no_such_peer"),
+        ("#nowhere", "no_such_room"),
+        ("eva~zzzz", "no_such_peer"),
+    ] {
         world.send(0, to, "hello");
         world.run(Duration::from_millis(10));
-        let last = world.nodes[0].events.iter().rev().find_map(|(_, event)| match event {
-            Event::Error { code, reference, .. } => Some((code.clone(), reference.clone())),
-            _ => None,
-        });
+        let last = world.nodes[0]
+            .events
+            .iter()
+            .rev()
+            .find_map(|(_, event)| match event {
+                Event::Error {
+                    code, reference, ..
+                } => Some((code.clone(), reference.clone())),
+                _ => None,
+            });
         assert_eq!(last, Some((code.into(), Some("hello".into()))), "{to}");
     }
     let id = world.id(1).to_string();

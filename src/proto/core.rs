@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -13,6 +13,11 @@ use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
 use crate::durable::{Batch, Query, Token};
 use crate::id::{Incarnation, NetworkId, Nonce, ShortId};
 use crate::wire::{self, Body, Header};
+
+/// How long an ICMP error may follow what it answers.
+const USED: Duration = Duration::from_secs(1);
+/// Most addresses of which that is remembered.
+const USED_MAX: usize = 4096;
 
 /// Shared by presence, rooms and private chat.
 pub struct Core {
@@ -30,6 +35,10 @@ pub struct Core {
     pub open: bool,
     /// Group datagrams sent on each link in this run, copies included.
     pub group_sent: BTreeMap<LinkId, u32>,
+    /// The time of the call that is being handled.
+    pub mono: Instant,
+    /// When something was last sent to an address, for about a second.
+    used: BTreeMap<SocketAddr, Instant>,
     rng: ChaCha12Rng,
     short: ShortId,
     sequence: u32,
@@ -39,7 +48,7 @@ pub struct Core {
 
 impl Core {
     /// Nothing sent yet.
-    pub fn new(identity: Identity, config: Config, incarnation: Incarnation) -> Self {
+    pub fn new(now: Instant, identity: Identity, config: Config, incarnation: Incarnation) -> Self {
         let rng = ChaCha12Rng::from_seed(config.seed);
         let short = identity.id().short();
         Core {
@@ -50,6 +59,8 @@ impl Core {
             links: Vec::new(),
             open: false,
             group_sent: BTreeMap::new(),
+            mono: now,
+            used: BTreeMap::new(),
             rng,
             short,
             sequence: 0,
@@ -236,8 +247,27 @@ impl Core {
                 .segment_len
                 .map_or(1, |len| transmit.bytes.len().div_ceil(len));
             self.stats.datagrams_out += segments as u64;
+            if let Destination::Unicast(to) = transmit.destination {
+                self.note_used(to);
+            }
         }
         self.outputs.push_back(output);
+    }
+
+    /// Whether something was sent there within the last second: only then an ICMP error can be
+    /// an answer.
+    pub fn used_lately(&self, now: Instant, at: SocketAddr) -> bool {
+        self.used.get(&at).is_some_and(|&used| now < used + USED)
+    }
+
+    fn note_used(&mut self, to: SocketAddr) {
+        let now = self.mono;
+        if self.used.len() >= USED_MAX && !self.used.contains_key(&to) {
+            self.used.retain(|_, &mut used| now < used + USED);
+        }
+        if self.used.len() < USED_MAX || self.used.contains_key(&to) {
+            self.used.insert(to, now);
+        }
     }
 
     /// The next output.

@@ -59,7 +59,7 @@ impl Endpoint {
     pub fn new(now: Now, identity: Identity, mut config: Config) -> Self {
         let snapshot = std::mem::take(&mut config.snapshot);
         let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation + 1));
-        let mut core = Core::new(identity, config, incarnation);
+        let mut core = Core::new(now.mono, identity, config, incarnation);
         let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
         let group = Group::new(&core, now, &snapshot);
         let seed = core.random();
@@ -90,6 +90,7 @@ impl Endpoint {
 
     /// The interfaces as they are now; each change gets a burst of HELLOs.
     pub fn set_links(&mut self, now: Now, links: &[Link]) {
+        self.core.mono = now.mono;
         if self.core.links == links {
             return;
         }
@@ -106,6 +107,7 @@ impl Endpoint {
 
     /// Sending to this address failed, or an ICMP error came back for it.
     pub fn handle_unreachable(&mut self, now: Now, address: std::net::SocketAddr) {
+        self.core.mono = now.mono;
         self.presence
             .handle_unreachable(&mut self.core, now, address);
         self.follow_up(now);
@@ -113,6 +115,7 @@ impl Endpoint {
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.core.mono = now.mono;
         if self.saving.is_some() {
             return;
         }
@@ -130,6 +133,7 @@ impl Endpoint {
 
     /// The store kept a batch, or could not.
     pub fn handle_persisted(&mut self, now: Now, token: Token, result: Stored) {
+        self.core.mono = now.mono;
         if self.saving == Some(token) {
             // Without a disk the wall clock still makes incarnations grow.
             self.saving = None;
@@ -145,6 +149,7 @@ impl Endpoint {
 
     /// The store answered a query.
     pub fn handle_loaded(&mut self, now: Now, token: Token, result: Loaded) {
+        self.core.mono = now.mono;
         let (group, mut cx) = self.group_cx(now);
         if !group.handle_loaded(&mut cx, token, &result) {
             let (private, mut cx) = self.private_cx(now);
@@ -154,6 +159,7 @@ impl Endpoint {
 
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.
     pub fn leave(&mut self, now: Now) {
+        self.core.mono = now.mono;
         let talking_to = self.private.talking_to();
         self.presence.leave(&mut self.core, now, &talking_to);
         let (private, mut cx) = self.private_cx(now);

@@ -25,7 +25,7 @@ pub struct Gate {
     key: [u8; 32],
     recent: BTreeMap<Fingerprint, Option<PeerId>>,
     order: VecDeque<Fingerprint>,
-    sources: BTreeMap<SocketAddr, Bucket>,
+    sources: BTreeMap<(SocketAddr, bool), Bucket>,
     identities: BTreeMap<IpAddr, Bucket>,
     known: Bucket,
     unknown: Bucket,
@@ -72,10 +72,11 @@ impl Gate {
     /// ten times as much.
     pub fn admit_source(&mut self, now: Instant, source: SocketAddr, known: bool) -> bool {
         let rate = if known { SOURCE_RATE * 10 } else { SOURCE_RATE };
-        make_room(&mut self.sources, &source, |bucket| bucket.holds(now, rate));
+        let key = (source, known);
+        make_room(&mut self.sources, &key, |bucket| bucket.holds(now, rate));
         let bucket = self
             .sources
-            .entry(source)
+            .entry(key)
             .or_insert_with(|| Bucket::new(now, rate, rate));
         bucket.take(now, 1)
     }

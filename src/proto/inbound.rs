@@ -35,6 +35,7 @@ impl Inbound<'_> {
 impl Endpoint {
     /// A datagram came in. QUIC is told from lanchat by its first byte.
     pub fn handle_datagram(&mut self, now: Now, mut arrival: Arrival, bytes: &[u8]) {
+        self.core.mono = now.mono;
         self.core.stats.datagrams_in += 1;
         if !self.core.open {
             return;
@@ -248,7 +249,7 @@ impl Endpoint {
             }
             Body::Welcome(welcome) => {
                 self.presence
-                    .handle_welcome(&mut self.core, now, heard, &welcome);
+                    .handle_welcome(&mut self.core, heard, &welcome);
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_logs(&mut cx, &id, &welcome.logs);
             }
@@ -265,9 +266,7 @@ impl Endpoint {
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
-            Body::Probe(probe) => self
-                .presence
-                .handle_probe(&mut self.core, now, heard, &probe),
+            Body::Probe(probe) => self.presence.handle_probe(&mut self.core, heard, &probe),
             Body::ProbeAck(ack) => {
                 self.presence
                     .handle_probe_ack(&mut self.core, now, heard, &ack);

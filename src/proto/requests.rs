@@ -16,6 +16,7 @@ impl Endpoint {
     /// A person or a script wants something. Answered with a `reply` or an `error` event that
     /// carries the request's `ref`. `Quit` is the driver's and only answered here.
     pub fn handle_request(&mut self, now: Now, request: Request) {
+        self.core.mono = now.mono;
         let reference = request.reference;
         let done = match request.command {
             Command::Send { to, text, kind } => {

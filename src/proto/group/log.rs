@@ -13,7 +13,7 @@ const CATCH_UP_MAX: u32 = 200;
 /// An entry further ahead of what is held than this is not taken.
 const AHEAD_MAX: u32 = 2048;
 /// Tries at the measured pace; after them the pace doubles to [`ASK_SLOWEST`].
-const QUICK_TRIES: u32 = 6;
+const QUICK_TRIES: u32 = 12;
 const ASK_SLOWEST: Duration = Duration::from_secs(10);
 
 /// One author's log.

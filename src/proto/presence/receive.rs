@@ -99,16 +99,16 @@ impl Presence {
     }
 
     /// Somebody answers our HELLO.
-    pub fn handle_welcome(&mut self, core: &mut Core, now: Now, heard: &Heard, welcome: &Welcome) {
-        self.answer(core, now, heard, welcome.nonce);
+    pub fn handle_welcome(&mut self, core: &mut Core, heard: &Heard, welcome: &Welcome) {
+        self.answer(core, heard, welcome.nonce);
     }
 
     /// Somebody asks for a sign of life.
-    pub fn handle_probe(&mut self, core: &mut Core, now: Now, heard: &Heard, probe: &Probe) {
-        self.answer(core, now, heard, probe.nonce);
+    pub fn handle_probe(&mut self, core: &mut Core, heard: &Heard, probe: &Probe) {
+        self.answer(core, heard, probe.nonce);
     }
 
-    fn answer(&mut self, core: &mut Core, now: Now, heard: &Heard, echo: crate::id::Nonce) {
+    fn answer(&mut self, core: &mut Core, heard: &Heard, echo: crate::id::Nonce) {
         let to = heard.arrival.source;
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return;
@@ -120,7 +120,7 @@ impl Presence {
         // An ACK is not longer than what it answers, a PROBE at the least.
         if address.may_send(heard.len) {
             let len = core.send_to(to, &ack);
-            address.sent(now.mono, len);
+            address.sent(len);
         }
     }
 
@@ -252,6 +252,9 @@ impl Presence {
 
     /// The host of this address said that nobody listens there.
     pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr) {
+        if !core.used_lately(now.mono, at) {
+            return;
+        }
         let holder = self
             .roster
             .iter()
@@ -263,11 +266,6 @@ impl Presence {
             return;
         };
         let is_current = peer.addresses.current() == Some(at);
-        let used = peer.addresses.get_mut(at).and_then(|address| address.used);
-        let lately = used.is_some_and(|used| now.mono < used + Duration::from_secs(1));
-        if !lately {
-            return;
-        }
         if !is_current {
             peer.addresses.failed(now.mono, at);
             return;

@@ -17,10 +17,6 @@ use crate::wire::{
 
 /// Heartbeats take the paths in turn.
 const ROTATION: [Path; 4] = [Path::Mcast4, Path::Mcast6, Path::Mcast4, Path::Bcast4];
-/// Known ids that fit into a HELLO beside everything else at its largest.
-const KNOWN_IDS: usize = 150;
-/// Bytes of the Bloom filter that fit.
-const KNOWN_BLOOM: usize = 600;
 /// Peers whose paths one heartbeat tells.
 const HEARD_MAX: usize = 16;
 
@@ -46,18 +42,10 @@ pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
         rooms: rooms.collect(),
         extensions: Vec::new(),
     };
-    loop {
-        let build = PeerRecord::build(fields.clone(), &mut |bytes| core.identity.sign(bytes));
-        match build {
-            Ok(record) => return Some(record),
-            // Long names of rooms do not all fit: the first ones are listed.
-            Err(_) if fields.rooms.pop().is_some() => {}
-            Err(error) => {
-                tracing::error!(%error, "own record cannot be built");
-                return None;
-            }
-        }
-    }
+    fields.fit();
+    PeerRecord::build(fields, &mut |bytes| core.identity.sign(bytes))
+        .inspect_err(|error| tracing::error!(%error, "own record cannot be built"))
+        .ok()
 }
 
 impl Presence {
@@ -83,15 +71,12 @@ impl Presence {
             .filter(|peer| peer.is_confirmed() && peer.state == PeerState::Online)
             .map(|peer| peer.id.short())
             .collect();
-        let known = if known.len() <= KNOWN_IDS {
-            Known::ids(&known)
-        } else {
-            Known::bloom(&known, KNOWN_BLOOM)
-        };
+        let logs = group.own_logs();
+        let known = Known::fitting(&known, &self.record, logs.len());
         Body::Hello(Hello {
             record: self.record.clone(),
             nonce: self.beacon.nonce,
-            logs: group.own_logs(),
+            logs,
             known,
         })
     }
@@ -160,7 +145,7 @@ impl Presence {
             return;
         }
         let len = core.send_to(welcome.to, &body);
-        address.sent(now.mono, len);
+        address.sent(len);
         if address.validated.is_none() {
             address.probe_sent(nonce, now.mono);
             if let Some(at) = address.next_try {

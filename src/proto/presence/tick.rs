@@ -118,7 +118,7 @@ fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut B
         let body = Body::Probe(Probe { nonce });
         if address.may_send(PROBE_LEN) {
             let len = core.send_to(address.at, &body);
-            address.sent(now, len);
+            address.sent(len);
         }
         address.probe_sent(nonce, now);
     }
@@ -137,7 +137,7 @@ fn probe(core: &mut Core, now: Instant, peer: &mut Peer, all: bool) {
         }
         let nonce = address.nonce_or(core.nonce());
         let len = core.send_to(address.at, &Body::Probe(Probe { nonce }));
-        address.sent(now, len);
+        address.sent(len);
         address.mark(nonce, now);
     }
 }

@@ -346,7 +346,7 @@ mod tests {
     fn wrong_usage_is_a_sentence_and_a_hint() {
         for (line, says, hint) in [
             ("--prot 1", "there is no option \"--prot\" here", "--port"),
-            ("wo", "there is no command \"wo\"", "who"),
+            ("whoo", "there is no command \"whoo\"", "who\""),
             ("fly", "there is no command \"fly\"", "--help"),
             ("--port", "--port <PORT> needs a value", "--help"),
             ("send", "<TARGET> is missing", "--help"),

@@ -181,13 +181,20 @@ mod tests {
             parse(&text.replace('\n', "\r\n")).as_deref(),
             Some(&[7; 32])
         );
-        insta::assert_snapshot!(text.as_str(), @"");
+        let expected = [
+            "lanchat identity 1",
+            "# This is your secret key. Whoever has it is you: show it to nobody.",
+            "secret a4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dq",
+            "check byc2xsx5",
+            "",
+        ];
+        assert_eq!(text.as_str(), expected.join("\n"));
     }
 
     #[test]
     fn any_changed_character_is_noticed() {
         let text = format(&[7; 32]);
-        let body = text.find("secret").unwrap();
+        let body = text.find("\nsecret").unwrap() + 1;
         for at in body..text.len() - 1 {
             for with in ["b", "2", "", "\n", "é"] {
                 let mut changed = text.to_string();

@@ -1,3 +1,7 @@
 //! The program: parses the command line and runs what it asks for.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(lanchat::cli::main() as u8)
+}

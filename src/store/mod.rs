@@ -1,22 +1,80 @@
 //! The store: what must outlive the process, in SQLite.
+//!
+//! One file, `lanchat.db`, in the data directory, with mode 0600, in WAL mode. Whoever opens it
+//! holds the lock of the data directory, so there is one writer; the store itself is used by one
+//! worker thread, never by the loop.
+//!
+//! # When the own logs may not be continued
+//!
+//! An own (epoch, seq) that was ever transmitted must never be used again for another entry.
+//! [`Store::snapshot`] therefore offers the own heads only if nothing of the own logs can be
+//! missing from this file. It retires them for good, so that the core begins new epochs,
+//!
+//! - where the file is not the one that it says it is (device and inode): a copy or a restored
+//!   backup may be older than what the original went on to send;
+//! - where own entries were written, the store was not closed after them, and the machine was
+//!   started anew since (or cannot tell): [`Durability::Process`] commits survive the death of the
+//!   process but not a power cut, so entries that are out on the network may be lost here.
+//!
+//! For the second rule a mark is set together with the first own write of a run, in a commit that
+//! waits for the disk; closing takes it away, again waiting for the disk, which also carries every
+//! commit before it. A run that writes nothing of its own (`who`) waits for no disk at all. A
+//! process that was killed goes on in its epoch while the machine stays up, so that a script
+//! that is killed once a minute does not make thousands of epochs. What neither rule sees (a
+//! virtual machine set back, a file overwritten in place) the core finds when a peer presents an
+//! entry of the own key beyond the head.
+//!
+//! [`Durability::Process`]: crate::durable::Durability::Process
 
+mod open;
+mod sqlite;
+#[cfg(unix)]
+mod sys_unix;
+#[cfg(windows)]
+mod sys_windows;
+#[cfg(test)]
+mod tests;
+
+use std::fs::OpenOptions;
 use std::path::Path;
 
-use crate::durable::{Batch, Loaded, Query, Snapshot, Stored};
-use crate::error::UserError;
+use rusqlite::Connection;
 
-/// An open store.
-pub struct Store {}
+#[cfg(unix)]
+use sys_unix as sys;
+#[cfg(windows)]
+use sys_windows as sys;
+
+use crate::durable::{Batch, Durability, Loaded, Query, Snapshot, Stored};
+use crate::error::UserError;
+use crate::id::PeerId;
+
+/// Most rows of entries in one answer.
+pub const ENTRY_ROWS_MAX: usize = 512;
+
+/// An open store. Dropping it closes it in order.
+pub struct Store {
+    conn: Connection,
+    own: PeerId,
+    /// What the connection is set to at the moment.
+    durability: Durability,
+    /// The boot of the machine, where it tells.
+    boot: Option<String>,
+    /// Whether the mark is set that own entries were written (see the head of this file).
+    unclean: bool,
+    /// Whether there is a file at all.
+    on_disk: bool,
+}
 
 impl Store {
-    /// Opens or creates the store in this data directory; without one, in memory.
+    /// Opens or creates the store in this data directory, which has to exist; without one, in
+    /// memory. `own` is the id of this node: its logs are kept apart from those of others.
     ///
     /// # Errors
     /// The directory cannot be written, or the database is corrupt or of a newer version; it is
     /// then left untouched.
-    pub fn open(data_dir: Option<&Path>) -> Result<Self, UserError> {
-        let _ = data_dir;
-        Ok(Store {})
+    pub fn open(data_dir: Option<&Path>, own: &PeerId) -> Result<Self, UserError> {
+        open::open(data_dir, own, open::boot_id())
     }
 
     /// What was kept, for the start of a node.
@@ -24,7 +82,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, UserError> {
-        Ok(Snapshot::default())
+        sqlite::snapshot(&self.conn, &self.own).map_err(|error| open::unusable(&error, None))
     }
 
     /// Keeps a batch, in one transaction, as safely as it asks.
@@ -32,15 +90,72 @@ impl Store {
     /// # Errors
     /// It could not be kept; nothing of it was.
     pub fn apply(&mut self, batch: &Batch) -> Stored {
-        Ok(vec![true; batch.writes.len()])
+        self.try_apply(batch)
+            .map_err(|error| sqlite::failure(&error))
     }
 
-    /// Looks something up.
+    /// Looks something up: at most [`ENTRY_ROWS_MAX`] entries, at most an outbox as `limits`
+    /// bounds it.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn query(&self, query: &Query) -> Loaded {
-        let _ = query;
-        Ok(Vec::new())
+        sqlite::query(&self.conn, query).map_err(|error| sqlite::failure(&error))
     }
+
+    fn try_apply(&mut self, batch: &Batch) -> rusqlite::Result<Vec<bool>> {
+        let mark = self.on_disk && !self.unclean && sqlite::has_own(&batch.writes, &self.own);
+        let wanted = if mark {
+            Durability::Power
+        } else {
+            batch.durability
+        };
+        self.set_durability(wanted)?;
+        let transaction = self.conn.unchecked_transaction()?;
+        if mark {
+            sqlite::set_unclean(&transaction, self.boot.as_deref())?;
+        }
+        let kept = batch
+            .writes
+            .iter()
+            .map(|write| sqlite::put(&transaction, &self.own, write))
+            .collect::<rusqlite::Result<Vec<bool>>>()?;
+        transaction.commit()?;
+        self.unclean |= mark;
+        Ok(kept)
+    }
+
+    /// SQLite takes the setting only between transactions, and parses it each time: so only when
+    /// it differs.
+    fn set_durability(&mut self, wanted: Durability) -> rusqlite::Result<()> {
+        if wanted != self.durability {
+            open::set_synchronous(&self.conn, wanted)?;
+            self.durability = wanted;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if !self.unclean {
+            return;
+        }
+        let closed = self
+            .set_durability(Durability::Power)
+            .and_then(|()| sqlite::set_clean(&self.conn));
+        if let Err(error) = closed {
+            // The mark stays; at worst the next run begins a new epoch.
+            tracing::warn!(?error, "the store was not closed cleanly");
+        }
+    }
+}
+
+/// Options for a file that only its owner may read (mode 0600 where there are modes), set as it
+/// is created, so that there is no moment in which others could open it.
+#[must_use]
+pub fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    sys::owner_only(&mut options);
+    options
 }

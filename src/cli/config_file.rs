@@ -1,0 +1,152 @@
+//! `config.toml`: the options under their own names, every complaint with its line.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::host::Host;
+use super::settings::{Given, Kind, Layer, OPTIONS, OptionSpec, Origin};
+use crate::error::{ExitCode, UserError};
+
+/// What the file gives: the one that was asked for, which then has to exist, or the usual one.
+///
+/// # Errors
+/// It cannot be read, is not TOML, holds an unknown key or a value of a wrong kind.
+pub fn read(asked: Option<PathBuf>, host: &Host) -> Result<Layer, UserError> {
+    let required = asked.is_some();
+    let usual = || {
+        Some(
+            host.config_home
+                .as_ref()?
+                .join("lanchat")
+                .join("config.toml"),
+        )
+    };
+    let Some(path) = asked.or_else(usual) else {
+        return Ok(Layer::new());
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text, &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => Ok(Layer::new()),
+        Err(error) => {
+            let message = format!("cannot read the settings in {path:?}: {error}");
+            Err(UserError::new(ExitCode::Usage, message)
+                .hint("name another file with `--config`, or make this one readable"))
+        }
+    }
+}
+
+/// What this text gives.
+///
+/// # Errors
+/// As for [`read`].
+pub fn parse(text: &str, path: &Path) -> Result<Layer, UserError> {
+    let at = |span: Range<usize>| Place {
+        path,
+        line: line_of(text, span.start),
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        let place = at(error.span().unwrap_or(0..0));
+        let reason = error
+            .message()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        place.error(&reason, "settings look like this: port = 5262")
+    })?;
+    let mut layer = Layer::new();
+    for (key, value) in table.get_ref() {
+        let place = at(key.span());
+        let option = find(key.get_ref()).ok_or_else(|| unknown(key.get_ref(), &place))?;
+        let values = values(option.kind, value.get_ref()).ok_or_else(|| {
+            let message = format!("{} must be {}", option.key, expected(option.kind));
+            place.error(&message, &format!("for example: {}", example(option)))
+        })?;
+        let origin = Origin::File {
+            key: option.key,
+            path: path.to_owned(),
+            line: place.line,
+        };
+        layer.insert(option.key, Given { values, origin });
+    }
+    Ok(layer)
+}
+
+/// Where in which file.
+struct Place<'a> {
+    path: &'a Path,
+    line: usize,
+}
+
+impl Place<'_> {
+    fn error(&self, what: &str, hint: &str) -> UserError {
+        let message = format!("{:?} line {}: {what}", self.path, self.line);
+        UserError::new(ExitCode::Usage, message).hint(hint)
+    }
+}
+
+fn find(key: &str) -> Option<OptionSpec> {
+    // A file that names itself would only confuse.
+    OPTIONS
+        .into_iter()
+        .find(|option| option.key == key && key != "config")
+}
+
+fn unknown(key: &str, place: &Place<'_>) -> UserError {
+    let hint = match find(&key.to_lowercase().replace('_', "-")) {
+        Some(option) => format!("did you mean {}?", option.key),
+        None => {
+            let known = OPTIONS.iter().map(|option| option.key);
+            let known: Vec<&str> = known.filter(|&key| key != "config").collect();
+            format!("the keys are {}", known.join(", "))
+        }
+    };
+    place.error(&format!("there is no setting {key:?}"), &hint)
+}
+
+fn values(kind: Kind, value: &DeValue<'_>) -> Option<Vec<OsString>> {
+    let one = |text: &str| vec![OsString::from(text)];
+    match (kind, value) {
+        (Kind::Text | Kind::List, DeValue::String(text)) => Some(one(text)),
+        (Kind::Switch, DeValue::Boolean(on)) => Some(one(&on.to_string())),
+        (Kind::Number, DeValue::Integer(number)) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+            Some(one(&number.to_string()))
+        }
+        (Kind::List, DeValue::Array(items)) => items
+            .iter()
+            .map(|item| Some(OsString::from(item.get_ref().as_str()?)))
+            .collect(),
+        _ => None,
+    }
+}
+
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a text in quotes",
+        Kind::Number => "a whole number",
+        Kind::Switch => "true or false",
+        Kind::List => "a text in quotes, or several in brackets",
+    }
+}
+
+fn example(option: OptionSpec) -> String {
+    let value = match option.kind {
+        Kind::Text => "\"...\"",
+        Kind::Number => "5262",
+        Kind::Switch => "true",
+        Kind::List => "[\"...\", \"...\"]",
+    };
+    format!("{} = {value}", option.key)
+}
+
+/// The line, from 1, that this byte is in.
+fn line_of(text: &str, at: usize) -> usize {
+    let before = text.as_bytes().iter().take(at);
+    1 + before.filter(|&&byte| byte == b'\n').count()
+}

@@ -1,0 +1,238 @@
+//! Opening the database: made whole or not at all, refused rather than damaged.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::{Store, owner_only, sqlite, sys};
+use crate::durable::Durability;
+use crate::error::{ExitCode, UserError};
+use crate::id::PeerId;
+
+/// The file in the data directory.
+pub(super) const FILE: &str = "lanchat.db";
+/// "LANC": tells our database from any other of SQLite (its header, offset 68).
+pub(super) const APPLICATION_ID: u32 = 0x4c41_4e43;
+/// Each brings the schema from the version of its index to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+/// The version of the schema that this program knows (the header's `user_version`, offset 60).
+pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
+/// Somebody else (a backup, a curious person) may hold the database for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The WAL file is cut back to this after a checkpoint.
+const WAL_LEN_MAX: u32 = 4 * 1024 * 1024;
+const STATEMENTS_MAX: usize = 32;
+
+/// Why a database could not be opened.
+enum Refusal {
+    Io(io::Error),
+    Sqlite(rusqlite::Error),
+    Foreign,
+    Newer(u32),
+    ReadOnly,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Refusal::Io(error)
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Refusal::Sqlite(error)
+    }
+}
+
+pub(super) fn open(
+    data_dir: Option<&Path>,
+    own: &PeerId,
+    boot: Option<String>,
+) -> Result<Store, UserError> {
+    let Some(dir) = data_dir else {
+        return open_in_memory(own).map_err(|error| unusable(&error, None));
+    };
+    let path = dir.join(FILE);
+    open_file(&path, own, boot).map_err(|refusal| explain(refusal, &path))
+}
+
+/// An id that is new with each start of the machine, where the system has one (Linux).
+pub(super) fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let id = text.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+pub(super) fn set_synchronous(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let mode = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    conn.pragma_update(None, "synchronous", mode)
+}
+
+/// The error for a database that opened but cannot be used.
+pub(super) fn unusable(error: &rusqlite::Error, path: Option<&Path>) -> UserError {
+    let place = match path {
+        Some(path) => format!("the message store {path:?}"),
+        None => "the message store".to_owned(),
+    };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            UserError::new(ExitCode::Failed, format!("{place} is damaged")).hint(MOVE_AWAY)
+        }
+        Some(ErrorCode::DiskFull) => UserError::new(
+            ExitCode::Failed,
+            format!("{place} cannot be written: the disk is full"),
+        )
+        .hint("make room, or run with `--ephemeral`, which keeps nothing"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            UserError::new(ExitCode::Failed, format!("another program holds {place}"))
+                .hint("close it and start again")
+        }
+        _ => UserError::new(ExitCode::Failed, format!("{place} cannot be used: {error}"))
+            .hint("choose another directory with `--data-dir`, or run with `--ephemeral`"),
+    }
+}
+
+const MOVE_AWAY: &str =
+    "it was left as it is; move it away to start with an empty one, or choose another `--data-dir`";
+
+fn explain(refusal: Refusal, path: &Path) -> UserError {
+    let failed = |message: String| UserError::new(ExitCode::Failed, message);
+    match refusal {
+        Refusal::Sqlite(error) => unusable(&error, Some(path)),
+        Refusal::Io(error) => failed(format!("cannot open the message store {path:?}: {error}"))
+            .hint("choose another directory with `--data-dir`, or run with `--ephemeral`"),
+        Refusal::Foreign => {
+            failed(format!("{path:?} is not a message store of lanchat, or is damaged"))
+                .hint(MOVE_AWAY)
+        }
+        Refusal::Newer(version) => failed(format!(
+            "the message store {path:?} is from a newer lanchat (its version {version}, known here {SCHEMA})"
+        ))
+        .hint("update lanchat, or choose another directory with `--data-dir`; the file was left as it is"),
+        Refusal::ReadOnly => failed(format!("the message store {path:?} cannot be written"))
+            .hint("make it writable, choose another `--data-dir`, or run with `--ephemeral`"),
+    }
+}
+
+fn open_in_memory(own: &PeerId) -> rusqlite::Result<Store> {
+    let mut conn = Connection::open_in_memory()?;
+    migrate(&mut conn)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(Store {
+        conn,
+        own: *own,
+        durability: Durability::Power,
+        boot: None,
+        unclean: false,
+        on_disk: false,
+    })
+}
+
+fn open_file(path: &Path, own: &PeerId, boot: Option<String>) -> Result<Store, Refusal> {
+    match File::open(path) {
+        Ok(file) => check_header(file)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+        Err(error) => return Err(error.into()),
+    }
+    let mut conn = connect(path)?;
+    // Until the version is known to be ours not even what waits in the WAL is moved.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    if conn.is_readonly("main")? {
+        return Err(Refusal::ReadOnly);
+    }
+    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > SCHEMA {
+        return Err(Refusal::Newer(version));
+    }
+    migrate(&mut conn)?;
+    let file = sys::file_identity(&fs::metadata(path)?);
+    set_synchronous(&conn, Durability::Process)?;
+    let unclean = sqlite::begin(&mut conn, &file, boot.as_deref())?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(Store {
+        conn,
+        own: *own,
+        durability: Durability::Process,
+        boot,
+        unclean,
+        on_disk: true,
+    })
+}
+
+/// Looks at the bytes before SQLite does, which would replay a WAL and make files beside it.
+fn check_header(mut file: File) -> Result<(), Refusal> {
+    let mut header = [0; 100];
+    match file.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Refusal::Foreign),
+        Err(error) => return Err(error.into()),
+    }
+    let number = |at: usize| {
+        let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        u32::from_be_bytes(bytes)
+    };
+    if !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION_ID {
+        return Err(Refusal::Foreign);
+    }
+    match number(60) {
+        version if version > SCHEMA => Err(Refusal::Newer(version)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes an empty database under another name, then gives it its own: there is never half of one.
+fn create(path: &Path) -> Result<(), Refusal> {
+    let draft = beside(path, ".new");
+    // A WAL without its database would be replayed into the new one; a draft is a leftover.
+    for leftover in [beside(path, "-wal"), beside(path, "-shm"), draft.clone()] {
+        match fs::remove_file(leftover) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    owner_only().write(true).create_new(true).open(&draft)?;
+    let mut conn = connect(&draft)?;
+    // The draft is worth nothing until it is renamed; it is synced whole before that.
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    migrate(&mut conn)?;
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.close().map_err(|(_, error)| error)?;
+    File::options().write(true).open(&draft)?.sync_all()?;
+    fs::rename(&draft, path)?;
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update_and_check(None, "journal_size_limit", WAL_LEN_MAX, |_| Ok(()))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(conn)
+}
+
+/// Brings the schema up to date, each step in a transaction of its own.
+fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
+    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (next, sql) in (1..).zip(MIGRATIONS).filter(|&(next, _)| next > version) {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", next)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -53,6 +53,7 @@ impl Node {
 }
 
 struct World {
+    start: Instant,
     now: Instant,
     random: Random,
     /// Percent of datagrams lost each way, and duplicated.
@@ -93,8 +94,10 @@ impl World {
     #[allow(clippy::disallowed_methods)]
     fn new(seed: u64, nodes: u8) -> Self {
         println!("seed {seed}");
+        let start = Instant::now();
         let mut world = World {
-            now: Instant::now(),
+            start,
+            now: start,
             random: Random(seed),
             loss: 0,
             duplicates: 0,
@@ -180,7 +183,7 @@ impl World {
         let from = self.nodes[from].address;
         for datagram in transmit.bytes.chunks(segment) {
             assert!(datagram.len() <= 1472 && Direct::is_quic(datagram));
-            (self.now, from, to, datagram.len()).hash(&mut self.trace);
+            (self.now - self.start, from, to, datagram.len()).hash(&mut self.trace);
             if let Some(capture) = &mut self.capture {
                 capture.push(datagram.to_vec());
             }
@@ -478,6 +481,7 @@ fn a_newer_dial_of_the_same_side_replaces_the_older() {
         let acceptor = 1 - dialler;
         world.dial(dialler, acceptor);
         assert!(world.run(SECOND, |w| w.nodes.iter().all(|n| n.connected.len() == 1)));
+        world.run_for(SECOND);
         world.restart(dialler);
         world.dial(dialler, acceptor);
         assert!(world.run(SECOND, |w| w.nodes.iter().all(|n| n.connected.len() == 2)));
@@ -641,6 +645,7 @@ fn a_bad_frame_ends_the_connection_only() {
     for (bytes, ends) in [
         (too_long, true),
         (vec![1, 0, 0, 0, 3, 1, 1, 1], true),
+        (vec![3, 0, 0, 0, 4, 0, 0, 0, 9], true),
         (vec![77, 0, 0, 0, 2, 1, 1], false),
     ] {
         let mut world = World::new(91, 2);

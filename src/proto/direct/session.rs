@@ -11,8 +11,8 @@ use quinn_proto::{
 use rustls::pki_types::CertificateDer;
 
 use super::frame::{self, Frame, FrameReader};
+use super::keys::key_of;
 use super::outbox::Outbox;
-use super::tls::key_of;
 use crate::id::{MessageId, PublicKey};
 use crate::limits::{OUTBOX_MESSAGES_MAX, QUIC_IN_HAND_MAX};
 
@@ -201,7 +201,8 @@ impl Session {
                     return Some(Change::Down { replaced });
                 }
                 Event::Stream(StreamEvent::Opened { .. }) => {
-                    if !self.accept_stream() {
+                    let known = self.accept_stream();
+                    if !known {
                         return Some(Change::Violation);
                     }
                 }
@@ -359,5 +360,13 @@ impl Session {
     #[cfg(test)]
     pub(super) fn inject(&mut self, bytes: Vec<u8>) {
         self.writing = bytes.into();
+    }
+
+    /// Ends the own stream, as no peer of ours does.
+    #[cfg(test)]
+    pub(super) fn finish(&mut self) {
+        let sender = self.sender.expect("is up");
+        let finished = self.connection.send_stream(sender).finish();
+        finished.expect("is open");
     }
 }

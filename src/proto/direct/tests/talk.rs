@@ -26,6 +26,10 @@ fn a_message_arrives_and_is_acknowledged() {
     assert!(world.run(SECOND, |w| w.nodes[1].acknowledged.len() == 1));
     assert_eq!(world.nodes[0].direct.connections(), 1);
     assert_eq!(world.nodes[1].connected.len(), 1);
+    // On a connection that is up nothing is held back: there and back is all that it takes.
+    assert!(world.send(0, 1, message(3, b"quick")));
+    let there_and_back = Duration::from_micros(800);
+    assert!(world.run(there_and_back, World::settled));
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Direct {
             let drained = session.exchange(&mut self.endpoint);
             let change = session.poll();
             match change {
-                Some(Change::Up) => self.come_up(now, key),
+                Some(Change::Proven) => self.prove(now, key),
                 Some(Change::Violation) => self.fail(now, key, CloseCode::BadFrame),
                 Some(Change::Down { replaced }) => self.go_down(now, key, replaced),
                 None => {}
@@ -113,13 +113,20 @@ impl Direct {
         self.dirty.insert(key);
     }
 
-    fn come_up(&mut self, now: Instant, key: usize) {
+    fn prove(&mut self, now: Instant, key: usize) {
         let Some(session) = self.sessions.get_mut(&key).filter(|s| s.is_starting()) else {
             return;
         };
-        let peer = match session.prove(now, &self.own) {
-            Ok(peer) => peer,
-            Err(code) => return self.fail(now, key, code),
+        match session.prove(now, &self.own) {
+            Ok(peer) if session.is_up() => self.come_up(now, key, peer),
+            Ok(_) => {}
+            Err(code) => self.fail(now, key, code),
+        }
+    }
+
+    fn come_up(&mut self, now: Instant, key: usize, peer: PublicKey) {
+        let Some(session) = self.sessions.get(&key) else {
+            return;
         };
         let address = session.remote();
         let row = self.peers.entry(peer).or_default();
@@ -158,12 +165,10 @@ impl Direct {
                             .push_back(DirectOutput::Acknowledged { peer: from, id });
                     }
                 }
-                Ok(Some(Frame::Open(generation))) => {
-                    if !session.dialled() {
-                        session.generation = generation;
-                        self.choose(now, &from);
-                    }
-                }
+                Ok(Some(Frame::Open(generation))) => match session.open(now, generation) {
+                    Ok(()) => self.come_up(now, key, from),
+                    Err(code) => return self.fail(now, key, code),
+                },
             }
         }
     }

@@ -44,8 +44,8 @@ pub(super) enum Frame {
     Message(PrivateMessage),
     /// The message of this id is stored.
     Ack(MessageId),
-    /// How many connections, one replacing the other on purpose, lie before this one. Sent only
-    /// by the side that dialled.
+    /// How many connections, one replacing the other on purpose, lie before this one. The
+    /// first frame of the side that dialled, and of it alone.
     Open(u32),
 }
 

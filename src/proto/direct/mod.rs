@@ -10,6 +10,7 @@
 
 mod connect;
 mod frame;
+mod keys;
 mod outbox;
 mod session;
 mod tls;

@@ -11,8 +11,8 @@ use quinn_proto::{
 use rustls::pki_types::CertificateDer;
 
 use super::frame::{self, Frame, FrameReader};
+use super::keys::key_of;
 use super::outbox::Outbox;
-use super::tls::key_of;
 use crate::id::{MessageId, PublicKey};
 use crate::limits::{OUTBOX_MESSAGES_MAX, QUIC_IN_HAND_MAX};
 
@@ -48,7 +48,7 @@ impl CloseCode {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Change {
     /// The handshake is done.
-    Up,
+    Proven,
     /// A stream was opened that the protocol does not have.
     Violation,
     /// It ended.
@@ -70,7 +70,7 @@ pub(super) struct Session {
     pub(super) generation: u32,
     /// When it last came up or carried a frame.
     pub(super) used: Instant,
-    /// Until when the handshake must be done; none once it is.
+    /// Until when it must be up; none once it is.
     handshake_deadline: Option<Instant>,
     /// When QUIC wants to be woken, as of the last time that it had nothing to send.
     quic_deadline: Option<Instant>,
@@ -121,12 +121,12 @@ impl Session {
         self.connection.side() == Side::Client
     }
 
-    /// Whether the handshake is done and the end did not come yet.
+    /// Whether the handshake is done, its OPEN went or came, and it did not end yet.
     pub(super) fn is_up(&self) -> bool {
         self.handshake_deadline.is_none() && !self.over
     }
 
-    /// Whether the handshake is under way.
+    /// Whether it is on its way to be up.
     pub(super) fn is_starting(&self) -> bool {
         self.handshake_deadline.is_some() && !self.over
     }
@@ -153,7 +153,7 @@ impl Session {
         [self.quic_deadline, handshake].into_iter().flatten().min()
     }
 
-    /// Wakes it. Whether the handshake took too long.
+    /// Wakes it. Whether it took too long to come up.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
         self.connection.handle_timeout(now);
         self.is_starting() && self.handshake_deadline.is_some_and(|at| at <= now)
@@ -191,7 +191,7 @@ impl Session {
     pub(super) fn poll(&mut self) -> Option<Change> {
         while let Some(event) = self.connection.poll() {
             match event {
-                Event::Connected => return Some(Change::Up),
+                Event::Connected => return Some(Change::Proven),
                 Event::ConnectionLost { reason } => {
                     let code = CloseCode::Replaced.code();
                     let replaced = matches!(&reason,
@@ -201,7 +201,8 @@ impl Session {
                     return Some(Change::Down { replaced });
                 }
                 Event::Stream(StreamEvent::Opened { .. }) => {
-                    if !self.accept_stream() {
+                    let known = self.accept_stream();
+                    if !known {
                         return Some(Change::Violation);
                     }
                 }
@@ -221,10 +222,9 @@ impl Session {
         self.connection.streams().accept(Dir::Bi).is_none()
     }
 
-    /// The handshake is done: who is it? Whom we dialled has to be the same.
+    /// The handshake is done: who is it? Whom we dialled has to be the same, and then it is up.
+    /// One that was dialled by the peer is up with its OPEN.
     pub(super) fn prove(&mut self, now: Instant, own: &PublicKey) -> Result<PublicKey, CloseCode> {
-        self.handshake_deadline = None;
-        self.used = now;
         let identity = self.connection.crypto_session().peer_identity();
         let identity = identity.and_then(|any| any.downcast::<Vec<CertificateDer<'_>>>().ok());
         let key = match identity.as_deref().map(Vec::as_slice) {
@@ -238,21 +238,36 @@ impl Session {
         self.peer = Some(key);
         let sender = self.connection.streams().open(Dir::Uni);
         self.sender = Some(sender.ok_or(CloseCode::BadFrame)?);
-        if self.dialled() && self.generation > 0 {
+        if self.dialled() {
+            self.handshake_deadline = None;
+            self.used = now;
             self.writing = frame::open(self.generation);
         }
         Ok(key)
     }
 
+    /// The peer's OPEN came; it comes once, as the first frame of the side that dialled.
+    pub(super) fn open(&mut self, now: Instant, generation: u32) -> Result<(), CloseCode> {
+        if !self.is_starting() || self.dialled() {
+            return Err(CloseCode::BadFrame);
+        }
+        self.handshake_deadline = None;
+        self.used = now;
+        self.generation = generation;
+        Ok(())
+    }
+
     /// The next frame that came in, if enough of it has, and if not too many messages are in
     /// hand already.
     pub(super) fn read(&mut self, now: Instant) -> Result<Option<Frame>, CloseCode> {
-        let Some(receiver) = self.receiver.filter(|_| self.is_up()) else {
+        let proven = self.sender.is_some() && !self.over;
+        let Some(receiver) = self.receiver.filter(|_| proven) else {
             return Ok(None);
         };
         if self.in_hand.len() + self.acks.len() >= QUIC_IN_HAND_MAX {
             return Ok(None);
         }
+        let starting = self.is_starting();
         let mut stream = self.connection.recv_stream(receiver);
         let mut chunks = stream.read(true).map_err(|_| CloseCode::BadFrame)?;
         loop {
@@ -261,6 +276,9 @@ impl Session {
                     let Some(frame) = self.reader.feed(&chunk.bytes)? else {
                         continue;
                     };
+                    if starting != matches!(frame, Frame::Open(_)) {
+                        return Err(CloseCode::BadFrame);
+                    }
                     self.used = now;
                     if let Frame::Message(message) = &frame
                         && !self.in_hand.insert(message.id)
@@ -342,5 +360,13 @@ impl Session {
     #[cfg(test)]
     pub(super) fn inject(&mut self, bytes: Vec<u8>) {
         self.writing = bytes.into();
+    }
+
+    /// Ends the own stream, as no peer of ours does.
+    #[cfg(test)]
+    pub(super) fn finish(&mut self) {
+        let sender = self.sender.expect("is up");
+        let finished = self.connection.send_stream(sender).finish();
+        finished.expect("is open");
     }
 }

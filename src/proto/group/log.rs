@@ -306,6 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_on_its_way_to_the_disk_is_no_gap() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(7, 0);
+        log.learn_head(2, now);
+        log.storing(2);
+        log.stored(now, entry(2), true);
+        log.storing(1);
+        assert_eq!(lines(&mut log, now + GAP_HOLD), []);
+        log.stored(now, entry(1), true);
+        assert_eq!(lines(&mut log, now + GAP_HOLD), [(1, false), (2, false)]);
+    }
+
+    #[test]
     fn missing_numbers_are_asked_for_in_runs_and_ever_more_slowly() {
         let now = Instant::now();
         let mut log = AuthorLog::new(7, 0);

@@ -3,6 +3,7 @@
 //! A signature does not cover the source address, so a source is only a candidate until a
 //! PROBE ACK echoes our nonce from it (after RFC 9000, section 8.2).
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,21 +13,12 @@ use crate::limits::{AMPLIFICATION_MAX, PEER_ADDRESSES_MAX};
 /// Waits after the PROBEs to a candidate, from the first on. Half of them go unanswered at 30 %
 /// loss each way; two people shall find each other within 3 s all the same.
 const CANDIDATE_WAITS_MS: [u64; 11] = [50, 100, 150, 200, 250, 300, 400, 500, 700, 1000, 2000];
+/// Unanswered PROBEs remembered of one address.
+const PROBES_MAX: usize = 4;
 /// How long a candidate that did not answer is left alone.
 const CANDIDATE_REST: Duration = Duration::from_secs(10);
 /// An address heard within this is not given up for another.
 const FRESH: Duration = Duration::from_secs(5);
-
-/// A PROBE under way: one nonce for an attempt, so that a late answer to an earlier try counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sent {
-    /// The nonce to be echoed.
-    pub nonce: Nonce,
-    /// When it last left.
-    pub at: Instant,
-    /// Whether it left once only, so that its answer measures the round trip (Karn's rule).
-    pub once: bool,
-}
 
 /// One address of a peer.
 #[derive(Clone, Debug)]
@@ -37,8 +29,8 @@ pub struct Address {
     pub validated: Option<Instant>,
     /// When any verified packet last came from it.
     pub heard: Instant,
-    /// The PROBE under way.
-    pub probe: Option<Sent>,
+    /// The last PROBEs that were not answered, and when they left: a late answer counts too.
+    probes: VecDeque<(Nonce, Instant)>,
     /// PROBEs sent in this attempt.
     pub tries: usize,
     /// When to send the next PROBE of this attempt.
@@ -47,17 +39,13 @@ pub struct Address {
     bytes_out: u64,
 }
 
-/// An address was validated; the round trip, where one PROBE and one answer tell it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Validated(pub Option<Duration>);
-
 impl Address {
     fn new(at: SocketAddr, now: Instant) -> Self {
         Address {
             at,
             validated: None,
             heard: now,
-            probe: None,
+            probes: VecDeque::new(),
             tries: 0,
             next_try: Some(now),
             bytes_in: 0,
@@ -76,25 +64,17 @@ impl Address {
         self.bytes_out += len as u64;
     }
 
-    /// The nonce of the attempt under way, else this fresh one.
-    #[must_use]
-    pub fn nonce_or(&self, fresh: Nonce) -> Nonce {
-        self.probe.map_or(fresh, |sent| sent.nonce)
-    }
-
     /// A PROBE leaves now.
-    pub fn mark(&mut self, nonce: Nonce, now: Instant) {
-        let once = self.probe.is_none_or(|sent| sent.nonce != nonce);
-        self.probe = Some(Sent {
-            nonce,
-            at: now,
-            once,
-        });
+    pub fn probed(&mut self, nonce: Nonce, now: Instant) {
+        if self.probes.len() == PROBES_MAX {
+            self.probes.pop_front();
+        }
+        self.probes.push_back((nonce, now));
     }
 
     /// The next PROBE of the validation leaves now.
-    pub fn probe_sent(&mut self, nonce: Nonce, now: Instant) {
-        self.mark(nonce, now);
+    pub fn candidate_probed(&mut self, nonce: Nonce, now: Instant) {
+        self.probed(nonce, now);
         self.next_try = CANDIDATE_WAITS_MS
             .get(self.tries)
             .map(|&ms| now + Duration::from_millis(ms));
@@ -116,13 +96,14 @@ impl Addresses {
         if let Some(address) = self.all.iter_mut().find(|address| address.at == at) {
             let rested = now.saturating_duration_since(address.heard) > CANDIDATE_REST
                 || address
-                    .probe
-                    .is_none_or(|sent| now > sent.at + CANDIDATE_REST);
+                    .probes
+                    .back()
+                    .is_none_or(|&(_, at)| now > at + CANDIDATE_REST);
             address.heard = now;
             address.bytes_in += len as u64;
             if address.validated.is_none() && address.next_try.is_none() && rested {
                 address.tries = 0;
-                address.probe = None;
+                address.probes.clear();
                 address.next_try = Some(now);
                 return true;
             }
@@ -135,20 +116,17 @@ impl Addresses {
         true
     }
 
-    /// A PROBE ACK came from there. If it echoes our nonce the address is validated; returns the
-    /// round trip too where it is known.
-    pub fn acknowledged(&mut self, now: Instant, at: SocketAddr, echo: Nonce) -> Option<Validated> {
+    /// A PROBE ACK came from there. Returns the round trip if it echoes our nonce.
+    pub fn acknowledged(&mut self, now: Instant, at: SocketAddr, echo: Nonce) -> Option<Duration> {
         let address = self.all.iter_mut().find(|address| address.at == at)?;
-        let sent = address.probe.filter(|sent| sent.nonce == echo)?;
-        address.probe = None;
+        let (_, sent) = *address.probes.iter().find(|(nonce, _)| *nonce == echo)?;
+        address.probes.clear();
         address.next_try = None;
         address.tries = 0;
         address.validated = Some(now);
         address.heard = now;
         self.choose(now);
-        Some(Validated(
-            sent.once.then(|| now.saturating_duration_since(sent.at)),
-        ))
+        Some(now.saturating_duration_since(sent))
     }
 
     /// The validated address in use.
@@ -189,7 +167,7 @@ impl Addresses {
     pub fn failed(&mut self, now: Instant, at: SocketAddr) {
         if let Some(address) = self.get_mut(at) {
             address.validated = None;
-            address.probe = None;
+            address.probes.clear();
             address.next_try = None;
         }
         if self.current == Some(at) {
@@ -203,7 +181,7 @@ impl Addresses {
         self.current = None;
         for address in &mut self.all {
             address.validated = None;
-            address.probe = None;
+            address.probes.clear();
             address.tries = 0;
             address.next_try = (address.heard + FRESH > now).then_some(now);
         }
@@ -265,13 +243,13 @@ mod tests {
         addresses
             .get_mut(at(1))
             .unwrap()
-            .probe_sent(Nonce([7; 8]), now);
+            .candidate_probed(Nonce([7; 8]), now);
         assert_eq!(addresses.acknowledged(now, at(2), Nonce([7; 8])), None);
         assert_eq!(addresses.acknowledged(now, at(1), Nonce([8; 8])), None);
         assert_eq!(addresses.current(), None);
         let later = now + Duration::from_millis(3);
         let rtt = addresses.acknowledged(later, at(1), Nonce([7; 8]));
-        assert_eq!(rtt, Some(Validated(Some(Duration::from_millis(3)))));
+        assert_eq!(rtt, Some(Duration::from_millis(3)));
         assert_eq!(addresses.current(), Some(at(1)));
         assert_eq!(
             addresses.acknowledged(later, at(1), Nonce([7; 8])),
@@ -300,7 +278,7 @@ mod tests {
             addresses
                 .get_mut(at(host))
                 .unwrap()
-                .probe_sent(Nonce([host; 8]), now);
+                .candidate_probed(Nonce([host; 8]), now);
             addresses.acknowledged(now, at(host), Nonce([host; 8]));
         }
         assert_eq!(addresses.current(), Some(at(1)));
@@ -316,7 +294,7 @@ mod tests {
         addresses
             .get_mut(at(1))
             .unwrap()
-            .probe_sent(Nonce([1; 8]), now);
+            .candidate_probed(Nonce([1; 8]), now);
         addresses.acknowledged(now, at(1), Nonce([1; 8]));
         for host in 2..200 {
             addresses.heard(now, at(host), 100);

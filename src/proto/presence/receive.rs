@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::address::Validated;
 use super::probe::Probing;
 use super::roster::{Merged, Rtt};
 use super::{Heard, Presence};
@@ -131,13 +130,10 @@ impl Presence {
         };
         let was_confirmed = peer.is_confirmed();
         let source = heard.arrival.source;
-        let validated = peer.addresses.acknowledged(now.mono, source, ack.echo);
-        let Some(Validated(sample)) = validated else {
+        let Some(rtt) = peer.addresses.acknowledged(now.mono, source, ack.echo) else {
             return;
         };
-        peer.rtt = sample
-            .map(|sample| Rtt::update(peer.rtt, sample))
-            .or(peer.rtt);
+        peer.rtt = Some(Rtt::update(peer.rtt, rtt));
         if !was_confirmed {
             self.confirmed.push(heard.id);
         }

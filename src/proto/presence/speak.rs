@@ -147,7 +147,7 @@ impl Presence {
         let len = core.send_to(welcome.to, &body);
         address.sent(len);
         if address.validated.is_none() {
-            address.probe_sent(nonce, now.mono);
+            address.candidate_probed(nonce, now.mono);
             if let Some(at) = address.next_try {
                 self.wake_at(at);
             }

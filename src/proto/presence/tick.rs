@@ -114,13 +114,13 @@ fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut B
             address.next_try = Some(rate.ready_at(now));
             continue;
         }
-        let nonce = address.nonce_or(core.nonce());
+        let nonce = core.nonce();
         let body = Body::Probe(Probe { nonce });
         if address.may_send(PROBE_LEN) {
             let len = core.send_to(address.at, &body);
             address.sent(len);
         }
-        address.probe_sent(nonce, now);
+        address.candidate_probed(nonce, now);
     }
 }
 
@@ -135,10 +135,10 @@ fn probe(core: &mut Core, now: Instant, peer: &mut Peer, all: bool) {
         if !wanted {
             continue;
         }
-        let nonce = address.nonce_or(core.nonce());
+        let nonce = core.nonce();
         let len = core.send_to(address.at, &Body::Probe(Probe { nonce }));
         address.sent(len);
-        address.mark(nonce, now);
+        address.probed(nonce, now);
     }
 }
 

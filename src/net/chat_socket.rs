@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use mio::{Interest, Registry, Token};
-use quinn_udp::{EcnCodepoint, UdpSocketState};
+use quinn_udp::EcnCodepoint;
 use socket2::Socket;
 
 use super::udp::{Family, Udp};
@@ -163,22 +163,14 @@ impl ChatSocket {
         }
         socket.set_recv_buffer_size(BUFFER_LEN).or_else(harmless)?;
         socket.set_send_buffer_size(BUFFER_LEN).or_else(harmless)?;
-        let state = UdpSocketState::new((&socket).into())
-            .and_then(|state| {
-                state.enable_transport_errors((&socket).into())?;
-                Ok(state)
-            })
-            .inspect_err(|error| tracing::info!(%error, "one datagram at a time"))
-            .ok();
-        let mut io = mio::net::UdpSocket::from_std(socket.into());
-        registry.register(&mut io, token, Interest::READABLE)?;
+        let udp = Udp::register(socket, token, true, registry)?;
+        if let Some(state) = &udp.state {
+            state
+                .enable_transport_errors((&udp.io).into())
+                .or_else(harmless)?;
+        }
         Ok(ChatSocket {
-            udp: Udp {
-                io,
-                state,
-                token,
-                readable: true,
-            },
+            udp,
             family,
             via: None,
             waiting: VecDeque::new(),

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
-use mio::{Interest, Registry, Token};
-use quinn_udp::UdpSocketState;
-use socket2::Socket;
+use mio::{Registry, Token};
 
 use super::udp::{Family, Origin, Udp};
 use super::{NetConfig, sys};
@@ -176,7 +174,8 @@ impl Presence {
             None => socket.bind(&family.any(config.port).into())?,
         }
         let token = self.free_token()?;
-        let udp = register(socket, token, link.is_none(), registry)?;
+        // Only a socket for all interfaces has to be told by which one a datagram came.
+        let udp = Udp::register(socket, token, link.is_none(), registry)?;
         self.sockets.push(PresenceSocket {
             family,
             link: id,
@@ -226,22 +225,6 @@ fn bind_problem(port: u16, error: &io::Error) -> String {
         }
         _ => format!("port {port} cannot be used: {error}"),
     }
-}
-
-fn register(socket: Socket, token: Token, with_info: bool, registry: &Registry) -> io::Result<Udp> {
-    // Only a socket for all interfaces has to be told by which one a datagram came.
-    let state = match with_info {
-        true => UdpSocketState::new((&socket).into()).ok(),
-        false => None,
-    };
-    let mut io = mio::net::UdpSocket::from_std(socket.into());
-    registry.register(&mut io, token, Interest::READABLE)?;
-    Ok(Udp {
-        io,
-        state,
-        token,
-        readable: true,
-    })
 }
 
 fn deregister(udp: &mut Udp, registry: &Registry) {

@@ -22,7 +22,7 @@ fn in_namespace(name: &str, test: fn()) {
         return;
     }
     let setup = "ip link set lo up && ip link add eth0 type veth peer name peer0 && \
-        ip link set peer0 up && ip link set eth0 up && ip address add 10.0.3.7/24 dev eth0 && \
+        ip link set peer0 addrgenmode none && ip link set peer0 up && ip link set eth0 up && ip address add 10.0.3.7/24 dev eth0 && \
         exec \"$0\" --exact \"$1\" --nocapture";
     let output = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", setup])
@@ -186,6 +186,7 @@ fn an_interface_that_comes_is_used_and_one_that_goes_is_left() {
             let (mut ana, mut ben) = (Node::open(&config), Node::open(&config));
             assert!(!ana.net.rescan());
             run("ip link add eth1 type veth peer name peer1");
+            run("ip link set peer1 addrgenmode none");
             run("ip link set peer1 up");
             run("ip link set eth1 up");
             run("ip address add 10.0.4.7/24 dev eth1");

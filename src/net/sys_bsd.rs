@@ -79,6 +79,11 @@ pub(super) fn prepare_chat(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
+/// Nothing to tidy up here.
+pub(super) fn tidy_up_after_quinn(_socket: SockRef<'_>) -> io::Result<()> {
+    Ok(())
+}
+
 /// There is no queue of errors here.
 ///
 /// # Errors

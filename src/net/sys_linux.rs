@@ -65,15 +65,26 @@ pub(super) fn set_multicast_interface4(
         imr_address: libc::in_addr { s_addr: 0 },
         imr_ifindex: link.0.cast_signed(),
     };
-    let len = libc::socklen_t::try_from(size_of::<libc::ip_mreqn>()).unwrap_or(0);
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+}
+
+/// Switches off the time stamps that quinn-udp asks for: with them, what the kernel tells of a
+/// joined batch does not fit the room that quinn-udp has for it, and the congestion bits or the
+/// interface are cut off.
+pub(super) fn tidy_up_after_quinn(socket: SockRef<'_>) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &0_i32)
+}
+
+fn set_option<T>(socket: SockRef<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
     // SAFETY: the descriptor is open while `socket` borrows it, and the pointer and the length
-    // are those of a live `ip_mreqn`, which the kernel only reads.
+    // are those of a live value, which the kernel only reads.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_MULTICAST_IF,
-            (&raw const request).cast(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
             len,
         )
     };

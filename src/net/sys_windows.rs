@@ -96,6 +96,11 @@ pub(super) fn prepare_chat(socket: &Socket) -> io::Result<()> {
     }
 }
 
+/// Nothing to tidy up here.
+pub(super) fn tidy_up_after_quinn(_socket: SockRef<'_>) -> io::Result<()> {
+    Ok(())
+}
+
 /// There is no queue of errors here.
 ///
 /// # Errors

@@ -5,11 +5,12 @@ use std::array;
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use mio::Token;
 use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::sys;
 use crate::datagram::{Arrival, LinkId};
 
 /// An address family.
@@ -80,6 +81,29 @@ pub(super) struct Origin {
 }
 
 impl Udp {
+    /// Takes a bound socket under the poll. `with_info` for one that has to be told the interface
+    /// and the congestion bits of each datagram; where the system refuses, it goes without.
+    pub(super) fn register(
+        socket: Socket,
+        token: Token,
+        with_info: bool,
+        registry: &Registry,
+    ) -> io::Result<Udp> {
+        let state = with_info.then(|| state_of(&socket)).and_then(|state| {
+            state
+                .inspect_err(|error| tracing::info!(%error, "one datagram at a time"))
+                .ok()
+        });
+        let mut io = UdpSocket::from_std(socket.into());
+        registry.register(&mut io, token, Interest::READABLE)?;
+        Ok(Udp {
+            io,
+            state,
+            token,
+            readable: true,
+        })
+    }
+
     /// Receives until at least `budget` datagrams came or the socket is empty. May exceed the
     /// budget by what one batch holds. `on_error` is called for each error, before the next try.
     pub(super) fn receive(
@@ -149,6 +173,12 @@ impl Udp {
     pub(super) fn options(&self) -> SockRef<'_> {
         SockRef::from(&self.io)
     }
+}
+
+fn state_of(socket: &Socket) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(socket.into())?;
+    sys::tidy_up_after_quinn(SockRef::from(socket))?;
+    Ok(state)
 }
 
 fn arrival(origin: Origin, source: SocketAddr, index: Option<u32>, ecn: u8) -> Arrival {

@@ -1,6 +1,46 @@
-//! The sockets and interfaces: bytes only, no protocol.
+//! The sockets and interfaces: bytes only, no protocol. [`Net`] is all of it.
+//!
+//! Everything leaves from the chat sockets, so that the source port of each datagram is the port
+//! where its sender is reached; the presence sockets only receive.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod chat_socket;
+mod health;
+mod interfaces;
+mod multicast;
+#[cfg(all(test, target_os = "linux"))]
+mod namespace_tests;
+mod udp;
+
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "sys_bsd.rs"]
+mod sys;
+#[cfg(target_os = "linux")]
+#[path = "sys_linux.rs"]
+mod sys;
+#[cfg(windows)]
+#[path = "sys_windows.rs"]
+pub mod sys;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::ops::Range;
+use std::time::Instant;
+
+use mio::{Registry, Token};
+
+use crate::datagram::{Arrival, Destination, Link, LinkId, Path, Transmit};
+use crate::error::{ExitCode, UserError};
+use crate::limits::INTERFACES_MAX;
+use chat_socket::{ChatSocket, Packet, Via};
+use health::Health;
+use multicast::Presence;
+use udp::{Buffers, Family, Origin};
+
+pub use health::{LinkState, NetState};
+
+/// The tokens that belong to the sockets.
+pub const TOKENS: Range<usize> = 100..102 + 2 * INTERFACES_MAX;
 
 /// The presence port: LANC on a phone keypad.
 pub const PRESENCE_PORT: u16 = 5262;
@@ -52,3 +92,272 @@ impl Default for NetConfig {
         }
     }
 }
+
+/// What was counted since the start; each only grows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NetStats {
+    /// Sends that failed, each also tried a second time.
+    pub failed: u64,
+    /// Datagrams given up because the kernel had no room for too long.
+    pub dropped: u64,
+}
+
+/// The open sockets and the interfaces that they serve.
+pub struct Net {
+    config: NetConfig,
+    registry: Registry,
+    chat4: Option<ChatSocket>,
+    chat6: Option<ChatSocket>,
+    chat_port: u16,
+    presence: Presence,
+    links: Vec<Link>,
+    health: BTreeMap<(LinkId, Path), Health>,
+    unreachable: Vec<SocketAddr>,
+    buffers: Buffers,
+    failed: u64,
+}
+
+impl Net {
+    /// Opens the sockets and joins the groups. Interfaces that do not work, or none at all, are
+    /// no error; [`Net::states`] tells.
+    ///
+    /// # Errors
+    /// The chat port that was asked for is taken, or no socket can be opened.
+    pub fn open(config: &NetConfig, registry: &Registry) -> Result<Net, UserError> {
+        if config.chat_port == Some(config.port) {
+            return Err(UserError::new(
+                ExitCode::Usage,
+                format!("port {} cannot be both chat and presence port", config.port),
+            )
+            .hint("give --port and --chat-port different numbers"));
+        }
+        if !config.ipv4 && !config.ipv6 {
+            return Err(
+                UserError::new(ExitCode::Usage, "both IPv4 and IPv6 are switched off")
+                    .hint("leave out --no-ipv4 or --no-ipv6"),
+            );
+        }
+        let pair = chat_socket::open_pair(config)?;
+        let ready = |socket: Option<socket2::Socket>, family, token| {
+            socket
+                .map(|socket| ChatSocket::new(socket, family, Token(token), registry))
+                .transpose()
+        };
+        let own = |error: io::Error| {
+            UserError::new(
+                ExitCode::Network,
+                format!("the network cannot be used: {error}"),
+            )
+        };
+        let mut net = Net {
+            config: config.clone(),
+            registry: registry.try_clone().map_err(own)?,
+            chat4: ready(pair.v4, Family::V4, TOKENS.start).map_err(own)?,
+            chat6: ready(pair.v6, Family::V6, TOKENS.start + 1).map_err(own)?,
+            chat_port: pair.port,
+            presence: Presence::new(TOKENS.start + 2..TOKENS.end),
+            links: Vec::new(),
+            health: BTreeMap::new(),
+            unreachable: Vec::new(),
+            buffers: Buffers::new(),
+            failed: 0,
+        };
+        net.rescan();
+        Ok(net)
+    }
+
+    /// The interfaces in use, by ascending index.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The port of the chat sockets, the same in both families.
+    #[must_use]
+    pub fn chat_port(&self) -> u16 {
+        self.chat_port
+    }
+
+    /// What works on each interface; named ones that are not there are listed too.
+    #[must_use]
+    pub fn states(&self) -> Vec<LinkState> {
+        health::states(&self.config, &self.links, &self.presence, &self.health)
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> NetStats {
+        let chats = [&self.chat4, &self.chat6].into_iter().flatten();
+        NetStats {
+            failed: self.failed,
+            dropped: chats.map(|chat| chat.dropped).sum(),
+        }
+    }
+
+    /// Looks for interfaces that came, went or changed, and tries again what failed. Returns
+    /// whether [`Net::links`] changed.
+    pub fn rescan(&mut self) -> bool {
+        let links = match interfaces::scan(&self.config) {
+            Ok(links) => links,
+            Err(error) => {
+                tracing::warn!(%error, "interfaces");
+                return false;
+            }
+        };
+        self.presence.update(&self.config, &links, &self.registry);
+        if links == self.links {
+            return false;
+        }
+        // An address that came may be what a send failed for.
+        let same = |id: &LinkId| {
+            let of = |links: &[Link]| links.iter().find(|link| link.id == *id).cloned();
+            of(&links) == of(&self.links)
+        };
+        self.health.retain(|(id, _), _| same(id));
+        self.links = links;
+        true
+    }
+
+    /// Takes note of an event for one of [`TOKENS`].
+    pub fn handle_ready(&mut self, token: Token, readable: bool, writable: bool, error: bool) {
+        let unreachable = &mut self.unreachable;
+        for chat in [&mut self.chat4, &mut self.chat6].into_iter().flatten() {
+            if chat.udp.token == token {
+                if error {
+                    chat.take_errors(unreachable);
+                }
+                // An error wakes both ways.
+                chat.udp.readable |= readable || error;
+                if writable {
+                    chat.flush(unreachable);
+                }
+            }
+        }
+        for socket in self.presence.sockets() {
+            if socket.udp.token == token {
+                socket.udp.readable |= readable || error;
+            }
+        }
+    }
+
+    /// Takes about `budget` datagrams of each socket that has some. Returns whether a socket may
+    /// have more: call again without waiting.
+    pub fn receive(&mut self, budget: usize, sink: &mut dyn FnMut(Arrival, &[u8])) -> bool {
+        let buffers = &mut self.buffers;
+        let unreachable = &mut self.unreachable;
+        let mut more = false;
+        for chat in [&mut self.chat4, &mut self.chat6].into_iter().flatten() {
+            if !chat.udp.readable {
+                continue;
+            }
+            // Before anything is received: an error left in the queue makes the socket deaf.
+            chat.take_errors(unreachable);
+            let origin = Origin {
+                link: None,
+                presence_port: false,
+            };
+            let family = chat.family();
+            let mut on_error =
+                |io: &mio::net::UdpSocket| chat_socket::take_errors(io, family, unreachable);
+            chat.udp
+                .receive(origin, budget, buffers, &mut on_error, sink);
+            more |= chat.udp.readable;
+        }
+        for socket in self.presence.sockets() {
+            let origin = socket.origin();
+            socket
+                .udp
+                .receive(origin, budget, buffers, &mut |_| {}, sink);
+            more |= socket.udp.readable;
+        }
+        more
+    }
+
+    /// Sends. What the kernel has no room for waits; what fails is counted, and remembered in
+    /// the state of its interface or as [`Net::next_unreachable`].
+    pub fn send(&mut self, now: Instant, transmit: &Transmit) {
+        let packet = |via, to| Packet {
+            via,
+            to,
+            bytes: &transmit.bytes,
+            segment_len: transmit.segment_len,
+            ecn: transmit.ecn,
+        };
+        match transmit.destination {
+            Destination::Unicast(to) => {
+                if let Err(error) = self.send_packet(packet(None, to)) {
+                    tracing::debug!(%error, %to, "send");
+                    self.failed += 1;
+                    if health::means_unreachable(&error) {
+                        self.unreachable.push(to);
+                    }
+                }
+            }
+            Destination::Group(link, path) => {
+                let health = self.health.get(&(link, path));
+                if health.is_some_and(|health| health.is_backing_off(now)) {
+                    return;
+                }
+                for (via, to) in self.group_targets(link, path) {
+                    let result = self.send_packet(packet(via, to));
+                    self.failed += u64::from(result.is_err());
+                    self.health
+                        .entry((link, path))
+                        .or_default()
+                        .note(now, (link, path), result);
+                }
+            }
+        }
+    }
+
+    /// A destination that turned out to be unreachable: refused by its host, or without a route.
+    pub fn next_unreachable(&mut self) -> Option<SocketAddr> {
+        self.unreachable.pop()
+    }
+
+    fn send_packet(&mut self, packet: Packet<'_>) -> io::Result<()> {
+        let chat = match packet.to {
+            SocketAddr::V4(_) => &mut self.chat4,
+            SocketAddr::V6(_) => &mut self.chat6,
+        };
+        match chat {
+            Some(chat) => chat.send(packet, &mut self.unreachable),
+            None => Err(io::ErrorKind::NetworkUnreachable.into()),
+        }
+    }
+
+    /// Where a group datagram for this link and path goes; nowhere if the link is gone or has
+    /// no address of the family.
+    fn group_targets(&self, id: LinkId, path: Path) -> Vec<(Option<Via>, SocketAddr)> {
+        let Some(link) = self.links.iter().find(|link| link.id == id) else {
+            return Vec::new();
+        };
+        let port = self.config.port;
+        let via = |address| Some(Via { link: id, address });
+        match path {
+            Path::Unicast => Vec::new(),
+            Path::Mcast4 => {
+                let address = link.v4.first().map(|at| at.address);
+                let target = |address| (via(address), (self.config.group4, port).into());
+                address.map(target).into_iter().collect()
+            }
+            Path::Bcast4 => {
+                let mut all: Vec<Ipv4Addr> =
+                    link.v4.iter().filter_map(|at| at.broadcast()).collect();
+                all.sort_unstable();
+                all.dedup();
+                all.into_iter()
+                    .map(|address| (None, (address, port).into()))
+                    .collect()
+            }
+            Path::Mcast6 if link.v6.is_empty() => Vec::new(),
+            Path::Mcast6 => {
+                let to = SocketAddrV6::new(self.config.group6, port, 0, id.0);
+                vec![(via(Ipv4Addr::UNSPECIFIED), to.into())]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

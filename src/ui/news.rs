@@ -64,8 +64,17 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             model.add(conversation, line);
         }
         Event::Network { state, interfaces } => {
+            let before = model.trouble();
             model.interfaces = interfaces.iter().map(|i| i.name.clone()).collect();
             model.network = Some((*state, interfaces.clone()));
+            let after = model.trouble();
+            if after != before {
+                let lobby = Conversation::Room("lobby".to_owned());
+                let text = after
+                    .clone()
+                    .unwrap_or_else(|| "the network works again".to_owned());
+                model.note(&lobby, now, text, after.is_some());
+            }
         }
         Event::Reply { reference, .. } => {
             if let Some(Pending::Status(status, text)) = take_pending(model, reference.as_ref()) {

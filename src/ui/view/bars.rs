@@ -162,8 +162,12 @@ pub(super) fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
     if trouble.is_none() && !model.interfaces.is_empty() {
         words.push(model.interfaces.join(" "));
     }
-    let line = format!(" {}", words.join(" · "));
     let columns = usize::from(area.width);
+    let mut line = format!(" {}", words.join(" · "));
+    while wrap::width(&line) > columns && words.len() > 1 {
+        words.pop();
+        line = format!(" {}", words.join(" · "));
+    }
     put(buffer, area, 0, &wrap::cut(&line, columns), bar);
     if let Some(trouble) = trouble {
         let room = columns.saturating_sub(wrap::width(&line) + 4);

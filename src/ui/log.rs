@@ -1,0 +1,322 @@
+//! The lines of one conversation, bounded, and where its reader stands in them.
+
+use std::collections::VecDeque;
+
+use super::input::Editor;
+use crate::api::{ReceiptState, TextKind, Timestamp};
+use crate::id::{MessageId, PeerId};
+
+/// Most lines kept of one conversation.
+pub const LINES_MAX: usize = 5000;
+/// Most bytes of text kept of one conversation.
+pub const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most people in one line of comings and goings.
+const CHANGES_MAX: usize = 64;
+
+/// A line of a conversation.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Line {
+    /// Somebody said or did something.
+    Said(Said),
+    /// People came and went.
+    Presence {
+        /// When the first of them did.
+        time: Timestamp,
+        /// Who, each once, with the last that they did.
+        changes: Vec<Change>,
+    },
+    /// Lines of somebody are missing.
+    Gap {
+        /// When that was told.
+        time: Timestamp,
+        /// Whose.
+        from: PeerId,
+        /// Their name then.
+        name: String,
+        /// How many.
+        missing: u32,
+    },
+    /// Something that the program says.
+    Note {
+        /// When.
+        time: Timestamp,
+        /// What.
+        text: String,
+        /// Whether it is a warning.
+        alert: bool,
+    },
+}
+
+/// What somebody said.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Said {
+    /// The message.
+    pub id: MessageId,
+    /// Who said it.
+    pub from: PeerId,
+    /// Their name then.
+    pub name: String,
+    /// Whether it was this node.
+    pub own: bool,
+    /// Said or done.
+    pub kind: TextKind,
+    /// What.
+    pub text: String,
+    /// When, by the author's clock.
+    pub time: Timestamp,
+    /// Whether it came too late for its place.
+    pub delayed: bool,
+    /// How an own one stands, once that is known.
+    pub mark: Option<Mark>,
+}
+
+/// How an own message stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// In one word.
+    pub state: ReceiptState,
+    /// How many have it.
+    pub delivered: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// Somebody came or went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Who.
+    pub id: PeerId,
+    /// Their name then.
+    pub name: String,
+    /// What they did.
+    pub kind: ChangeKind,
+}
+
+/// What somebody did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChangeKind {
+    /// Is here now.
+    Online,
+    /// Said goodbye.
+    Left,
+    /// Was given up.
+    Offline,
+}
+
+impl Line {
+    /// When.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Line::Said(said) => said.time,
+            Line::Presence { time, .. } | Line::Gap { time, .. } | Line::Note { time, .. } => *time,
+        }
+    }
+
+    /// Bytes it counts for: its text and a flat charge for the rest.
+    fn cost(&self) -> usize {
+        64 + match self {
+            Line::Said(said) => said.text.len() + said.name.len(),
+            Line::Presence { changes, .. } => changes.len() * 64,
+            Line::Gap { name, .. } => name.len(),
+            Line::Note { text, .. } => text.len(),
+        }
+    }
+}
+
+/// A place in a log: this many rows of the line with this number are above it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The number of the line, counted from the first there ever was.
+    pub line: u64,
+    /// Rows of it above the place.
+    pub rows: usize,
+}
+
+/// A conversation.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    lines: VecDeque<Line>,
+    /// The number of the first line that is kept.
+    first: u64,
+    bytes: usize,
+    /// Messages of others not seen yet.
+    pub unread: u32,
+    /// Whether one of them is meant for this person: private, or names them.
+    pub called: bool,
+    /// The number of the first line that was new when it was looked at last.
+    pub new_from: Option<u64>,
+    /// What is typed for it and not sent.
+    pub draft: Editor,
+    /// The lowest row shown; none for the end.
+    pub bottom: Option<Place>,
+}
+
+impl Log {
+    /// Whether it holds no line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The bytes it holds, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of the first line.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number after that of the last line.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + self.lines.len() as u64
+    }
+
+    /// The line with this number.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<&Line> {
+        let index = number.checked_sub(self.first)?;
+        self.lines.get(usize::try_from(index).ok()?)
+    }
+
+    /// Adds a line.
+    pub fn push(&mut self, line: Line) {
+        self.bytes += line.cost();
+        self.lines.push_back(line);
+        while self.lines.len() > LINES_MAX || self.bytes > LOG_BYTES_MAX && self.lines.len() > 1 {
+            self.drop_first();
+        }
+    }
+
+    /// Drops the oldest line. Returns the bytes that freed.
+    pub fn drop_first(&mut self) -> usize {
+        let Some(line) = self.lines.pop_front() else {
+            return 0;
+        };
+        self.first += 1;
+        self.bytes -= line.cost();
+        line.cost()
+    }
+
+    /// Adds that somebody came or went, to the last line if that is of the same kind.
+    pub fn push_change(&mut self, time: Timestamp, change: Change) {
+        if let Some(Line::Presence { changes, .. }) = self.lines.back_mut() {
+            if let Some(known) = changes.iter_mut().find(|known| known.id == change.id) {
+                *known = change;
+                return;
+            }
+            if changes.len() < CHANGES_MAX {
+                self.bytes += 64;
+                changes.push(change);
+                return;
+            }
+        }
+        self.push(Line::Presence {
+            time,
+            changes: vec![change],
+        });
+    }
+
+    /// Marks how an own message stands, if it is still here.
+    pub fn mark(&mut self, id: &MessageId, mark: Mark) {
+        for line in self.lines.iter_mut().rev() {
+            if let Line::Said(said) = line
+                && said.own
+                && said.id == *id
+            {
+                said.mark = Some(mark);
+                return;
+            }
+        }
+    }
+
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.first = self.end();
+        self.lines.clear();
+        self.bytes = 0;
+        self.bottom = None;
+        self.new_from = None;
+    }
+
+    /// A message of somebody came while nobody looked.
+    pub fn count_unread(&mut self, called: bool) {
+        if self.unread == 0 {
+            self.new_from = Some(self.end().saturating_sub(1));
+        }
+        self.unread = self.unread.saturating_add(1);
+        self.called |= called;
+    }
+
+    /// Somebody looks at it now.
+    pub fn seen(&mut self) {
+        self.unread = 0;
+        self.called = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(text: &str) -> Line {
+        Line::Note {
+            time: Timestamp(0),
+            text: text.to_owned(),
+            alert: false,
+        }
+    }
+
+    fn change(number: u8, kind: ChangeKind) -> Change {
+        Change {
+            id: PeerId([number; 32]),
+            name: format!("p{number}"),
+            kind,
+        }
+    }
+
+    #[test]
+    fn a_log_is_bounded_in_lines_and_bytes_and_keeps_its_numbers() {
+        let mut log = Log::default();
+        for n in 0..LINES_MAX + 10 {
+            log.push(note(&n.to_string()));
+        }
+        assert_eq!((log.first(), log.end()), (10, LINES_MAX as u64 + 10));
+        assert_eq!(log.get(9), None);
+        assert_eq!(log.get(10), Some(&note("10")));
+        let big = "x".repeat(LOG_BYTES_MAX / 4);
+        for _ in 0..8 {
+            log.push(note(&big));
+        }
+        assert!(log.bytes() <= LOG_BYTES_MAX);
+        assert_eq!(log.end() - log.first(), 3);
+        log.clear();
+        assert_eq!((log.bytes(), log.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn comings_and_goings_are_one_line() {
+        let mut log = Log::default();
+        log.push_change(Timestamp(1), change(1, ChangeKind::Online));
+        log.push_change(Timestamp(2), change(2, ChangeKind::Online));
+        log.push_change(Timestamp(3), change(1, ChangeKind::Left));
+        assert_eq!(log.end(), 1);
+        let Some(Line::Presence { changes, .. }) = log.get(0) else {
+            panic!("no line of presence")
+        };
+        assert_eq!(
+            changes,
+            &[change(1, ChangeKind::Left), change(2, ChangeKind::Online)]
+        );
+        log.push(note("between"));
+        log.push_change(Timestamp(4), change(2, ChangeKind::Offline));
+        assert_eq!(log.end(), 3);
+        while log.drop_first() > 0 {}
+        assert_eq!(log.bytes(), 0);
+    }
+}

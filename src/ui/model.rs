@@ -1,0 +1,438 @@
+//! What the screen knows: everything that [`view`](super::view) draws and
+//! [`update`](super::update) changes.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDateTime};
+
+use super::input::{Editor, Recall};
+use super::log::{Line, Log};
+use super::people::{FindError, People, Person};
+use super::theme::Theme;
+use crate::api::{
+    Conversation, InterfaceState, NetworkState, PeerState, Request, SelfInfo, Status, Timestamp,
+};
+use crate::id::PeerId;
+use crate::limits::{PEERS_MAX, SEND_QUEUE_MAX};
+
+/// Most bytes of text kept of all conversations together.
+pub const ALL_LOGS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Turns a time into the one on the wall of whoever looks at the screen.
+pub type LocalTime = fn(Timestamp) -> NaiveDateTime;
+
+/// What the screen asks of whoever drives it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Ask this of the node.
+    Request(Request),
+    /// Ring the bell.
+    Bell,
+    /// Leave.
+    Quit,
+    /// Stop the process, as Ctrl-Z does.
+    Suspend,
+    /// Draw everything anew, whatever the terminal shows.
+    Redraw,
+}
+
+/// Where keys go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Focus {
+    /// The input line.
+    Input,
+    /// The list at the left.
+    List,
+}
+
+/// What lies over the conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Panel {
+    /// The keys and commands.
+    Help,
+    /// The people, with addresses.
+    People,
+    /// The rooms.
+    Rooms,
+}
+
+/// Something to tell until the next key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// One sentence.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A room, as last told by the node.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Room {
+    /// Whether this node is in it.
+    pub joined: bool,
+    /// Whether it has a passphrase.
+    pub locked: bool,
+    /// How many others are in it.
+    pub members: usize,
+}
+
+/// A request that is not answered yet, and what hangs on its answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Pending {
+    /// A text for this conversation, as it was typed; comes back into the line if it is refused.
+    Text(Conversation, String),
+    /// The own status becomes this.
+    Status(Status, String),
+}
+
+/// The state of the screen.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Who this node is, once it runs.
+    pub own: Option<SelfInfo>,
+    /// Own status.
+    pub status: Status,
+    /// Words with it.
+    pub status_text: String,
+    /// Everybody known.
+    pub people: People,
+    /// Rooms, by name without `#`.
+    pub rooms: BTreeMap<String, Room>,
+    /// The conversations.
+    pub logs: BTreeMap<Conversation, Log>,
+    /// The conversation that is shown.
+    pub current: Conversation,
+    /// Where keys go.
+    pub focus: Focus,
+    /// The selected entry of the list, while it has the focus.
+    pub selected: Conversation,
+    /// What lies over the conversation, and how many of its rows are scrolled away.
+    pub panel: Option<(Panel, usize)>,
+    /// Whether it is asked if to leave.
+    pub leaving: bool,
+    /// What is being typed.
+    pub line: Editor,
+    /// What to tell until the next key.
+    pub notice: Option<Notice>,
+    /// The interfaces in use.
+    pub interfaces: Vec<String>,
+    /// The network: in one word, and each interface; none until it was told.
+    pub network: Option<(NetworkState, Vec<InterfaceState>)>,
+    /// Columns and rows of the screen.
+    pub size: (u16, u16),
+    /// Whether the terminal has the focus, as far as it tells.
+    pub focused: bool,
+    /// The colours.
+    pub theme: Theme,
+    pub(super) local_time: LocalTime,
+    pub(super) recall: Recall,
+    pub(super) pending: BTreeMap<u64, Pending>,
+    pub(super) next_reference: u64,
+    pub(super) completion: Option<super::complete::Completion>,
+}
+
+impl Model {
+    /// The screen at the start: in `#lobby`, nobody known yet.
+    #[must_use]
+    pub fn new(size: (u16, u16), theme: Theme, local_time: LocalTime) -> Self {
+        let lobby = Conversation::Room("lobby".to_owned());
+        let room = Room {
+            joined: true,
+            ..Room::default()
+        };
+        Model {
+            own: None,
+            status: Status::Available,
+            status_text: String::new(),
+            people: People::default(),
+            rooms: BTreeMap::from([("lobby".to_owned(), room)]),
+            logs: BTreeMap::from([(lobby.clone(), Log::default())]),
+            current: lobby.clone(),
+            focus: Focus::Input,
+            selected: lobby,
+            panel: None,
+            leaving: false,
+            line: Editor::default(),
+            notice: None,
+            interfaces: Vec::new(),
+            network: None,
+            size,
+            focused: true,
+            theme,
+            local_time,
+            recall: Recall::default(),
+            pending: BTreeMap::new(),
+            next_reference: 1,
+            completion: None,
+        }
+    }
+
+    /// The local time of something.
+    #[must_use]
+    pub fn local(&self, time: Timestamp) -> NaiveDateTime {
+        (self.local_time)(time)
+    }
+
+    /// The entries of the list: rooms, then who is up, then who is not.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Conversation> {
+        let room = |name: &String| Conversation::Room(name.clone());
+        let mut entries: Vec<Conversation> = self
+            .rooms
+            .iter()
+            .filter(|(name, room_state)| room_state.joined || self.has_lines(&room(name)))
+            .map(|(name, _)| room(name))
+            .collect();
+        entries.sort_by_key(|entry| *entry != Conversation::Room("lobby".to_owned()));
+        let mut people: Vec<(bool, String, PeerId)> = self
+            .people
+            .iter()
+            .filter(|person| self.is_listed(person))
+            .map(|person| {
+                (
+                    !person.is_up(),
+                    person.peer.name.to_lowercase(),
+                    person.peer.id,
+                )
+            })
+            .collect();
+        people.sort();
+        entries.extend(people.into_iter().map(|(_, _, id)| Conversation::Peer(id)));
+        entries.extend(
+            self.logs
+                .keys()
+                .filter(|entry| self.is_stray(entry))
+                .cloned(),
+        );
+        entries
+    }
+
+    /// How many people are here, this one not counted.
+    #[must_use]
+    pub fn online(&self) -> usize {
+        self.people
+            .iter()
+            .filter(|person| person.is_here() && !person.transient && !person.incompatible)
+            .count()
+    }
+
+    /// The name of a conversation, short.
+    #[must_use]
+    pub fn title_of(&self, conversation: &Conversation) -> String {
+        match conversation {
+            Conversation::Room(name) => format!("#{name}"),
+            Conversation::Peer(id) if self.people.get(id).is_some() => self.people.label(id, ""),
+            Conversation::Peer(id) => self.people.label(id, self.name_in_log(conversation, id)),
+        }
+    }
+
+    /// The title of the window.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self
+            .logs
+            .values()
+            .map(|log| log.unread)
+            .fold(0, u32::saturating_add)
+        {
+            0 => "lanchat".to_owned(),
+            unread => format!("({unread}) lanchat"),
+        }
+    }
+
+    /// What hinders the network, if something does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let (state, interfaces) = self.network.as_ref()?;
+        let hint = interfaces.iter().find_map(|interface| {
+            let hint = interface.hint.as_ref()?;
+            Some(format!("{}: {hint}", interface.name))
+        });
+        match state {
+            NetworkState::Ok => None,
+            NetworkState::Degraded => Some(hint.unwrap_or_else(|| "network degraded".to_owned())),
+            NetworkState::Down => {
+                Some(hint.unwrap_or_else(|| "no network but this computer".to_owned()))
+            }
+        }
+    }
+
+    /// Whom a target means, and if there is none, what to say.
+    pub(super) fn find(&self, target: &str) -> Result<Conversation, Notice> {
+        if let Some(room) = target.strip_prefix('#') {
+            let room = room.to_lowercase();
+            return if self.rooms.get(&room).is_some_and(|state| state.joined) {
+                Ok(Conversation::Room(room))
+            } else {
+                Err(Notice {
+                    text: format!("you are not in #{room}"),
+                    hint: Some("/rooms lists the rooms".to_owned()),
+                })
+            };
+        }
+        match self.people.find(target) {
+            Ok(id) => Ok(Conversation::Peer(id)),
+            Err(FindError::Nobody) => Err(Notice {
+                text: format!("nobody here is called {target}"),
+                hint: Some("/who lists the people here".to_owned()),
+            }),
+            Err(FindError::Several(names)) => Err(Notice {
+                text: format!("{target} may be {}", names.join(" or ")),
+                hint: Some("name one with its tag".to_owned()),
+            }),
+        }
+    }
+
+    /// The log of a conversation, made if there is none.
+    pub(super) fn log_mut(&mut self, conversation: &Conversation) -> &mut Log {
+        if !self.logs.contains_key(conversation) {
+            self.make_room_for_a_log();
+        }
+        self.logs.entry(conversation.clone()).or_default()
+    }
+
+    pub(super) fn current_log(&mut self) -> &mut Log {
+        let current = self.current.clone();
+        self.log_mut(&current)
+    }
+
+    /// Adds a line to a conversation and keeps all of them within their bound.
+    pub(super) fn add(&mut self, conversation: &Conversation, line: Line) {
+        self.log_mut(conversation).push(line);
+        let mut total: usize = self.logs.values().map(Log::bytes).sum();
+        while total > ALL_LOGS_BYTES_MAX {
+            let largest = self.logs.values_mut().max_by_key(|log| log.bytes());
+            match largest.map_or(0, Log::drop_first) {
+                0 => break,
+                freed => total -= freed,
+            }
+        }
+    }
+
+    /// Adds a line of the program.
+    pub(super) fn note(
+        &mut self,
+        conversation: &Conversation,
+        time: Timestamp,
+        text: String,
+        alert: bool,
+    ) {
+        self.add(conversation, Line::Note { time, text, alert });
+    }
+
+    /// Shows a conversation: puts the draft of the last one aside and takes up that of this one.
+    pub(super) fn open(&mut self, conversation: Conversation) {
+        self.focus = Focus::Input;
+        self.panel = None;
+        if conversation == self.current {
+            return;
+        }
+        let draft = std::mem::take(&mut self.line);
+        let left = self.current_log();
+        left.draft = draft;
+        left.new_from = None;
+        left.bottom = None;
+        self.current = conversation;
+        let focused = self.focused;
+        let log = self.current_log();
+        if focused {
+            log.seen();
+        }
+        self.line = std::mem::take(&mut self.current_log().draft);
+        self.recall.stop();
+        self.completion = None;
+    }
+
+    /// A request, with a reference if something hangs on its answer.
+    pub(super) fn request(
+        &mut self,
+        command: crate::api::Command,
+        pending: Option<Pending>,
+    ) -> Effect {
+        let mut request = Request::from(command);
+        if let Some(pending) = pending {
+            let reference = self.next_reference;
+            self.next_reference += 1;
+            self.pending.insert(reference, pending);
+            while self.pending.len() > SEND_QUEUE_MAX {
+                self.pending.pop_first();
+            }
+            request.reference = Some(reference.into());
+        }
+        Effect::Request(request)
+    }
+
+    /// Forgets people who are gone and with whom there was no conversation, where there are too
+    /// many to keep.
+    pub(super) fn bound_people(&mut self) {
+        if self.people.len() > PEERS_MAX {
+            let logs = &self.logs;
+            self.people.retain(|person| {
+                person.is_up() || logs.contains_key(&Conversation::Peer(person.peer.id))
+            });
+        }
+    }
+
+    fn make_room_for_a_log(&mut self) {
+        if self.logs.len() < PEERS_MAX {
+            return;
+        }
+        let idle = self.logs.iter().find(|(conversation, log)| {
+            **conversation != self.current
+                && matches!(conversation, Conversation::Peer(_))
+                && log.draft.is_empty()
+                && log.unread == 0
+        });
+        // Where every one is unread, the first goes: a stranger can make as many as they like.
+        let idle = idle
+            .map(|(conversation, _)| conversation.clone())
+            .or_else(|| self.logs.keys().rfind(|c| **c != self.current).cloned());
+        if let Some(idle) = idle {
+            self.logs.remove(&idle);
+        }
+    }
+
+    fn has_lines(&self, conversation: &Conversation) -> bool {
+        self.logs
+            .get(conversation)
+            .is_some_and(|log| !log.is_empty())
+    }
+
+    fn is_listed(&self, person: &Person) -> bool {
+        let conversation = Conversation::Peer(person.peer.id);
+        let gone = person.transient || person.state == PeerState::Left;
+        !gone || conversation == self.current || self.has_lines(&conversation)
+    }
+
+    /// A conversation that no room or person of the list stands for.
+    fn is_stray(&self, conversation: &Conversation) -> bool {
+        match conversation {
+            Conversation::Room(name) => !self.rooms.contains_key(name),
+            Conversation::Peer(id) => self.people.get(id).is_none(),
+        }
+    }
+
+    /// The name under which somebody last wrote here, or their tag.
+    fn name_in_log(&self, conversation: &Conversation, id: &PeerId) -> &str {
+        let Some(log) = self.logs.get(conversation) else {
+            return "?";
+        };
+        (log.first()..log.end())
+            .rev()
+            .find_map(|number| match log.get(number) {
+                Some(Line::Said(said)) if said.from == *id => Some(said.name.as_str()),
+                _ => None,
+            })
+            .unwrap_or("?")
+    }
+}
+
+/// The time in UTC, where no local one is known.
+#[must_use]
+pub fn utc(time: Timestamp) -> NaiveDateTime {
+    i64::try_from(time.0)
+        .ok()
+        .and_then(DateTime::from_timestamp_millis)
+        .unwrap_or_default()
+        .naive_utc()
+}

@@ -1,0 +1,419 @@
+//! The rows that the lines of a conversation take: folded, wrapped, with day and "new" rules.
+//!
+//! A line's rows depend on it and the line before it alone, so that only what is on the screen
+//! is ever laid out.
+
+use chrono::NaiveDateTime;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line as Text, Span};
+
+use super::log::{Change, ChangeKind, Line, Log, Mark, Place, Said};
+use super::model::Model;
+use super::wrap;
+use crate::api::{Conversation, ReceiptState, TextKind};
+
+/// Columns of the time and the space after it.
+const TIME_COLUMNS: usize = 6;
+/// People named in a line of comings and goings before they are only counted.
+const NAMED_MAX: usize = 5;
+
+/// One row of the conversation.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// What stands at the left.
+    pub text: Text<'static>,
+    /// What stands at the right edge.
+    pub right: Option<Span<'static>>,
+}
+
+/// Lays out the lines of one conversation in a width.
+#[derive(Clone, Copy)]
+pub struct Layouter<'a> {
+    model: &'a Model,
+    conversation: &'a Conversation,
+    log: &'a Log,
+    columns: usize,
+}
+
+impl<'a> Layouter<'a> {
+    /// For the conversation that is shown; nothing if it has no line.
+    #[must_use]
+    pub fn of_current(model: &'a Model, columns: u16) -> Option<Self> {
+        let conversation = &model.current;
+        let log = model.logs.get(conversation)?;
+        (!log.is_empty()).then_some(Layouter {
+            model,
+            conversation,
+            log,
+            columns: usize::from(columns).max(1),
+        })
+    }
+
+    /// The rows to show in `height` rows, the last one at the bottom.
+    #[must_use]
+    pub fn visible(&self, height: usize) -> Vec<Row> {
+        let mut shown: Vec<Row> = Vec::new();
+        let mut place = self.bottom();
+        while shown.len() < height && place.line >= self.log.first() {
+            let mut rows = self.rows(place.line);
+            rows.truncate(place.rows);
+            rows.append(&mut shown);
+            shown = rows;
+            let Some(before) = place.line.checked_sub(1) else {
+                break;
+            };
+            place = Place {
+                line: before,
+                rows: usize::MAX,
+            };
+        }
+        let surplus = shown.len().saturating_sub(height);
+        shown.split_off(surplus)
+    }
+
+    /// The bottom of the screen after scrolling by `by` rows, up if negative, in a pane of
+    /// `height` rows; none for the end.
+    #[must_use]
+    pub fn scrolled(&self, by: isize, height: usize) -> Option<Place> {
+        let start = self.bottom();
+        let place = if by < 0 {
+            let back = self.back(start, by.unsigned_abs());
+            // The top of the log stays at the top of the screen, if it is that long.
+            let above = self.rows_above(back, height);
+            self.forward(back, height - above)
+        } else {
+            self.forward(start, by.unsigned_abs())
+        };
+        (place.line + 1 < self.log.end() || place.rows < self.rows(place.line).len())
+            .then_some(place)
+    }
+
+    /// Where the bottom is now, within what is kept.
+    fn bottom(&self) -> Place {
+        let last = self.log.end() - 1;
+        match self.log.bottom {
+            Some(place) if place.line <= last => Place {
+                line: place.line.max(self.log.first()),
+                rows: place.rows,
+            },
+            _ => Place {
+                line: last,
+                rows: usize::MAX,
+            },
+        }
+    }
+
+    fn back(&self, mut place: Place, mut by: usize) -> Place {
+        loop {
+            let above = place.rows.min(self.rows(place.line).len());
+            if by < above {
+                return Place {
+                    rows: above - by,
+                    ..place
+                };
+            }
+            by -= above;
+            if place.line <= self.log.first() {
+                return Place { rows: 0, ..place };
+            }
+            place = Place {
+                line: place.line - 1,
+                rows: usize::MAX,
+            };
+        }
+    }
+
+    fn forward(&self, mut place: Place, mut by: usize) -> Place {
+        loop {
+            let all = self.rows(place.line).len();
+            let above = place.rows.min(all);
+            if by <= all - above {
+                return Place {
+                    rows: above + by,
+                    ..place
+                };
+            }
+            by -= all - above;
+            if place.line + 1 >= self.log.end() {
+                return Place { rows: all, ..place };
+            }
+            place = Place {
+                line: place.line + 1,
+                rows: 0,
+            };
+        }
+    }
+
+    /// Rows above a place, counted to `most`.
+    fn rows_above(&self, place: Place, most: usize) -> usize {
+        let mut count = place.rows.min(self.rows(place.line).len());
+        let mut line = place.line;
+        while count < most && line > self.log.first() {
+            line -= 1;
+            count += self.rows(line).len();
+        }
+        count.min(most)
+    }
+
+    /// All rows of one line, its rules included; none if there is no such line.
+    fn rows(&self, number: u64) -> Vec<Row> {
+        let Some(line) = self.log.get(number) else {
+            return Vec::new();
+        };
+        let before = number.checked_sub(1).and_then(|n| self.log.get(n));
+        let time = self.model.local(line.time());
+        let mut rows = Vec::new();
+        let mut fresh = true;
+        match before.map(|before| self.model.local(before.time())) {
+            Some(last) if last.date() == time.date() => fresh = false,
+            // The first line needs its day only where it is not the day it looks like.
+            None if number == 0 => {}
+            _ => rows.push(self.rule(&time.format("%a %-d %b %Y").to_string(), self.dim())),
+        }
+        if self.log.new_from == Some(number) {
+            rows.push(self.rule("new", self.model.theme.unread()));
+            fresh = true;
+        }
+        let before = if fresh { None } else { before };
+        match line {
+            Line::Said(said) => self.said(said, time, before, &mut rows),
+            Line::Presence { changes, .. } => {
+                self.aside(&self.presence(changes), self.dim(), &mut rows);
+            }
+            Line::Gap {
+                from,
+                name,
+                missing,
+                ..
+            } => {
+                let lines = if *missing == 1 { "line" } else { "lines" };
+                let who = self.model.people.label(from, name);
+                let text = format!("… {missing} {lines} of {who} missing");
+                self.aside(&text, self.dim(), &mut rows);
+            }
+            Line::Note { text, alert, .. } => {
+                let style = if *alert {
+                    self.model.theme.alert()
+                } else {
+                    self.dim()
+                };
+                self.aside(&format!("– {text}"), style, &mut rows);
+            }
+        }
+        rows
+    }
+
+    fn said(&self, said: &Said, time: NaiveDateTime, before: Option<&Line>, rows: &mut Vec<Row>) {
+        let theme = self.model.theme;
+        let clock = time.format("%H:%M").to_string();
+        let clock_before =
+            before.map(|line| self.model.local(line.time()).format("%H:%M").to_string());
+        let name = self.model.people.label(&said.from, &said.name);
+        let name = wrap::cut(&name, (self.columns / 3).clamp(3, 24));
+        let same_author = |line: &Line| {
+            matches!(line, Line::Said(last) if last.from == said.from
+                && last.kind == TextKind::Text && last.name == said.name)
+        };
+        let name_style = if said.own {
+            theme.title()
+        } else {
+            theme.name(&said.from)
+        };
+        let (lead, folded, indent) = match said.kind {
+            TextKind::Action => (format!("* {name} "), false, TIME_COLUMNS + 2),
+            TextKind::Text => {
+                let lead = format!("{name}: ");
+                let indent = TIME_COLUMNS + wrap::width(&lead);
+                (lead, before.is_some_and(same_author), indent)
+            }
+        };
+        let clock = if clock_before.as_ref() == Some(&clock) {
+            " ".repeat(TIME_COLUMNS)
+        } else {
+            format!("{clock} ")
+        };
+        let lead_columns = wrap::width(&lead);
+        let lead = if folded {
+            Span::raw(" ".repeat(lead_columns))
+        } else {
+            Span::styled(lead, name_style)
+        };
+        // An action goes on after the name and wraps under it.
+        let hang = TIME_COLUMNS + lead_columns - indent;
+        let padded = format!("{}{}", "\u{a0}".repeat(hang), said.text);
+        let columns = self.columns.saturating_sub(indent).max(4);
+        for (n, range) in wrap::wrap(&padded, columns).into_iter().enumerate() {
+            let mut spans = if n == 0 {
+                vec![Span::styled(clock.clone(), self.dim()), lead.clone()]
+            } else {
+                vec![Span::raw(" ".repeat(indent))]
+            };
+            let text = padded[range].trim_start_matches('\u{a0}');
+            self.text(text, said.own, &mut spans);
+            rows.push(Row {
+                text: Text::from(spans),
+                right: None,
+            });
+        }
+        self.put_right(said, rows);
+    }
+
+    /// The text, with the own name in it standing out.
+    fn text(&self, text: &str, own: bool, spans: &mut Vec<Span<'static>>) {
+        let name = self.model.own.as_ref().map_or("", |own| own.name.as_str());
+        let mut rest = text;
+        if !own {
+            while let Some((start, end)) = find_word(rest, name) {
+                spans.push(Span::raw(rest[..start].to_owned()));
+                let style = self.model.theme.mention();
+                spans.push(Span::styled(rest[start..end].to_owned(), style));
+                rest = &rest[end..];
+            }
+        }
+        spans.push(Span::raw(rest.to_owned()));
+    }
+
+    /// How the message stands, at the right of its last row, or on one more if that is full.
+    fn put_right(&self, said: &Said, rows: &mut Vec<Row>) {
+        let (word, style) = match said.mark {
+            Some(mark) => self.mark_word(&mark),
+            None if said.delayed => ("late".to_owned(), self.dim()),
+            None => return,
+        };
+        let needed = wrap::width(&word) + 1;
+        let full = rows.last().is_none_or(|row| {
+            let used: usize = row.text.spans.iter().map(|s| wrap::width(&s.content)).sum();
+            used + needed > self.columns
+        });
+        if full {
+            rows.push(Row::default());
+        }
+        if let Some(row) = rows.last_mut() {
+            row.right = Some(Span::styled(word, style));
+        }
+    }
+
+    fn mark_word(&self, mark: &Mark) -> (String, Style) {
+        let room = matches!(self.conversation, Conversation::Room(_));
+        let word = match mark.state {
+            ReceiptState::Queued => "queued".to_owned(),
+            ReceiptState::Failed => return ("failed".to_owned(), self.model.theme.alert()),
+            ReceiptState::Read => "read".to_owned(),
+            ReceiptState::Sent | ReceiptState::Delivered if room && mark.of == 0 => {
+                "nobody here".to_owned()
+            }
+            ReceiptState::Delivered if room => "all".to_owned(),
+            ReceiptState::Delivered => "delivered".to_owned(),
+            ReceiptState::Sent if room && mark.delivered > 0 => {
+                format!("{}/{}", mark.delivered, mark.of)
+            }
+            ReceiptState::Sent => "sent".to_owned(),
+        };
+        (word, self.dim())
+    }
+
+    fn presence(&self, changes: &[Change]) -> String {
+        let mut parts = Vec::new();
+        for (kind, sign, word) in [
+            (ChangeKind::Online, "→", "online"),
+            (ChangeKind::Left, "←", "left"),
+            (ChangeKind::Offline, "←", "offline"),
+        ] {
+            let names: Vec<String> = changes
+                .iter()
+                .filter(|change| change.kind == kind)
+                .map(|change| self.model.people.label(&change.id, &change.name))
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            let more = names.len().saturating_sub(NAMED_MAX);
+            let mut named = names[..names.len() - more].join(", ");
+            if more > 0 {
+                named.push_str(&format!(" and {more} more"));
+            }
+            parts.push(format!("{sign} {named} {word}"));
+        }
+        parts.join("  ")
+    }
+
+    /// A line of the program: under the names, wrapped under itself.
+    fn aside(&self, text: &str, style: Style, rows: &mut Vec<Row>) {
+        let indent = if self.columns > 30 { TIME_COLUMNS } else { 0 };
+        let columns = self.columns.saturating_sub(indent + 2).max(4);
+        for (n, range) in wrap::wrap(text, columns).into_iter().enumerate() {
+            let spaces = indent + if n == 0 { 0 } else { 2 };
+            let spans = vec![
+                Span::raw(" ".repeat(spaces)),
+                Span::styled(text[range].to_owned(), style),
+            ];
+            rows.push(Row {
+                text: Text::from(spans),
+                right: None,
+            });
+        }
+    }
+
+    fn rule(&self, word: &str, style: Style) -> Row {
+        let rest = self.columns.saturating_sub(wrap::width(word) + 2);
+        let left = rest / 2;
+        let rule = format!("{} {word} {}", "─".repeat(left), "─".repeat(rest - left));
+        Row {
+            text: Text::from(Span::styled(
+                rule,
+                style.remove_modifier(Modifier::REVERSED),
+            )),
+            right: None,
+        }
+    }
+
+    fn dim(&self) -> Style {
+        self.model.theme.dim()
+    }
+}
+
+/// Where `word` stands in `text` by itself, whatever the case; byte range of the first place.
+#[must_use]
+pub fn find_word(text: &str, word: &str) -> Option<(usize, usize)> {
+    if word.is_empty() {
+        return None;
+    }
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.char_indices().find_map(|(start, _)| {
+        let end = match_at(&text[start..], word)? + start;
+        let inside = text[..start].chars().next_back().is_some_and(is_part)
+            || text[end..].chars().next().is_some_and(is_part);
+        (!inside).then_some((start, end))
+    })
+}
+
+/// The bytes of `text` that `word` matches at its start, whatever the case.
+fn match_at(text: &str, word: &str) -> Option<usize> {
+    let mut wanted = word.chars().flat_map(char::to_lowercase).peekable();
+    for (at, c) in text.char_indices() {
+        for lower in c.to_lowercase() {
+            if wanted.next() != Some(lower) {
+                return None;
+            }
+        }
+        if wanted.peek().is_none() {
+            return Some(at + c.len_utf8());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_as_a_word_whatever_its_case() {
+        assert_eq!(find_word("hello Ana!", "ana"), Some((6, 9)));
+        assert_eq!(find_word("banana ana", "ana"), Some((7, 10)));
+        assert_eq!(find_word("ÄRGER", "ärger"), Some((0, 6)));
+        assert_eq!(find_word("anal", "ana"), None);
+        assert_eq!(find_word("x", ""), None);
+        assert_eq!(find_word("an", "ana"), None);
+    }
+}

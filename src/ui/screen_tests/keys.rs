@@ -1,0 +1,154 @@
+//! What keys, pastes and the mouse do, and what events change.
+
+use super::*;
+use crate::ui::key::{Mouse, MouseKind};
+
+#[test]
+fn nobody_looks_at_a_terminal_without_focus() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.input(Input::Focus(false));
+    chat.tell(4, said(lobby(), 1, 4, "ana?"));
+    assert_eq!(chat.effects, [Effect::Bell]);
+    assert_eq!(chat.model.title(), "(1) lanchat");
+    chat.input(Input::Focus(true));
+    assert_eq!(chat.model.title(), "lanchat");
+    assert!(chat.picture().contains("─ new ─"));
+}
+
+#[test]
+fn comings_and_goings_are_told_once_and_only_of_the_confirmed() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.tell(
+        3,
+        told(Person {
+            state: PeerState::Suspect,
+            ..person(1, "ben")
+        }),
+    );
+    chat.tell(4, told(person(1, "ben")));
+    chat.tell(
+        5,
+        told(Person {
+            confirmed: false,
+            ..person(8, "ghost")
+        }),
+    );
+    assert!(
+        chat.picture().contains("→ ben, cai, dora online\n"),
+        "{}",
+        chat.picture()
+    );
+    chat.tell(
+        6,
+        told(Person {
+            state: PeerState::Left,
+            ..person(1, "ben")
+        }),
+    );
+    chat.tell(
+        6,
+        told(Person {
+            state: PeerState::Offline,
+            ..person(2, "cai")
+        }),
+    );
+    let picture = chat.picture();
+    assert!(
+        picture.contains("→ dora online  ← ben left  ← cai offline"),
+        "{picture}"
+    );
+    assert!(!picture.contains("● ben"), "{picture}");
+    assert!(picture.contains("○ cai"), "{picture}");
+}
+
+#[test]
+fn leaving_is_asked_where_it_was_typed_in_a_hurry() {
+    for line in ["quit", "exit", "bye bye"] {
+        let mut chat = Screen::with(SMALL, []);
+        chat.keys(&format!("{line}<ret>"));
+        assert!(chat.picture().contains("leave lanchat? y or n"));
+        chat.keys("n");
+        assert_eq!(chat.effects, []);
+        chat.keys(&format!("{line}<ret>y"));
+        assert_eq!(chat.effects, [Effect::Quit]);
+    }
+    for keys in [
+        "/quit<ret>",
+        "<C-d>",
+        "<C-c>",
+        "x<C-c><C-c>",
+        "<F1><C-c>",
+        "<C-l><C-c>",
+    ] {
+        let mut chat = Screen::with(SMALL, []);
+        chat.keys(keys);
+        assert_eq!(chat.effects, [Effect::Quit], "{keys}");
+    }
+    for keys in ["x<C-d>", "x<C-c>", "quit it<ret>"] {
+        let mut chat = Screen::with(SMALL, []);
+        chat.keys(keys);
+        assert!(!chat.effects.contains(&Effect::Quit), "{keys}");
+    }
+}
+
+#[test]
+fn tab_completes_commands_and_names() {
+    let mut events = three();
+    events.push(told(person(5, "carla maria")));
+    for (keys, text) in [
+        ("/h<tab>", "/help "),
+        ("be<tab>", "ben: "),
+        ("hi be<tab>", "hi ben "),
+        ("ca<tab>", "cai: "),
+        ("ca<tab><tab>", "carla maria: "),
+        ("ca<tab><tab><tab>", "cai: "),
+        ("/msg car<tab>", "/msg \"carla maria\" "),
+        ("see #l<tab>", "see #lobby "),
+        ("x<tab>", "x"),
+        ("<tab>", ""),
+    ] {
+        let mut chat = Screen::with(LARGE, events.clone());
+        assert_eq!(chat.keys(keys).model.line.text(), text, "{keys}");
+    }
+}
+
+#[test]
+fn the_mouse_picks_from_the_list_and_scrolls() {
+    let mut chat = Screen::with(LARGE, three());
+    let at = |kind, column, row| Input::Mouse(Mouse { kind, column, row });
+    chat.input(at(MouseKind::Press, 3, 2));
+    assert_eq!(chat.model.current, with(2));
+    chat.input(at(MouseKind::Press, 3, 15));
+    chat.input(at(MouseKind::Press, 40, 1));
+    chat.input(at(MouseKind::WheelUp, 40, 1));
+    assert_eq!(chat.model.current, with(2));
+}
+
+#[test]
+fn what_is_typed_is_recalled() {
+    let mut chat = Screen::with(LARGE, []);
+    chat.keys("one<ret>two<ret>three<up><up>");
+    assert_eq!(chat.model.line.text(), "one");
+    chat.keys("<down><down>");
+    assert_eq!(chat.model.line.text(), "three");
+}
+
+#[test]
+fn no_size_is_too_small_and_no_key_too_odd() {
+    for width in [0, 1, 2, 5, 19, 39, 59, 60, 61, 200] {
+        for height in [0, 1, 2, 3, 4, 5, 9, 60] {
+            let mut events = three();
+            events.push(said(lobby(), 1, 5, "日本語 and a rather long text 🎉"));
+            let mut chat = Screen::with((width, height), events);
+            for binding in crate::ui::keymap::BINDINGS {
+                for key in binding.keys {
+                    chat.input(Input::Key(*key));
+                    chat.keys("日x");
+                    let _ = chat.picture();
+                }
+            }
+            chat.keys("<esc>/away日本語<A-ret><A-ret><A-ret>x");
+            let _ = chat.picture();
+        }
+    }
+}

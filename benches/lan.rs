@@ -1,0 +1,3 @@
+//! The figures of a LAN.
+
+fn main() {}

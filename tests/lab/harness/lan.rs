@@ -9,6 +9,8 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use super::{ms, now};
+
 /// Hosts 1 to n on one switch: host i has 10.77.0.i/16, fd77::i/64 and fe80::i on `eth0`.
 ///
 /// Dropping it takes the hosts' names away; the namespaces go with their last process.
@@ -50,6 +52,9 @@ impl Lan {
         for host in &lan.hosts {
             lan.plug(host, 0)?;
         }
+        for host in &lan.hosts {
+            lan.switches[0].forwards(host.number)?;
+        }
         Ok(lan)
     }
 
@@ -71,6 +76,7 @@ impl Lan {
     /// Gives a host a second card, `eth1`, on a second switch: 10.78.0.i/16, fd78::i/64.
     pub fn second_card(&self, number: usize) {
         self.plug(self.host(number), 1).expect("a second card");
+        self.switches[1].forwards(number).expect("a second card");
     }
 
     /// Pulls the cable of `eth0` out of the switch.
@@ -81,6 +87,7 @@ impl Lan {
     /// Puts it back.
     pub fn join(&self, number: usize) {
         self.switches[0].ip(&format!("link set p{number} up\n"));
+        self.switches[0].forwards(number).expect("the cable");
     }
 
     /// The switch passes no multicast; broadcast and unicast, ARP and neighbour discovery do.
@@ -180,6 +187,25 @@ impl Host {
         let rule = format!("iif != lo numgen random mod 100 < {percent} drop");
         let hook = "type filter hook input priority 0";
         self.try_nft(&chain("inet", &format!("{hook}\n{rule}")))
+    }
+
+    /// Waits until this switch forwards at a port: the kernel enables it in the background.
+    fn forwards(&self, port: usize) -> Result<(), String> {
+        let deadline = now() + ms(5000);
+        let show = format!("p{port}");
+        while now() < deadline {
+            let ip = || {
+                Command::new("ip")
+                    .args(["-d", "link", "show", &show])
+                    .output()
+            };
+            let output = self.enter(ip).map_err(|e| format!("ip link show: {e}"))?;
+            if String::from_utf8_lossy(&output.stdout).contains("state forwarding") {
+                return Ok(());
+            }
+            thread::yield_now();
+        }
+        Err(format!("port {port} of the bridge does not forward"))
     }
 
     /// Runs lines of `ip -batch` here.

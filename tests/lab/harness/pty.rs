@@ -125,37 +125,30 @@ impl Terminal {
     /// Waits for the end of the program; its exit code. The terminal must be as it was found.
     pub fn ends_restored(&mut self) -> i32 {
         let code = self.process.wait(SOON);
-        // What it wrote last may still be on its way through the terminal.
-        let deadline = now() + SOON;
-        while self.parser.screen().alternate_screen() || self.parser.screen().hide_cursor() {
-            match self
-                .output
-                .recv_timeout(deadline.saturating_duration_since(now()))
-            {
-                Ok((_, bytes)) => self.parser.process(&bytes),
-                Err(_) => panic!("it left the terminal in its alternate screen, or no cursor"),
-            }
+        if let Some(left) = self.left_behind() {
+            panic!("the program ended with {code} and left {left}");
         }
-        while let Ok((_, bytes)) = self.output.recv_timeout(ms(20)) {
+        code
+    }
+
+    /// What an ended program did not put back.
+    pub fn left_behind(&mut self) -> Option<&'static str> {
+        // What it wrote last may still be on its way through the terminal.
+        while let Ok((_, bytes)) = self.output.recv_timeout(ms(50)) {
             self.parser.process(&bytes);
         }
         let screen = self.parser.screen();
-        assert!(
-            !screen.alternate_screen(),
-            "in the alternate screen after the end"
-        );
-        assert!(!screen.bracketed_paste(), "bracketed paste after the end");
-        assert_eq!(
-            screen.mouse_protocol_mode(),
-            vt100::MouseProtocolMode::None,
-            "mouse reports after the end"
-        );
-        let after = tcgetattr(&self.slave).expect("its modes");
-        assert_eq!(
-            after, self.before,
-            "the modes of the terminal after the end"
-        );
-        code
+        let mouse = screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None;
+        let modes = tcgetattr(&self.slave).expect("its modes") != self.before;
+        [
+            (screen.alternate_screen(), "the alternate screen"),
+            (screen.hide_cursor(), "no cursor"),
+            (screen.bracketed_paste(), "bracketed paste"),
+            (mouse, "mouse reports"),
+            (modes, "other terminal modes"),
+        ]
+        .into_iter()
+        .find_map(|(left, what)| left.then_some(what))
     }
 
     /// Time from the start of the process to the first frame that `wanted` accepts.

@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
 use super::Test;
@@ -208,9 +207,18 @@ fn a_terminal_is_watched_to_its_end() {
     assert_eq!(tidy.ends_restored(), 7);
     tidy.shows_text("10 40");
 
-    let mut untidy = shell("stty -echo");
-    let found = catch_unwind(AssertUnwindSafe(|| untidy.ends_restored()));
-    assert!(found.is_err(), "modes that stayed changed were not noticed");
+    for (script, left) in [
+        ("stty -echo", Some("other terminal modes")),
+        ("printf '\\033[?1049h'", Some("the alternate screen")),
+        ("printf '\\033[?25l'", Some("no cursor")),
+        ("printf '\\033[?2004h'", Some("bracketed paste")),
+        ("printf '\\033[?1000h'", Some("mouse reports")),
+        ("true", None),
+    ] {
+        let mut untidy = shell(script);
+        assert_eq!(untidy.process.wait(SOON), 0);
+        assert_eq!(untidy.left_behind(), left, "{script}");
+    }
 }
 
 fn a_process_ends_with_its_code() {

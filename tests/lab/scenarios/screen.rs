@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ),
 ];
 
+const LEFT: &str = "\x1b[D";
 const DOWN: &str = "\x1b[B";
 const ENTER: &str = "\r";
 const CTRL_C: &str = "\x03";
@@ -79,7 +80,8 @@ fn talk_alone(chat: &mut Chat) {
 
 fn a_chat_at_80x24() {
     let mut chat = chat((80, 24));
-    // The list: the lobby, then ben.
+    // To the list: the lobby, then ben.
+    chat.screen.keys(LEFT);
     chat.screen.keys(DOWN);
     chat.screen.keys(ENTER);
     talk_alone(&mut chat);

@@ -142,7 +142,16 @@ impl Attacker {
     /// One with `sources` source ports on `host`.
     pub fn new(host: &Host, sources: usize) -> Self {
         host.enter(|| {
-            let open = |_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+            let open = |_| {
+                let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+                // There is no default route: the group leaves by the card of this address.
+                socket
+                    .set_multicast_if_v4(&host.v4())
+                    .expect("an interface");
+                let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
+                socket.bind(&any.into()).expect("a port");
+                UdpSocket::from(socket)
+            };
             let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(RAW)));
             Attacker {
                 sockets: (0..sources).map(open).collect(),
@@ -154,14 +163,20 @@ impl Attacker {
     /// Sends from the `source`th port.
     pub fn send(&self, source: usize, bytes: &[u8], to: SocketAddr) {
         let socket = &self.sockets[source % self.sockets.len()];
-        // A full queue, or a port that refuses: an attacker does not care.
-        let _ = socket.send_to(bytes, to);
+        let sent = socket.send_to(bytes, to);
+        // An attack that does not leave proves nothing.
+        assert!(
+            sent.is_ok(),
+            "sending {} bytes to {to}: {sent:?}",
+            bytes.len()
+        );
     }
 
     /// Sends as if it came from `source`.
     pub fn spoof(&self, source: SocketAddrV4, bytes: &[u8], to: SocketAddrV4) {
         let packet = ipv4_udp(source, to, bytes);
-        let _ = self.raw.send_to(&packet, &SocketAddr::from(to).into());
+        let sent = self.raw.send_to(&packet, &SocketAddr::from(to).into());
+        assert!(sent.is_ok(), "sending as {source}: {sent:?}");
     }
 }
 

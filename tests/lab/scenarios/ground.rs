@@ -179,8 +179,11 @@ fn a_capture_sees_text_and_sources() {
     assert_eq!(next(&hears), Some(b"plain as day".to_vec()));
     let forged = SocketAddrV4::new(lan.host(1).v4(), 9);
     let to = SocketAddrV4::new(lan.host(2).v4(), PORT);
-    Attacker::new(lan.host(3), 1).spoof(forged, b"not from one", to);
+    let attacker = Attacker::new(lan.host(3), 1);
+    attacker.spoof(forged, b"not from one", to);
     assert_eq!(next(&hears), Some(b"not from one".to_vec()));
+    attacker.send(0, b"to the group", (GROUP, PORT).into());
+    assert_eq!(next(&hears), Some(b"to the group".to_vec()));
     let frames = wire.frames();
     assert!(capture::contains(&frames, b"plain as day"));
     assert!(!capture::contains(&frames, b"plain as night"));

@@ -1,5 +1,6 @@
 //! People leave, crash, pause and come back.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::Test;
 use crate::harness::lan::Lan;
 use crate::harness::node::{Node, SOON, all_meet, lanchat};
-use crate::harness::process::run;
+use crate::harness::process::{Process, run};
 use crate::harness::{ms, now, world};
 
 pub const TESTS: &[Test] = &[
@@ -114,21 +115,26 @@ fn the_end_of_stdin_delivers_first() {
 }
 
 fn a_closed_stdout_ends_quietly() {
-    let lan = Lan::new(1);
+    let lan = Lan::new(2);
+    let ana = Node::start(lan.host(1), "ana");
     let data = world::scratch();
-    let mut command = std::process::Command::new("sh");
-    let program = world::program();
-    command.env("HOME", data.path());
-    command.args([
-        "-c",
-        r#""$0" "$@" | head -n 1 >/dev/null; echo "${PIPESTATUS:-}""#,
-    ]);
-    command
-        .arg(program)
-        .args(["who", "--wait", "0.2", "--ephemeral", "--name", "ana"]);
-    let ran = run(lan.host(1), command, "", SOON);
-    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
-    assert!(!ran.stderr.contains("Broken pipe"), "{}", ran.stderr);
+    let mut command = lanchat(data.path());
+    command.args(["pipe", "--stay", "--name", "ben"]);
+    // Reads the first line, as `head -n 1` does, and closes.
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut ben = Process::start(lan.host(2), command, move |out| {
+        let mut line = String::new();
+        let _ = BufReader::new(out).read_line(&mut line);
+        let _ = tell.send(line);
+    });
+    let line = told.recv_timeout(SOON).expect("its first line");
+    assert!(line.contains("ready"), "{line}");
+    ana.lists("ben", SOON);
+    // What he is to print next finds the pipe closed.
+    ana.say("#lobby", "into the void");
+    assert_eq!(ben.wait(SOON), 0, "{}", ben.stderr());
+    assert_eq!(ben.stderr(), "");
+    ana.sees("ben", &["left"], SOON);
 }
 
 fn a_crash_shows_and_a_restart_heals() {

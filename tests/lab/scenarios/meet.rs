@@ -238,11 +238,11 @@ fn one_shot_commands() {
     assert_eq!(sent.code, 0, "{}", sent.stderr);
     ben.gets("from stdin", SOON);
 
-    let nobody = ask(&["send", "dora", "hello", "--wait", "0.5"], "");
+    let nobody = ask(&["send", "dora", "hello", "--wait", "1"], "");
     assert_eq!(nobody.code, 3, "{}", nobody.stderr);
     ben.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(ben.exit_code(SOON), 0);
-    let alone = ask(&["who", "--wait", "0.3"], "");
+    let alone = ask(&["who", "--wait", "1"], "");
     assert_eq!(alone.code, 3, "{}{}", alone.stdout, alone.stderr);
     let started = crate::harness::now();
     let unheard = ask(&["send", "#lobby", "anybody?", "--wait", "2"], "");

@@ -1,0 +1,271 @@
+//! Hosts and the switches between them.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::{ms, now};
+
+/// Hosts 1 to n on one switch: host i has 10.77.0.i/16, fd77::i/64 and fe80::i on `eth0`.
+///
+/// Dropping it takes the hosts' names away; the namespaces go with their last process.
+pub struct Lan {
+    /// The bridge of `eth0`s, then that of `eth1`s.
+    switches: [Host; 2],
+    hosts: Vec<Host>,
+}
+
+/// A network namespace.
+pub struct Host {
+    number: usize,
+    namespace: File,
+}
+
+impl Lan {
+    /// A switch with `count` hosts, at most 250.
+    pub fn new(count: usize) -> Self {
+        Self::try_new(count).expect("a LAN")
+    }
+
+    /// As [`Lan::new`].
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn try_new(count: usize) -> Result<Self, String> {
+        assert!(count <= 250, "addresses are given for 250 hosts");
+        let switches = [Host::try_new(0)?, Host::try_new(0)?];
+        for switch in &switches {
+            switch.try_ip(
+                "link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0\n\
+                 link set br0 addrgenmode none up\n",
+            )?;
+        }
+        let hosts = (1..=count)
+            .map(Host::try_new)
+            .collect::<Result<Vec<_>, _>>()?;
+        let lan = Lan { switches, hosts };
+        for host in &lan.hosts {
+            lan.plug(host, 0)?;
+        }
+        for host in &lan.hosts {
+            lan.switches[0].forwards(host.number)?;
+        }
+        Ok(lan)
+    }
+
+    /// Host `number`, from 1.
+    pub fn host(&self, number: usize) -> &Host {
+        &self.hosts[number - 1]
+    }
+
+    /// Every host.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The switch itself, to capture at.
+    pub fn switch(&self) -> &Host {
+        &self.switches[0]
+    }
+
+    /// Gives a host a second card, `eth1`, on a second switch: 10.78.0.i/16, fd78::i/64.
+    pub fn second_card(&self, number: usize) {
+        self.plug(self.host(number), 1).expect("a second card");
+        self.switches[1].forwards(number).expect("a second card");
+    }
+
+    /// Pulls the cable of `eth0` out of the switch.
+    pub fn cut(&self, number: usize) {
+        self.switches[0].ip(&format!("link set p{number} down\n"));
+    }
+
+    /// Puts it back.
+    pub fn join(&self, number: usize) {
+        self.switches[0].ip(&format!("link set p{number} up\n"));
+        self.switches[0].forwards(number).expect("the cable");
+    }
+
+    /// The switch passes no multicast; broadcast and unicast, ARP and neighbour discovery do.
+    pub fn drop_multicast(&self) {
+        self.filter("ether daddr ff:ff:ff:ff:ff:ff accept\nether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop");
+    }
+
+    /// The switch passes neither multicast nor broadcast, but ARP and neighbour discovery.
+    pub fn drop_multicast_and_broadcast(&self) {
+        self.filter(
+            "ether type arp accept\nether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop",
+        );
+    }
+
+    fn filter(&self, rules: &str) {
+        let rules =
+            format!("type filter hook forward priority 0\nmeta l4proto icmpv6 accept\n{rules}");
+        let filled = chain("bridge", &rules);
+        self.switches[0].try_nft(&filled).expect("nft");
+    }
+
+    fn plug(&self, host: &Host, switch: usize) -> Result<(), String> {
+        let number = host.number;
+        let net = 77 + switch;
+        self.switches[switch].try_ip(&format!(
+            "link add p{number} type veth peer name eth{switch} netns {}\n\
+             link set p{number} master br0 addrgenmode none up\n",
+            host.path()
+        ))?;
+        // Addresses without duplicate detection, so that they can be used at once.
+        host.try_ip(&format!(
+            "link set eth{switch} addrgenmode none up\n\
+             addr add 10.{net}.0.{number}/16 brd + dev eth{switch}\n\
+             addr add fd{net}::{number}/64 dev eth{switch} nodad\n\
+             addr add fe80::{number}/64 dev eth{switch} nodad\n"
+        ))
+    }
+}
+
+impl Host {
+    /// A host with nothing but its loopback.
+    pub fn alone() -> Self {
+        Self::try_new(1).expect("a namespace")
+    }
+
+    /// A host on which not even the loopback is up.
+    pub fn without_network() -> Self {
+        let host = Self::alone();
+        host.ip("link set lo down\n");
+        host
+    }
+
+    fn try_new(number: usize) -> Result<Self, String> {
+        let make = || {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|e| format!("a network namespace: {e}"))?;
+            File::open("/proc/thread-self/ns/net").map_err(|e| format!("opening it: {e}"))
+        };
+        let namespace = thread::scope(|s| s.spawn(make).join()).expect("no panic in here")?;
+        let host = Host { number, namespace };
+        host.try_ip("link set lo up\n")?;
+        Ok(host)
+    }
+
+    /// Its IPv4 address on `eth0`.
+    pub fn v4(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, 0, u8::try_from(self.number).expect("at most 250"))
+    }
+
+    /// Its link-local IPv6 address on `eth0`.
+    pub fn v6(&self) -> Ipv6Addr {
+        let last = format!("fe80::{}", self.number);
+        last.parse().expect("an address")
+    }
+
+    /// Does `work` on a thread in this namespace; sockets and processes made there stay in it.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let inside = || {
+            setns(&self.namespace, CloneFlags::CLONE_NEWNET).expect("entering a namespace");
+            work()
+        };
+        match thread::scope(|s| s.spawn(inside).join()) {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Drops `percent` % of what arrives at this host; 0 ends it. What stays on the host is spared.
+    pub fn lose(&self, percent: u8) {
+        self.try_lose(percent).expect("nft");
+    }
+
+    /// As [`Host::lose`].
+    ///
+    /// # Errors
+    /// What `nft` said.
+    pub fn try_lose(&self, percent: u8) -> Result<(), String> {
+        let rule = format!("iif != lo numgen random mod 100 < {percent} drop");
+        let hook = "type filter hook input priority 0";
+        self.try_nft(&chain("inet", &format!("{hook}\n{rule}")))
+    }
+
+    /// Waits until this switch forwards at a port: the kernel enables it in the background.
+    fn forwards(&self, port: usize) -> Result<(), String> {
+        let deadline = now() + ms(5000);
+        let show = format!("p{port}");
+        while now() < deadline {
+            let ip = || {
+                Command::new("ip")
+                    .args(["-d", "link", "show", &show])
+                    .output()
+            };
+            let output = self.enter(ip).map_err(|e| format!("ip link show: {e}"))?;
+            if String::from_utf8_lossy(&output.stdout).contains("state forwarding") {
+                return Ok(());
+            }
+            thread::yield_now();
+        }
+        Err(format!("port {port} of the bridge does not forward"))
+    }
+
+    /// Runs lines of `ip -batch` here.
+    pub fn ip(&self, batch: &str) {
+        self.try_ip(batch).expect("ip");
+    }
+
+    /// As [`Host::ip`].
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn try_ip(&self, batch: &str) -> Result<(), String> {
+        self.feed(Command::new("ip").args(["-batch", "-"]), batch)
+    }
+
+    /// Loads nftables rules here.
+    ///
+    /// # Errors
+    /// What `nft` said.
+    pub fn try_nft(&self, rules: &str) -> Result<(), String> {
+        self.feed(Command::new("nft").args(["-f", "-"]), rules)
+    }
+
+    fn feed(&self, command: &mut Command, input: &str) -> Result<(), String> {
+        let run = move || {
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()?;
+            // The pipe closes here, so that the tool sees the end.
+            child
+                .stdin
+                .take()
+                .expect("piped")
+                .write_all(input.as_bytes())?;
+            child.wait_with_output()
+        };
+        match self.enter(run) {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(format!(
+                "{}: {input}",
+                String::from_utf8_lossy(&output.stderr)
+            )),
+            Err(e) => Err(format!("{e}: {input}")),
+        }
+    }
+
+    /// As a path that `ip` takes for `netns`.
+    fn path(&self) -> String {
+        format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            self.namespace.as_raw_fd()
+        )
+    }
+}
+
+/// The lab's one table of this family, with these lines in its chain, in place of an older one.
+fn chain(family: &str, lines: &str) -> String {
+    let table = format!("table {family} lab");
+    format!("{table} {{}}\ndelete {table}\n{table} {{\nchain lab {{\n{lines}\n}}\n}}\n")
+}

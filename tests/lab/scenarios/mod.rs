@@ -1,0 +1,28 @@
+//! What is tried in the lab, by theme.
+
+mod errors;
+mod faults;
+mod ground;
+mod hostile;
+mod leave;
+mod meet;
+mod screen;
+
+/// A test: its name and what it does; it fails by a panic.
+pub type Test = (&'static str, fn());
+
+/// Every test.
+pub fn all() -> impl Iterator<Item = Test> {
+    [
+        ground::TESTS,
+        meet::TESTS,
+        leave::TESTS,
+        faults::TESTS,
+        hostile::TESTS,
+        errors::TESTS,
+        screen::TESTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

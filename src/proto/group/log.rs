@@ -166,6 +166,10 @@ impl AuthorLog {
             self.note_gap(now);
             return Some(Line::Entry(Box::new(entry), false));
         }
+        if self.storing.range(self.shown + 1..seq).next().is_some() {
+            // On its way to the disk: no gap.
+            return None;
+        }
         let missing = (self.shown + 1..seq)
             .filter(|&number| !self.has(number))
             .count();

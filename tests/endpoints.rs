@@ -516,6 +516,8 @@ fn three(loss: f64, seed: u64) -> World {
         world.add(name);
     }
     world.run_until(seconds(20), World::all_listed);
+    // What is said in the first moment waits for the roster to settle.
+    world.run(seconds(1));
     world
 }
 

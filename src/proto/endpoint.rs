@@ -138,6 +138,7 @@ impl Endpoint {
             // Without a disk the wall clock still makes incarnations grow.
             self.saving = None;
             self.core.open = true;
+            self.presence.open(now.mono);
             return;
         }
         let (group, mut cx) = self.group_cx(now);
@@ -208,7 +209,7 @@ impl Endpoint {
             return Output::Timeout(None, Timer::Idle);
         }
         let group = if self.core.open {
-            self.group.deadline(now.mono)
+            self.group.deadline(now.mono, self.presence.settled_at())
         } else {
             None
         };

@@ -157,10 +157,10 @@ impl Group {
     }
 
     /// When something is due.
-    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+    pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
         self.rooms
             .values_mut()
-            .filter_map(|room| room.deadline(now))
+            .filter_map(|room| room.deadline(now, settled))
             .min()
     }
 

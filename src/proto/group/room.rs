@@ -192,9 +192,12 @@ impl Room {
     }
 
     /// When something is due.
-    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+    pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
         let logs = self.logs.values().filter_map(AuthorLog::deadline).min();
-        [self.own.deadline(now), logs].into_iter().flatten().min()
+        [self.own.deadline(now, settled), logs]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is due of the own log: copies to repeat.

@@ -186,6 +186,9 @@ fn next_entry(
 
 /// Sends what is stored and whose turn has come.
 fn send_ready(room: &mut Room, cx: &mut Cx) {
+    if cx.presence.settled_at().is_none_or(|at| at > cx.now.mono) {
+        return;
+    }
     while let Some(entry) = room.own.take_ready(cx.now.mono) {
         let pace: sender::Pace = cx.pace();
         let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else {

@@ -294,9 +294,12 @@ impl OwnSender {
         self.ready.is_empty() && !self.followed.values().any(is_open)
     }
 
-    /// When something is due.
-    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let ready = (!self.ready.is_empty()).then(|| self.rate.ready_at(now));
+    /// When something is due; nothing that is ready leaves before `settled`.
+    pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
+        let turn = |at: Instant| settled.map(|settled| settled.max(at));
+        let ready = (!self.ready.is_empty())
+            .then(|| self.rate.ready_at(now))
+            .and_then(turn);
         let heads = self.heads.map(|plan| plan.next);
         let followed = self
             .followed

@@ -25,6 +25,10 @@ use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
 use roster::{Peer, Roster};
 
+/// A roster that is this old has settled.
+const SETTLE: Duration = Duration::from_millis(300);
+/// The same while nobody was found yet.
+const SETTLE_ALONE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
 const GROUP_RTT_MAX: Duration = Duration::from_millis(500);
 /// Lower bound of it.
@@ -58,6 +62,7 @@ pub struct Presence {
     round: usize,
     candidate_rate: Bucket,
     strangers: BTreeMap<ShortId, Instant>,
+    opened: Option<Instant>,
     confirmed: Vec<PeerId>,
     lost: Vec<(PeerId, PublicKey)>,
     restarted: Vec<PeerId>,
@@ -76,6 +81,7 @@ impl Presence {
             round: 0,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: BTreeMap::new(),
+            opened: None,
             confirmed: Vec::new(),
             lost: Vec::new(),
             restarted: Vec::new(),
@@ -104,6 +110,20 @@ impl Presence {
             self.record = record;
         }
         self.beacon = Beacon::new(now.mono);
+    }
+
+    /// This node begins to speak.
+    pub fn open(&mut self, now: Instant) {
+        self.opened.get_or_insert(now);
+    }
+
+    /// When those who are here can be taken for known: what is said earlier waits until then, so
+    /// that its receipt counts them.
+    #[must_use]
+    pub fn settled_at(&self) -> Option<Instant> {
+        let alone = self.roster.population() == 1;
+        let wait = if alone { SETTLE_ALONE } else { SETTLE };
+        self.opened.map(|opened| opened + wait)
     }
 
     /// Whether the last GOODBYE is out.

@@ -436,3 +436,49 @@ pub fn utc(time: Timestamp) -> NaiveDateTime {
         .unwrap_or_default()
         .naive_utc()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(text: String) -> Line {
+        Line::Note {
+            time: Timestamp(0),
+            text,
+            alert: false,
+        }
+    }
+
+    fn with(number: usize) -> Conversation {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        Conversation::Peer(PeerId(id))
+    }
+
+    #[test]
+    fn all_conversations_together_are_bounded_in_bytes_and_number() {
+        let mut model = Model::new((80, 24), Theme::Mono, utc);
+        let text = "x".repeat(1024 * 1024);
+        for n in 0..50 {
+            model.add(&with(n), note(text.clone()));
+        }
+        let total: usize = model.logs.values().map(Log::bytes).sum();
+        assert!(total <= ALL_LOGS_BYTES_MAX);
+        assert!(total > ALL_LOGS_BYTES_MAX / 2);
+        for n in 0..PEERS_MAX + 100 {
+            model.log_mut(&with(n)).count_unread(true);
+        }
+        assert!(model.logs.len() <= PEERS_MAX);
+        assert!(model.logs.contains_key(&model.current));
+    }
+
+    #[test]
+    fn requests_without_an_answer_do_not_pile_up() {
+        let mut model = Model::new((80, 24), Theme::Mono, utc);
+        for _ in 0..SEND_QUEUE_MAX + 10 {
+            let pending = Pending::Status(Status::Away, String::new());
+            model.request(crate::api::Command::Who, Some(pending));
+        }
+        assert_eq!(model.pending.len(), SEND_QUEUE_MAX);
+    }
+}

@@ -5,7 +5,10 @@ use super::log::{Change, ChangeKind, Line, Mark, Said};
 use super::model::{Effect, Model, Notice, Pending, Room};
 use super::people::Person;
 use super::rows::find_word;
-use crate::api::{Conversation, Event, InterfaceInfo, PeerState, SelfInfo, Status, Timestamp};
+use crate::api::{
+    Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, PeerState, SelfInfo, Status,
+    Timestamp,
+};
 
 /// Takes an event of the node.
 pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
@@ -19,23 +22,7 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         Event::Own { own } => put_own(model, now, own),
         Event::Peer { .. } => peer(model, now, event),
         Event::Message { .. } => return message(model, event),
-        Event::Receipt {
-            id,
-            conversation,
-            state,
-            delivered,
-            of,
-            ..
-        } => {
-            let mark = Mark {
-                state: *state,
-                delivered: *delivered,
-                of: *of,
-            };
-            if let Some(log) = model.logs.get_mut(conversation) {
-                log.mark(id, mark);
-            }
-        }
+        Event::Receipt { .. } => receipt(model, event),
         Event::Room {
             room,
             joined,
@@ -63,19 +50,7 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             };
             model.add(conversation, line);
         }
-        Event::Network { state, interfaces } => {
-            let before = model.trouble();
-            model.interfaces = interfaces.iter().map(|i| i.name.clone()).collect();
-            model.network = Some((*state, interfaces.clone()));
-            let after = model.trouble();
-            if after != before {
-                let lobby = Conversation::Room("lobby".to_owned());
-                let text = after
-                    .clone()
-                    .unwrap_or_else(|| "the network works again".to_owned());
-                model.note(&lobby, now, text, after.is_some());
-            }
-        }
+        Event::Network { state, interfaces } => network(model, now, *state, interfaces),
         Event::Reply { reference, .. } => {
             if let Some(Pending::Status(status, text)) = take_pending(model, reference.as_ref()) {
                 model.status = status;
@@ -97,6 +72,44 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+fn receipt(model: &mut Model, event: &Event) {
+    let Event::Receipt {
+        id,
+        conversation,
+        state,
+        delivered,
+        of,
+        ..
+    } = event
+    else {
+        return;
+    };
+    let mark = Mark {
+        state: *state,
+        delivered: *delivered,
+        of: *of,
+    };
+    if let Some(log) = model.logs.get_mut(conversation) {
+        log.mark(id, mark);
+    }
+}
+
+/// Says what hinders the network once, when that changes; the status line shows it as long as
+/// it does, as far as it has room.
+fn network(model: &mut Model, now: Timestamp, state: NetworkState, interfaces: &[InterfaceState]) {
+    let before = model.trouble();
+    model.interfaces = interfaces.iter().map(|i| i.name.clone()).collect();
+    model.network = Some((state, interfaces.to_vec()));
+    let after = model.trouble();
+    if after != before {
+        let lobby = Conversation::Room("lobby".to_owned());
+        let text = after
+            .clone()
+            .unwrap_or_else(|| "the network works again".to_owned());
+        model.note(&lobby, now, text, after.is_some());
+    }
 }
 
 fn bare(room: &str) -> String {

@@ -57,7 +57,7 @@ impl Theme {
     #[must_use]
     pub fn dim(self) -> Style {
         match self {
-            Theme::Dark => Style::new().fg(Color::DarkGray),
+            Theme::Dark => Style::new().fg(Color::Indexed(245)),
             Theme::Light => Style::new().fg(Color::Indexed(243)),
             Theme::Mono => Style::new().add_modifier(Modifier::DIM),
         }

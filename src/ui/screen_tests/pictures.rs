@@ -434,7 +434,7 @@ fn away_is_shown_once_the_node_agreed() {
 
 
     #lobby> █
-     ana~zdem · away: at lunch · 0 online ·…
+     ana~zdem · away: at lunch · 0 online
     "##);
 }
 
@@ -508,13 +508,14 @@ fn gaps_conflicts_and_a_bad_network_are_said() {
      ● ben~beeq !       │
      ● cai              │
      ● dora             │
-    (8 empty)
+    (7 empty)
                         │       → ben~aeaq, cai, dora online
                         │       … 2 lines of ben~aeaq missing
                         │       → ben~beeq online
                         │       – ben~beeq is not the ben known from before:
                         │         another person, or somebody who poses as them
                         │         (/trust ben~beeq if you know that it is them)
+                        │       – eth0: multicast is not heard
     ben~beeq is not the ben known from before: another person, or somebody who poses
     as them
     hint: /trust ben~beeq if you know that it is them

@@ -20,6 +20,7 @@ mod tests;
 pub mod who;
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,9 +32,11 @@ use sys_unix as sys;
 use sys_windows as sys;
 
 use crate::api::{SelfInfo, Status};
+use crate::control::{LineMode, Pipe};
 use crate::error::{ExitCode, UserError};
 use crate::proto::Identity;
 use crate::runtime::{self, FrontEnd, NodeOptions};
+use crate::term::{Screen, ScreenOptions};
 use args::{Args, Verb};
 use data_dir::Lock;
 use host::Host;
@@ -88,15 +91,49 @@ pub fn run(args: impl IntoIterator<Item = OsString>, host: &Host) -> ExitCode {
 
 /// Where each command begins.
 fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
-    match settings.verb {
+    match settings.verb.clone() {
+        None => chat(&settings),
         Some(Verb::Id { json }) => id(&settings, json),
-        None | Some(Verb::Who { .. } | Verb::Send { .. } | Verb::Pipe { .. }) => {
-            Err(UserError::new(
-                ExitCode::Failed,
-                "this command has no front end in this build",
-            ))
+        Some(Verb::Pipe { stay }) => {
+            let mut pipe = Pipe::new(stay).map_err(|error| unusable("stdin", &error))?;
+            start(&settings, false, &mut pipe)
+        }
+        Some(Verb::Who { wait, json, watch }) => {
+            start(&settings, true, &mut who::Who::new(wait, json, watch))
+        }
+        Some(Verb::Send {
+            target,
+            text,
+            wait,
+            json,
+        }) => {
+            let text = match text.join(" ") {
+                words if words.is_empty() || words == "-" => send::read_stdin_text()?,
+                words => words,
+            };
+            let send = send::Send::new(&target, text, wait, json);
+            start(
+                &settings,
+                true,
+                &mut send.ephemeral(settings.data_dir.is_none()),
+            )
         }
     }
+}
+
+/// The chat itself: the screen on a terminal, line mode where stdin or stdout is none.
+fn chat(settings: &Settings) -> Result<ExitCode, UserError> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return start(settings, false, &mut LineMode::new());
+    }
+    let options = ScreenOptions::from_environment(settings.color.is_on(true));
+    let mut screen = Screen::new(options).map_err(|error| unusable("the terminal", &error))?;
+    // The screen is gone, and the terminal given back, before anything is reported.
+    start(settings, false, &mut screen)
+}
+
+fn unusable(what: &str, error: &io::Error) -> UserError {
+    UserError::new(ExitCode::Failed, format!("{what} cannot be used: {error}"))
 }
 
 /// Runs a node with these settings under this front end, as the only one of its data directory.

@@ -31,13 +31,21 @@ pub fn read(asked: Option<PathBuf>, host: &Host) -> Result<Layer, UserError> {
     };
     match fs::read_to_string(&path) {
         Ok(text) => parse(&text, &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => Ok(Layer::new()),
+        // A home that is no directory has no settings either; what needs one says so.
+        Err(error) if !required && is_absent(&error) => Ok(Layer::new()),
         Err(error) => {
             let message = format!("cannot read the settings in {path:?}: {error}");
             Err(UserError::new(ExitCode::Usage, message)
                 .hint("name another file with `--config`, or make this one readable"))
         }
     }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// What this text gives.

@@ -95,7 +95,9 @@ impl Endpoint {
             return;
         }
         let first = self.core.links.is_empty();
-        self.core.links = links.to_vec();
+        let before = std::mem::replace(&mut self.core.links, links.to_vec());
+        self.presence
+            .links_changed(&mut self.core, now.mono, &before);
         let most = Duration::from_millis(self.core.config.first_hello_ms_max);
         let jitter = if first { most } else { CHANGE_JITTER };
         self.presence.announce_self(&mut self.core, now, jitter);
@@ -103,6 +105,7 @@ impl Endpoint {
             let (private, mut cx) = self.private_cx(now);
             private.local_address_changed(&mut cx);
         }
+        self.follow_up(now);
     }
 
     /// Sending to this address failed, or an ICMP error came back for it.
@@ -264,6 +267,10 @@ impl Endpoint {
             group.member_lost(&mut cx, &id);
             let (private, mut cx) = self.private_cx(now);
             private.peer_gone(&mut cx, &key);
+        }
+        for id in self.presence.take_moved() {
+            let (private, mut cx) = self.private_cx(now);
+            private.peer_moved(&mut cx, &id);
         }
         for id in self.presence.take_confirmed() {
             let (private, mut cx) = self.private_cx(now);

@@ -21,6 +21,8 @@ const KIND_TEXT: u8 = 1;
 const KIND_ACTION: u8 = 2;
 /// Before a lost connection is dialled again while the peer is here; doubles.
 const REDIAL: Duration = Duration::from_millis(200);
+/// A message that is not acknowledged within this has its receiver probed.
+const DOUBT: Duration = Duration::from_millis(500);
 const REDIAL_SLOWEST: Duration = Duration::from_secs(10);
 
 /// What waits for the store.
@@ -50,6 +52,8 @@ struct Outbox {
     waiting: BTreeMap<MessageId, usize>,
     redials: u32,
     redial_at: Option<Instant>,
+    /// When to doubt that the peer is there, if nothing was acknowledged by then.
+    doubt_at: Option<Instant>,
 }
 
 impl Outbox {
@@ -182,18 +186,29 @@ impl Private {
                 self.direct.dial(now, &key, at);
             }
         }
+        self.doubt(cx);
         self.drain(cx);
+    }
+
+    /// Has peers probed that did not acknowledge in time.
+    fn doubt(&mut self, cx: &mut Cx) {
+        let now = cx.now.mono;
+        for (key, outbox) in &mut self.outboxes {
+            if outbox.doubt_at.is_some_and(|at| at <= now) {
+                cx.presence.doubt(now, &key.id());
+                outbox.doubt_at = Some(now + DOUBT * 4);
+            }
+        }
     }
 
     /// When something is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let redial = self
+        let own = self
             .outboxes
             .values()
-            .filter_map(|outbox| outbox.redial_at)
-            .min();
-        [self.direct.deadline(), redial].into_iter().flatten().min()
+            .flat_map(|outbox| [outbox.redial_at, outbox.doubt_at]);
+        own.chain([self.direct.deadline()]).flatten().min()
     }
 
     /// An address of a peer was validated: what waits for it goes now.
@@ -212,6 +227,17 @@ impl Private {
             if !outbox.under_way.is_empty() {
                 self.direct.dial(cx.now.mono, &key, at);
             }
+        }
+        self.drain(cx);
+    }
+
+    /// Another address of a peer came into use.
+    pub fn peer_moved(&mut self, cx: &mut Cx, id: &PeerId) {
+        let Some(key) = cx.presence.roster.get(id).map(Peer::key) else {
+            return;
+        };
+        if let Some(at) = here(cx, &key) {
+            self.direct.address_changed(cx.now.mono, &key, at);
         }
         self.drain(cx);
     }
@@ -322,6 +348,7 @@ impl Private {
         outbox.waiting.remove(&id);
         if self.direct.send(cx.now.mono, &to, at, message) {
             outbox.under_way.insert(id, len);
+            outbox.doubt_at.get_or_insert(cx.now.mono + DOUBT);
         } else {
             outbox.waiting.insert(id, len);
             outbox.on_disk = true;
@@ -436,13 +463,14 @@ impl Private {
     }
 
     fn delivered(&mut self, cx: &mut Cx, peer: PublicKey, id: MessageId) {
-        let known = self
-            .outboxes
-            .get_mut(&peer)
-            .is_some_and(|o| o.under_way.remove(&id).is_some());
-        if !known {
+        let Some(outbox) = self.outboxes.get_mut(&peer) else {
+            return;
+        };
+        if outbox.under_way.remove(&id).is_none() {
             return;
         }
+        let waits = !outbox.under_way.is_empty();
+        outbox.doubt_at = waits.then(|| cx.now.mono + DOUBT);
         let state = PrivateState::Delivered;
         let writes = vec![Write::PrivateState { id, state }];
         // Lost in a power cut it only goes once more, and its id tells the other side.

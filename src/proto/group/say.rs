@@ -133,6 +133,8 @@ impl Group {
                 let online = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
                 if let Some(to) = cx.presence.address_of(&member).filter(|_| online) {
                     super::repair::send_repairs(cx.core, to, &entries);
+                    // It may be the address that is dead, and not the member.
+                    cx.presence.doubt(cx.now.mono, &member);
                 }
             }
         }

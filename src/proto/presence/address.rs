@@ -17,6 +17,8 @@ const CANDIDATE_WAITS_MS: [u64; 11] = [50, 100, 150, 200, 250, 300, 400, 500, 70
 const PROBES_MAX: usize = 4;
 /// How long a candidate that did not answer is left alone.
 const CANDIDATE_REST: Duration = Duration::from_secs(10);
+/// Whoever does not answer within this is passed over for an address that does.
+const ANSWER: Duration = Duration::from_millis(90);
 /// An address heard within this is not given up for another.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,15 @@ impl Address {
         self.bytes_out += len as u64;
     }
 
+    /// Whether it was heard lately and owes no answer.
+    fn is_good(&self, now: Instant) -> bool {
+        let owes = self
+            .probes
+            .front()
+            .is_some_and(|&(_, sent)| now >= sent + ANSWER);
+        self.validated.is_some() && now.saturating_duration_since(self.heard) < FRESH && !owes
+    }
+
     /// A PROBE leaves now.
     pub fn probed(&mut self, nonce: Nonce, now: Instant) {
         if self.probes.len() == PROBES_MAX {
@@ -87,6 +98,7 @@ impl Address {
 pub struct Addresses {
     all: Vec<Address>,
     current: Option<SocketAddr>,
+    moved: bool,
 }
 
 impl Addresses {
@@ -101,6 +113,10 @@ impl Addresses {
                     .is_none_or(|&(_, at)| now > at + CANDIDATE_REST);
             address.heard = now;
             address.bytes_in += len as u64;
+            if address.validated.is_some() {
+                self.choose(now);
+                return false;
+            }
             if address.validated.is_none() && address.next_try.is_none() && rested {
                 address.tries = 0;
                 address.probes.clear();
@@ -133,6 +149,11 @@ impl Addresses {
     #[must_use]
     pub fn current(&self) -> Option<SocketAddr> {
         self.current
+    }
+
+    /// Whether another address came into use since the last call.
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// One address, mutable.
@@ -187,22 +208,20 @@ impl Addresses {
         }
     }
 
-    /// Fresh and fast first, without flapping: the present one stays while it is heard.
+    /// Fresh first, without flapping: the one in use stays while it is heard and answers.
     fn choose(&mut self, now: Instant) {
-        let is_fresh = |address: &Address| {
-            address.validated.is_some() && now.saturating_duration_since(address.heard) < FRESH
-        };
-        let stays = self
+        let stays = |address: &Address| Some(address.at) == self.current && address.is_good(now);
+        if self.all.iter().any(stays) {
+            return;
+        }
+        let validated = self
             .all
             .iter()
-            .any(|a| Some(a.at) == self.current && is_fresh(a));
-        if !stays {
-            let latest = self
-                .all
-                .iter()
-                .filter(|a| a.validated.is_some())
-                .max_by_key(|a| a.heard);
-            self.current = latest.map(|address| address.at).or(self.current);
+            .filter(|address| address.validated.is_some());
+        let latest = validated.max_by_key(|address| (address.is_good(now), address.heard));
+        if let Some(latest) = latest.map(|address| address.at) {
+            self.moved |= self.current != Some(latest);
+            self.current = Some(latest);
         }
     }
 
@@ -283,6 +302,37 @@ mod tests {
         }
         assert_eq!(addresses.current(), Some(at(1)));
         addresses.failed(now, at(1));
+        assert_eq!(addresses.current(), Some(at(2)));
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_is_passed_over_for_one_that_does() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=2 {
+            addresses.heard(now, at(host), 100);
+            addresses
+                .get_mut(at(host))
+                .unwrap()
+                .probed(Nonce([host; 8]), now);
+            addresses.acknowledged(now, at(host), Nonce([host; 8]));
+            addresses
+                .get_mut(at(host))
+                .unwrap()
+                .probed(Nonce([9; 8]), now);
+        }
+        let soon = now + Duration::from_millis(1);
+        addresses.acknowledged(soon, at(2), Nonce([9; 8]));
+        assert_eq!(
+            addresses.current(),
+            Some(at(1)),
+            "its answer may be on the way"
+        );
+        addresses
+            .get_mut(at(2))
+            .unwrap()
+            .probed(Nonce([8; 8]), now + ANSWER);
+        addresses.acknowledged(now + ANSWER, at(2), Nonce([8; 8]));
         assert_eq!(addresses.current(), Some(at(2)));
     }
 

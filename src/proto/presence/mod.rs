@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::api::{Event, PeerRef, PeerState, Status};
-use crate::datagram::{Arrival, Path};
+use crate::datagram::{Arrival, Link, Path};
 use crate::durable::Snapshot;
 use crate::id::{PeerId, PublicKey, ShortId};
 use crate::limits::CANDIDATE_PROBE_RATE;
@@ -23,6 +23,7 @@ use crate::proto::core::Core;
 use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
+use probe::Probing;
 use roster::{Peer, Roster};
 
 /// A roster that is this old has settled.
@@ -66,6 +67,7 @@ pub struct Presence {
     confirmed: Vec<PeerId>,
     lost: Vec<(PeerId, PublicKey)>,
     restarted: Vec<PeerId>,
+    moved: Vec<PeerId>,
 }
 
 impl Presence {
@@ -85,6 +87,7 @@ impl Presence {
             confirmed: Vec::new(),
             lost: Vec::new(),
             restarted: Vec::new(),
+            moved: Vec::new(),
         })
     }
 
@@ -145,6 +148,42 @@ impl Presence {
     /// Peers that began a new run since the last call.
     pub fn take_restarted(&mut self) -> Vec<PeerId> {
         std::mem::take(&mut self.restarted)
+    }
+
+    /// Peers whose address in use changed since the last call.
+    pub fn take_moved(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// What was sent to this peer is not answered: asks it for a sign of life.
+    pub fn doubt(&mut self, now: Instant, id: &PeerId) {
+        let Some(peer) = self.roster.get_mut(id) else {
+            return;
+        };
+        let live = peer.state == PeerState::Online && peer.is_confirmed();
+        if live && peer.probing.is_none() {
+            peer.probing = Some(Probing::start(now, peer.rtt));
+            self.wake_at(now);
+        }
+    }
+
+    /// The links changed: an address that only a link reached which is gone is not used.
+    pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
+        let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
+        for peer in self.roster.iter_mut() {
+            let cut: Vec<SocketAddr> = peer
+                .addresses
+                .iter()
+                .map(|address| address.at)
+                .filter(|&at| is_cut(at))
+                .collect();
+            cut.into_iter()
+                .for_each(|at| peer.addresses.failed(now, at));
+        }
+        let ids: Vec<PeerId> = self.roster.iter().map(|peer| peer.id).collect();
+        for id in ids {
+            self.announce(core, &id);
+        }
     }
 
     /// The round trip of the group: the longest of a live peer, 10 to 500 ms.
@@ -221,6 +260,13 @@ impl Presence {
 
     /// Tells people of a row if it is not what they were told last.
     pub fn announce(&mut self, core: &mut Core, id: &PeerId) {
+        let moved = self
+            .roster
+            .get_mut(id)
+            .is_some_and(|peer| peer.addresses.take_moved());
+        if moved {
+            self.moved.push(*id);
+        }
         let Some(peer) = self.roster.get(id) else {
             return;
         };
@@ -306,4 +352,12 @@ impl Presence {
         }
         self.announce(core, id);
     }
+}
+
+/// Whether one of these links reaches an address without a router.
+fn reaches(links: &[Link], at: SocketAddr) -> bool {
+    links.iter().any(|link| match at {
+        SocketAddr::V4(at) => link.v4.iter().any(|own| own.contains(*at.ip())),
+        SocketAddr::V6(at) => at.scope_id() == link.id.0,
+    })
 }

@@ -264,6 +264,7 @@ impl Presence {
         let is_current = peer.addresses.current() == Some(at);
         if !is_current {
             peer.addresses.failed(now.mono, at);
+            self.announce(core, &id);
             return;
         }
         if peer.state == PeerState::Online

@@ -20,6 +20,7 @@ pub use node::{NodeOptions, run};
 
 /// What the system asks of the process, under one name on all systems.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(windows, expect(dead_code, reason = "some of them Unix alone knows"))]
 enum Notice {
     /// Ctrl-C, where the front end does not read it as a key.
     Interrupt,

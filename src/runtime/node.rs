@@ -220,6 +220,8 @@ impl<'f> Node<'f> {
         self.settle(now);
         self.follow_flow(now);
         self.flush(now);
+        // What was written may have been the last thing that a one-shot command waited for.
+        self.follow_flow(now);
         self.finish(now)
     }
 

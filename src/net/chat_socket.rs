@@ -164,11 +164,6 @@ impl ChatSocket {
         socket.set_recv_buffer_size(BUFFER_LEN).or_else(harmless)?;
         socket.set_send_buffer_size(BUFFER_LEN).or_else(harmless)?;
         let udp = Udp::register(socket, token, true, registry)?;
-        if let Some(state) = &udp.state {
-            state
-                .enable_transport_errors((&udp.io).into())
-                .or_else(harmless)?;
-        }
         Ok(ChatSocket {
             udp,
             family,

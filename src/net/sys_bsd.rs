@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use quinn_udp::UdpSocketState;
 use socket2::{SockRef, Socket};
 
 use super::udp::Family;
@@ -79,8 +80,8 @@ pub(super) fn prepare_chat(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing to tidy up here.
-pub(super) fn tidy_up_after_quinn(_socket: SockRef<'_>) -> io::Result<()> {
+/// Nothing to add to what quinn-udp sets up here.
+pub(super) fn set_up_info(_socket: &Socket, _state: &UdpSocketState) -> io::Result<()> {
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use nix::libc;
+use quinn_udp::UdpSocketState;
 use socket2::{InterfaceIndexOrAddress, MaybeUninitSlice, MsgHdrMut, SockAddr, SockRef, Socket};
 
 use super::udp::Family;
@@ -68,11 +69,17 @@ pub(super) fn set_multicast_interface4(
     set_option(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
 }
 
-/// Switches off the time stamps that quinn-udp asks for: with them, what the kernel tells of a
-/// joined batch does not fit the room that quinn-udp has for it, and the congestion bits or the
-/// interface are cut off.
-pub(super) fn tidy_up_after_quinn(socket: SockRef<'_>) -> io::Result<()> {
-    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &0_i32)
+/// Asks for ICMP errors, and switches off the time stamps that quinn-udp asked for: with them,
+/// what the kernel tells of a joined batch does not fit the room that quinn-udp has for it, and
+/// the congestion bits or the interface are cut off.
+pub(super) fn set_up_info(socket: &Socket, state: &UdpSocketState) -> io::Result<()> {
+    state.enable_transport_errors(socket.into())?;
+    set_option(
+        socket.into(),
+        libc::SOL_SOCKET,
+        libc::SO_TIMESTAMPNS,
+        &0_i32,
+    )
 }
 
 fn set_option<T>(socket: SockRef<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::os::windows::io::AsRawSocket;
 use std::ptr;
 use std::sync::Mutex;
 
+use quinn_udp::UdpSocketState;
 use socket2::{SockRef, Socket};
 use windows_sys::Win32::Networking::WinSock;
 use windows_sys::Win32::System::Console;
@@ -96,8 +97,8 @@ pub(super) fn prepare_chat(socket: &Socket) -> io::Result<()> {
     }
 }
 
-/// Nothing to tidy up here.
-pub(super) fn tidy_up_after_quinn(_socket: SockRef<'_>) -> io::Result<()> {
+/// Nothing to add to what quinn-udp sets up here.
+pub(super) fn set_up_info(_socket: &Socket, _state: &UdpSocketState) -> io::Result<()> {
     Ok(())
 }
 

@@ -177,7 +177,7 @@ impl Udp {
 
 fn state_of(socket: &Socket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(socket.into())?;
-    sys::tidy_up_after_quinn(SockRef::from(socket))?;
+    sys::set_up_info(socket, &state)?;
     Ok(state)
 }
 

@@ -1,7 +1,35 @@
 //! The loop that drives an endpoint: sockets, timers, the store and one front end.
 
+pub mod clock;
+mod ending;
 pub mod front_end;
+mod network;
 pub mod node;
+#[cfg(unix)]
+mod signal;
+#[cfg(windows)]
+#[path = "signal_windows.rs"]
+mod signal;
+#[cfg(test)]
+mod tests;
+pub mod workers;
 
+pub use clock::Clock;
 pub use front_end::{Flow, FrontEnd, Signal};
 pub use node::{NodeOptions, run};
+
+/// What the system asks of the process, under one name on all systems.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(windows, expect(dead_code, reason = "some of them Unix alone knows"))]
+enum Notice {
+    /// Ctrl-C, where the front end does not read it as a key.
+    Interrupt,
+    /// End in order.
+    End,
+    /// The terminal changed its size.
+    Resize,
+    /// Ctrl-Z.
+    Suspend,
+    /// Continued after a stop that was not ours.
+    Continue,
+}

@@ -1,14 +1,26 @@
 //! One running node: its parts put together, and the loop.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::FrontEnd;
-use crate::api::Status;
+use mio::{Events, Poll, Token, Waker};
+
+use super::ending::{Leaving, Purpose};
+use super::front_end::FRONT_END_TOKEN;
+use super::signal::Signals;
+use super::workers::{StoreAnswer, StoreJob, StoreWorker};
+use super::{Clock, Flow, FrontEnd, network};
+use crate::api::{Command, Event, Request, SelfInfo, Status};
 use crate::error::{ExitCode, UserError};
-use crate::net::NetConfig;
-use crate::proto::Identity;
-use crate::text::PeerName;
+use crate::limits::SOCKET_BUDGET;
+use crate::net::{LinkState, Net, NetConfig, TOKENS};
+use crate::proto::{Config, Endpoint, Identity, Now, Output};
+use crate::store::Store;
+use crate::text::{PeerName, RoomName, StatusText};
 
 /// What a node is started with.
 #[derive(Clone)]
@@ -36,6 +48,344 @@ pub struct NodeOptions {
 /// The network cannot be used, a port that was asked for is taken, or the store cannot be
 /// opened.
 pub fn run(options: NodeOptions, front_end: &mut dyn FrontEnd) -> Result<ExitCode, UserError> {
-    let _ = (options, front_end);
-    Ok(ExitCode::Done)
+    let mut node = Node::start(options, front_end)?;
+    let result = node.open_front_end().and_then(|()| node.run());
+    node.end();
+    result
+}
+
+const WAKE: Token = Token(0);
+const SIGNAL: Token = Token(1);
+
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 128;
+/// How often the interfaces are looked at.
+const RESCAN: Duration = Duration::from_secs(5);
+/// Upper bound of the first HELLO's random delay at a start by hand, in milliseconds.
+const FIRST_HELLO_MS_MAX: u64 = 5;
+/// The first HELLO leaves before the first screen is drawn, unless it takes longer than this.
+const FIRST_FLUSH: Duration = Duration::from_millis(10);
+/// Messages per second of a person, and at once.
+const PERSON: (u32, u32) = (crate::limits::PERSON_RATE, crate::limits::PERSON_BURST);
+/// Rounds of requests and outputs in one turn; a front end that asks on and on waits a turn.
+const ROUNDS_MAX: usize = 16;
+
+pub(super) struct Node<'f> {
+    poll: Poll,
+    events: Events,
+    pub(super) signals: Signals,
+    net: Net,
+    pub(super) worker: Option<StoreWorker>,
+    pub(super) endpoint: Endpoint,
+    pub(super) front_end: &'f mut dyn FrontEnd,
+    /// What the endpoint wants done and nobody has done yet.
+    outputs: VecDeque<Output>,
+    /// When the endpoint wants to be woken.
+    deadline: Option<Instant>,
+    pub(super) rescan_at: Instant,
+    /// As said in the last `network` event.
+    states: Vec<LinkState>,
+    /// Tokens for which the front end may have more to read.
+    front_end_tokens: Vec<Token>,
+    /// Something is left to do without waiting.
+    hungry: bool,
+    /// No flush before, until the first datagram is out.
+    pub(super) flush_at: Option<Instant>,
+    /// The output of the front end is gone.
+    pub(super) output_gone: bool,
+    pub(super) leaving: Option<Leaving>,
+}
+
+impl<'f> Node<'f> {
+    /// Opens everything and lets the endpoint begin; the front end has not been asked yet.
+    fn start(options: NodeOptions, front_end: &'f mut dyn FrontEnd) -> Result<Self, UserError> {
+        let store = Store::open(options.data_dir.as_deref())?;
+        let snapshot = store.snapshot()?;
+        let poll = Poll::new().map_err(system_error)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system_error)?);
+        let signals = Signals::register(poll.registry(), SIGNAL, &waker).map_err(system_error)?;
+        let net = Net::open(&options.net, poll.registry())?;
+        let worker = StoreWorker::for_store(store, waker).map_err(system_error)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| system_error(io::Error::other(error)))?;
+        let own = SelfInfo {
+            id: options.identity.id(),
+            name: options.name.as_str().to_owned(),
+            tag: options.identity.id().tag(),
+        };
+        let config = Config {
+            name: options.name,
+            status: options.status,
+            status_text: StatusText::default(),
+            chat_port: net.chat_port(),
+            presence_port: options.net.port,
+            peers: options.peers,
+            multicast: options.net.multicast,
+            broadcast: options.net.broadcast,
+            transient: options.transient,
+            rooms: RoomName::new("lobby").into_iter().collect(),
+            first_hello_ms_max: FIRST_HELLO_MS_MAX,
+            snapshot,
+            person_rate: PERSON.0,
+            person_burst: PERSON.1,
+            seed,
+        };
+        let rooms: Vec<RoomName> = config.rooms.clone();
+        let now = Clock::now();
+        let mut endpoint = Endpoint::new(now, options.identity, config);
+        endpoint.set_links(now, net.links());
+        let ready = network::ready_event(own, net.chat_port(), net.links(), &rooms);
+        let mut node = Node {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            signals,
+            net,
+            worker: Some(worker),
+            endpoint,
+            front_end,
+            outputs: VecDeque::new(),
+            deadline: None,
+            rescan_at: now.mono + RESCAN,
+            states: Vec::new(),
+            front_end_tokens: Vec::new(),
+            hungry: true,
+            flush_at: Some(now.mono + FIRST_FLUSH),
+            output_gone: false,
+            leaving: None,
+        };
+        // What the endpoint has to send or to keep goes out before the front end does anything
+        // slow; only its events come after `ready`.
+        node.front_end.handle_event(now, &ready);
+        node.tell_network(now);
+        node.drain(now);
+        node.settle(now);
+        Ok(node)
+    }
+
+    fn open_front_end(&mut self) -> Result<(), UserError> {
+        let registered = self.front_end.register(self.poll.registry());
+        registered.map_err(|error| {
+            UserError::new(
+                ExitCode::Failed,
+                format!("the input cannot be used: {error}"),
+            )
+        })
+    }
+
+    fn run(&mut self) -> Result<ExitCode, UserError> {
+        loop {
+            let wait = self.wait(Clock::now().mono);
+            match self.poll.poll(&mut self.events, wait) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+                Err(error) => return Err(system_error(error)),
+            }
+            if let Some(code) = self.turn(Clock::now()) {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// How long to wait for an event; none: until one comes.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.hungry {
+            return Some(Duration::ZERO);
+        }
+        let drain = match self.front_end.flow() {
+            Flow::Drain(deadline) if self.leaving.is_none() => Some(deadline),
+            _ => None,
+        };
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
+        let deadlines = [
+            self.deadline,
+            self.front_end.deadline(),
+            self.flush_at,
+            drain,
+            leaving,
+            Some(self.rescan_at),
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    /// One turn. Returns the exit code when it was the last.
+    fn turn(&mut self, now: Now) -> Option<ExitCode> {
+        self.hungry = false;
+        self.take_events(now);
+        self.receive(now);
+        self.take_answers(now);
+        self.take_input(now);
+        let now = Clock::now();
+        self.handle_timeouts(now);
+        self.settle(now);
+        self.follow_flow(now);
+        self.flush(now);
+        // What was written may have been the last thing that a one-shot command waited for.
+        self.follow_flow(now);
+        self.finish(now)
+    }
+
+    fn take_events(&mut self, now: Now) {
+        let mut signalled = false;
+        for event in &self.events {
+            let token = event.token();
+            if token == SIGNAL || token == WAKE {
+                signalled = true;
+            } else if TOKENS.contains(&token.0) {
+                let (readable, writable) = (event.is_readable(), event.is_writable());
+                self.net
+                    .handle_ready(token, readable, writable, event.is_error());
+            } else if token.0 >= FRONT_END_TOKEN && !self.front_end_tokens.contains(&token) {
+                self.front_end_tokens.push(token);
+            }
+        }
+        self.events.clear();
+        if signalled {
+            let mut notices = Vec::new();
+            self.signals.take(|notice| notices.push(notice));
+            for notice in notices {
+                self.heed(now, notice);
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Now) {
+        let (endpoint, outputs) = (&mut self.endpoint, &mut self.outputs);
+        let deadline = &mut self.deadline;
+        self.hungry |= self.net.receive(SOCKET_BUDGET, &mut |arrival, bytes| {
+            endpoint.handle_datagram(now, arrival, bytes);
+            *deadline = drain(endpoint, outputs, now);
+        });
+    }
+
+    fn take_answers(&mut self, now: Now) {
+        while let Some(answer) = self.worker.as_mut().and_then(StoreWorker::poll_answer) {
+            match answer {
+                StoreAnswer::Kept(token, result) => {
+                    self.endpoint.handle_persisted(now, token, result);
+                }
+                StoreAnswer::Found(token, result) => {
+                    self.endpoint.handle_loaded(now, token, result);
+                }
+            }
+            self.drain(now);
+        }
+    }
+
+    fn take_input(&mut self, now: Now) {
+        for token in &self.front_end_tokens {
+            self.front_end.ready(now, *token);
+        }
+        if self.front_end.is_hungry() {
+            self.hungry = true;
+        } else {
+            self.front_end_tokens.clear();
+        }
+    }
+
+    fn handle_timeouts(&mut self, now: Now) {
+        if self.front_end.deadline().is_some_and(|at| at <= now.mono) {
+            self.front_end.handle_timeout(now);
+        }
+        if self.rescan_at <= now.mono {
+            self.rescan(now);
+        }
+        if self.deadline.is_some_and(|at| at <= now.mono) {
+            self.endpoint.handle_timeout(now);
+            self.drain(now);
+        }
+    }
+
+    /// Does what the endpoint wants done and asks it what the front end wants asked, until
+    /// neither wants anything.
+    pub(super) fn settle(&mut self, now: Now) {
+        for _ in 0..ROUNDS_MAX {
+            while let Some(request) = self.front_end.poll_request() {
+                self.handle_request(now, request);
+            }
+            while let Some(address) = self.net.next_unreachable() {
+                self.endpoint.handle_unreachable(now, address);
+                self.drain(now);
+            }
+            if self.outputs.is_empty() {
+                self.hungry |= self.worker.as_ref().is_some_and(StoreWorker::has_refusals);
+                return;
+            }
+            while let Some(output) = self.outputs.pop_front() {
+                self.perform(now, output);
+            }
+        }
+        self.hungry = true;
+    }
+
+    fn perform(&mut self, now: Now, output: Output) {
+        let job = match output {
+            Output::Transmit(transmit) => {
+                self.net.send(now.mono, &transmit);
+                self.flush_at = None;
+                return;
+            }
+            Output::Event(event) => return self.front_end.handle_event(now, &event),
+            Output::Persist(batch, token) => StoreJob::Keep(token, batch),
+            Output::Load(query, token) => StoreJob::Find(token, query),
+            Output::Timeout(..) => return,
+        };
+        if let Some(worker) = &mut self.worker {
+            worker.submit(job);
+        }
+    }
+
+    fn handle_request(&mut self, now: Now, request: Request) {
+        if request.command == Command::Quit {
+            let reply = Event::Reply {
+                reference: request.reference,
+                ok: true,
+                id: None,
+            };
+            self.front_end.handle_event(now, &reply);
+            return self.leave(now, Purpose::End(ExitCode::Done));
+        }
+        self.endpoint.handle_request(now, request);
+        self.drain(now);
+    }
+
+    pub(super) fn rescan(&mut self, now: Now) {
+        self.rescan_at = now.mono + RESCAN;
+        if self.net.rescan() {
+            self.endpoint.set_links(now, self.net.links());
+            self.drain(now);
+        }
+        self.tell_network(now);
+    }
+
+    /// A `network` event if something changed.
+    fn tell_network(&mut self, now: Now) {
+        let states = self.net.states();
+        if states != self.states {
+            self.front_end
+                .handle_event(now, &network::network_event(&states));
+            self.states = states;
+        }
+    }
+
+    pub(super) fn drain(&mut self, now: Now) {
+        self.deadline = drain(&mut self.endpoint, &mut self.outputs, now);
+    }
+}
+
+/// Takes what the endpoint wants done; returns when it wants to be woken.
+fn drain(endpoint: &mut Endpoint, outputs: &mut VecDeque<Output>, now: Now) -> Option<Instant> {
+    loop {
+        match endpoint.poll_output(now) {
+            Output::Timeout(deadline, _) => return deadline,
+            output => outputs.push_back(output),
+        }
+    }
+}
+
+fn system_error(error: io::Error) -> UserError {
+    UserError::new(
+        ExitCode::Failed,
+        format!("the system refuses what the program needs: {error}"),
+    )
 }

@@ -1,0 +1,56 @@
+//! What the network is, in the words of the front ends.
+
+use crate::api::{Event, InterfaceInfo, InterfaceState, NetworkState, SelfInfo};
+use crate::datagram::Link;
+use crate::net::{LinkState, NetState};
+use crate::text::RoomName;
+
+/// The first event of a node.
+pub(super) fn ready_event(
+    own: SelfInfo,
+    chat_port: u16,
+    links: &[Link],
+    rooms: &[RoomName],
+) -> Event {
+    let outside = links.iter().filter(|link| !link.loopback);
+    Event::Ready {
+        v: 1,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        own,
+        chat_port,
+        interfaces: outside.map(interface).collect(),
+        rooms: rooms.iter().map(|room| format!("#{room}")).collect(),
+    }
+}
+
+/// What works. The loopback is left out unless something is wrong with it.
+pub(super) fn network_event(states: &[LinkState]) -> Event {
+    let state = match NetState::of(states) {
+        NetState::Ok => NetworkState::Ok,
+        NetState::Degraded => NetworkState::Degraded,
+        NetState::Down => NetworkState::Down,
+    };
+    let told = states
+        .iter()
+        .filter(|state| !state.loopback || state.hint.is_some());
+    Event::Network {
+        state,
+        interfaces: told
+            .map(|state| InterfaceState {
+                name: state.name.clone(),
+                multicast: state.multicast,
+                broadcast: state.broadcast,
+                hint: state.hint.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn interface(link: &Link) -> InterfaceInfo {
+    let v4 = link.v4.iter().map(|at| at.address.to_string());
+    let v6 = link.v6.iter().map(ToString::to_string);
+    InterfaceInfo {
+        name: link.name.clone(),
+        addresses: v4.chain(v6).collect(),
+    }
+}

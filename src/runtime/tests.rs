@@ -1,0 +1,327 @@
+//! The loop with a front end that follows a script, on the loopback alone.
+#![allow(clippy::disallowed_methods)]
+
+use std::io;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use mio::{Registry, Token};
+
+use super::*;
+use crate::api::{Command, Event, Request};
+use crate::error::ExitCode;
+use crate::net::NetConfig;
+use crate::proto::{Identity, Now};
+use crate::text::PeerName;
+
+/// What a [`Script`] does at its first flush.
+#[derive(Clone, Copy, PartialEq)]
+enum Act {
+    Request,
+    Quit(ExitCode),
+    Drain,
+    Fail(io::ErrorKind),
+    /// Stays; another thing has to end it.
+    Stay,
+}
+
+struct Script {
+    act: Act,
+    requests: Vec<Request>,
+    flow: Flow,
+    events: Vec<Event>,
+    signals: Vec<Signal>,
+    flushes: usize,
+    flushed: Option<Instant>,
+}
+
+impl Script {
+    fn new(act: Act) -> Self {
+        Script {
+            act,
+            requests: Vec::new(),
+            flow: Flow::Continue,
+            events: Vec::new(),
+            signals: Vec::new(),
+            flushes: 0,
+            flushed: None,
+        }
+    }
+}
+
+impl FrontEnd for Script {
+    fn register(&mut self, _registry: &Registry) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn ready(&mut self, _now: Now, _token: Token) {}
+
+    fn poll_request(&mut self) -> Option<Request> {
+        self.requests.pop()
+    }
+
+    fn handle_event(&mut self, _now: Now, event: &Event) {
+        self.events.push(event.clone());
+    }
+
+    /// Something to do in the next turn.
+    fn deadline(&self) -> Option<Instant> {
+        self.flushed.filter(|_| self.act == Act::Request)
+    }
+
+    fn handle_timeout(&mut self, _now: Now) {
+        self.act = Act::Stay;
+        let mut request = Request::from(Command::Quit);
+        request.reference = Some(7.into());
+        self.requests.push(request);
+    }
+
+    fn handle_signal(&mut self, _now: Now, signal: Signal) {
+        self.signals.push(signal);
+    }
+
+    fn flush(&mut self, now: Now) -> io::Result<()> {
+        self.flushes += 1;
+        self.flushed = Some(now.mono);
+        match self.act {
+            Act::Quit(code) => self.flow = Flow::Quit(code),
+            Act::Drain => self.flow = Flow::Drain(now.mono + Duration::from_millis(50)),
+            Act::Fail(kind) => return Err(kind.into()),
+            Act::Request | Act::Stay => {}
+        }
+        Ok(())
+    }
+
+    fn flow(&self) -> Flow {
+        self.flow.clone()
+    }
+}
+
+fn options() -> NodeOptions {
+    let port = UdpSocket::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("port")
+        .port();
+    NodeOptions {
+        identity: Identity::from_secret(&[7; 32]),
+        name: PeerName::new("ana").expect("name"),
+        status: crate::api::Status::Available,
+        net: NetConfig {
+            port,
+            interfaces: vec!["no-such-interface".into()],
+            multicast: false,
+            broadcast: false,
+            ..NetConfig::default()
+        },
+        peers: Vec::new(),
+        data_dir: None,
+        transient: false,
+    }
+}
+
+fn play(act: Act) -> (ExitCode, Script) {
+    let mut script = Script::new(act);
+    let start = Instant::now();
+    let code = run(options(), &mut script).expect("run");
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "it waits for nothing"
+    );
+    (code, script)
+}
+
+#[test]
+fn ready_comes_first_and_the_terminal_is_given_back_last() {
+    let (code, script) = play(Act::Quit(ExitCode::NotFound));
+    assert_eq!(code, ExitCode::NotFound);
+    let Some(Event::Ready {
+        own,
+        chat_port,
+        rooms,
+        ..
+    }) = script.events.first()
+    else {
+        panic!("{:?}", script.events)
+    };
+    assert_eq!(
+        (own.name.as_str(), rooms.as_slice()),
+        ("ana", &["#lobby".to_owned()][..])
+    );
+    assert_ne!(*chat_port, 0);
+    let Some(Event::Network { state, interfaces }) = script.events.get(1) else {
+        panic!("{:?}", script.events)
+    };
+    assert_eq!(*state, crate::api::NetworkState::Down);
+    assert!(
+        interfaces
+            .iter()
+            .any(|at| at.name == "no-such-interface" && at.hint.is_some())
+    );
+    assert_eq!(script.signals.last(), Some(&Signal::End));
+    assert!(script.flushes >= 2, "once more after the end");
+}
+
+#[test]
+fn quit_is_answered_and_ends_with_0() {
+    let (code, script) = play(Act::Request);
+    assert_eq!(code, ExitCode::Done);
+    let replied = script
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::Reply { reference: Some(r), ok: true, .. } if *r == 7));
+    assert!(replied, "{:?}", script.events);
+}
+
+#[test]
+fn no_more_input_ends_with_0_when_all_is_settled() {
+    assert_eq!(play(Act::Drain).0, ExitCode::Done);
+}
+
+#[test]
+fn a_broken_pipe_ends_quietly_and_other_failures_do_not() {
+    let (code, script) = play(Act::Fail(io::ErrorKind::BrokenPipe));
+    assert_eq!((code, script.flushes), (ExitCode::Done, 1));
+    let (code, _) = play(Act::Fail(io::ErrorKind::Other));
+    assert_eq!(code, ExitCode::Failed);
+}
+
+#[test]
+fn a_chat_port_that_is_taken_is_said_before_the_front_end_is_asked() {
+    let holder = UdpSocket::bind("0.0.0.0:0").expect("bind");
+    let mut options = options();
+    options.net.chat_port = Some(holder.local_addr().expect("address").port());
+    let mut script = Script::new(Act::Stay);
+    let error = run(options, &mut script).expect_err("taken");
+    assert_eq!(error.code, ExitCode::Network);
+    assert!(script.events.is_empty() && script.signals.is_empty());
+}
+
+/// Signals belong to a process, so each of these runs in one of its own.
+#[cfg(unix)]
+mod signals {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, ChildStdout, Command as Process, Stdio};
+
+    use nix::sys::signal::{Signal as Number, kill};
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    const CHILD: &str = "LANCHAT_TEST_SIGNALS";
+
+    /// Says on stdout what it is told.
+    struct Said(Script);
+
+    impl FrontEnd for Said {
+        fn register(&mut self, registry: &Registry) -> io::Result<()> {
+            self.0.register(registry)
+        }
+        fn ready(&mut self, _now: Now, _token: Token) {}
+        fn poll_request(&mut self) -> Option<Request> {
+            None
+        }
+        fn handle_event(&mut self, _now: Now, _event: &Event) {}
+        fn handle_signal(&mut self, _now: Now, signal: Signal) {
+            eprintln!("signal {signal:?}");
+        }
+        fn flush(&mut self, now: Now) -> io::Result<()> {
+            if self.0.flushes == 0 {
+                eprintln!("running");
+            }
+            self.0.flush(now)
+        }
+        fn flow(&self) -> Flow {
+            Flow::Continue
+        }
+    }
+
+    #[test]
+    #[ignore = "the other side of the tests here"]
+    fn child() {
+        if std::env::var_os(CHILD).is_some() {
+            let code = run(options(), &mut Said(Script::new(Act::Stay))).expect("run");
+            std::process::exit(code as i32);
+        }
+    }
+
+    struct Running {
+        process: Child,
+        pid: Pid,
+        lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
+        _stdout: Option<ChildStdout>,
+    }
+
+    impl Running {
+        fn start() -> Running {
+            let mut process = Process::new(std::env::current_exe().expect("own path"))
+                .args([
+                    "--exact",
+                    "runtime::tests::signals::child",
+                    "--ignored",
+                    "--nocapture",
+                ])
+                .env(CHILD, "1")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("spawn");
+            let stderr = process.stderr.take().expect("piped");
+            let mut running = Running {
+                pid: Pid::from_raw(i32::try_from(process.id()).expect("pid")),
+                lines: BufReader::new(stderr).lines(),
+                _stdout: process.stdout.take(),
+                process,
+            };
+            running.expect("running");
+            running
+        }
+
+        fn expect(&mut self, wanted: &str) {
+            let found = self
+                .lines
+                .by_ref()
+                .any(|line| line.is_ok_and(|line| line == wanted));
+            assert!(found, "{wanted}");
+        }
+
+        fn send(&self, signal: Number) {
+            kill(self.pid, signal).expect("kill");
+        }
+
+        fn code(mut self) -> Option<i32> {
+            self.expect("signal End");
+            self.process.wait().expect("wait").code()
+        }
+    }
+
+    #[test]
+    fn each_signal_ends_in_order_with_its_code() {
+        for (signal, code) in [
+            (Number::SIGINT, 130),
+            (Number::SIGTERM, 0),
+            (Number::SIGHUP, 0),
+        ] {
+            let running = Running::start();
+            running.send(signal);
+            assert_eq!(running.code(), Some(code), "{signal}");
+        }
+    }
+
+    #[test]
+    fn a_stop_gives_the_terminal_back_and_takes_it_again() {
+        let mut running = Running::start();
+        for _ in 0..2 {
+            running.send(Number::SIGTSTP);
+            running.expect("signal Suspend");
+            let status = waitpid(running.pid, Some(WaitPidFlag::WUNTRACED)).expect("wait");
+            assert_eq!(status, WaitStatus::Stopped(running.pid, Number::SIGSTOP));
+            running.send(Number::SIGCONT);
+            running.expect("signal Resume");
+        }
+        running.send(Number::SIGWINCH);
+        running.expect("signal Resize");
+        running.send(Number::SIGTERM);
+        assert_eq!(running.code(), Some(0));
+    }
+}

@@ -99,7 +99,7 @@ pub(super) struct Node<'f> {
 impl<'f> Node<'f> {
     /// Opens everything and lets the endpoint begin; the front end has not been asked yet.
     fn start(options: NodeOptions, front_end: &'f mut dyn FrontEnd) -> Result<Self, UserError> {
-        let store = Store::open(options.data_dir.as_deref())?;
+        let store = Store::open(options.data_dir.as_deref(), &options.identity.id())?;
         let snapshot = store.snapshot()?;
         let poll = Poll::new().map_err(system_error)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system_error)?);

@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn each_batch_and_query_has_its_answer() {
         let (mut poll, waker) = poll();
-        let store = Store::open(None).expect("store");
+        let store = Store::open(None, &crate::id::PeerId([0; 32])).expect("store");
         let mut worker = StoreWorker::for_store(store, waker).expect("thread");
         for n in 1..=20 {
             worker.submit(StoreJob::Keep(Token(n), batch(n)));

@@ -699,6 +699,18 @@ fn a_killed_peer_is_suspect_and_then_offline_within_8_seconds() {
 }
 
 #[test]
+fn somebody_killed_before_they_could_be_reached_is_gone_within_8_seconds() {
+    let mut world = World::new(0.0, 17);
+    world.add("ana");
+    world.run(seconds(3));
+    world.add("ben");
+    world.run_until(seconds(1), |w| w.state(1, 0).is_some());
+    world.kill(1);
+    let offline = |w: &World| w.state(1, 0).map(|s| s.0) == Some(PeerState::Offline);
+    world.run_until(seconds(8), offline);
+}
+
+#[test]
 fn nobody_alive_is_given_up_in_an_hour() {
     let mut world = three(0.05, 8);
     for node in &mut world.nodes {

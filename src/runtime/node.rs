@@ -105,6 +105,11 @@ impl<'f> Node<'f> {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system_error)?);
         let signals = Signals::register(poll.registry(), SIGNAL, &waker).map_err(system_error)?;
         let net = Net::open(&options.net, poll.registry())?;
+        if net.links().is_empty() {
+            let sentence = "there is no network interface to use, not even the loopback";
+            return Err(UserError::new(ExitCode::Network, sentence)
+                .hint("bring one up, or name another with `--interface`"));
+        }
         let worker = StoreWorker::for_store(store, waker).map_err(system_error)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| system_error(io::Error::other(error)))?;

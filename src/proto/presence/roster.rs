@@ -31,6 +31,8 @@ pub struct Peer {
     pub addresses: Addresses,
     /// When a fresh verified packet of theirs last came.
     pub heard: Instant,
+    /// When the first packet of theirs came in this run of ours.
+    pub first_heard: Instant,
     /// Smoothed round trip.
     pub rtt: Option<Rtt>,
     /// Whether they are asked for a sign of life just now.
@@ -381,6 +383,7 @@ fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
         window: Window::default(),
         addresses: Addresses::default(),
         heard: now,
+        first_heard: now,
         rtt: None,
         probing: None,
         links: BTreeMap::new(),

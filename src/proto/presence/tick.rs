@@ -17,6 +17,8 @@ use crate::wire::{Body, Probe};
 const ALL_UP_TO: usize = 5;
 /// A row that nobody could validate is dropped when nothing is heard for this long.
 const UNCONFIRMED_KEPT: Duration = Duration::from_secs(30);
+/// The same where every PROBE went unanswered: gone before anybody could reach them.
+const UNANSWERED_KEPT: Duration = Duration::from_secs(2);
 /// A greyed row is kept this long.
 const OFFLINE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Silence of this many mean heartbeat intervals has anybody probed by everybody.
@@ -143,11 +145,29 @@ fn probe(core: &mut Core, now: Instant, peer: &mut Peer, all: bool) {
 }
 
 fn is_over(peer: &Peer, now: Instant) -> bool {
-    let silent = now.saturating_duration_since(peer.heard);
-    match peer.state {
-        PeerState::Offline => silent > OFFLINE_KEPT,
-        _ => !peer.is_confirmed() && silent > UNCONFIRMED_KEPT,
+    end_of(peer).is_some_and(|end| now > end)
+}
+
+/// When a row ends if nothing more is heard.
+fn end_of(peer: &Peer) -> Option<Instant> {
+    if peer.state == PeerState::Offline {
+        return Some(peer.heard + OFFLINE_KEPT);
     }
+    if peer.is_confirmed() {
+        return None;
+    }
+    // Somebody who speaks on and on but never answers is behind a firewall, and still here.
+    let speaks_on = peer.heard > peer.first_heard + UNANSWERED_KEPT;
+    let tried = peer
+        .addresses
+        .iter()
+        .all(|address| address.next_try.is_none());
+    let kept = if tried && !speaks_on {
+        UNANSWERED_KEPT
+    } else {
+        UNCONFIRMED_KEPT
+    };
+    Some(peer.heard + kept)
 }
 
 fn next_wake(peer: &Peer) -> Option<Instant> {
@@ -157,10 +177,6 @@ fn next_wake(peer: &Peer) -> Option<Instant> {
         .filter(|a| a.validated.is_none())
         .filter_map(|a| a.next_try);
     let probing = peer.probing.map(|probing| probing.deadline());
-    let end = match peer.state {
-        PeerState::Offline => Some(peer.heard + OFFLINE_KEPT),
-        _ if !peer.is_confirmed() => Some(peer.heard + UNCONFIRMED_KEPT),
-        _ => None,
-    };
+    let end = end_of(peer);
     candidates.chain(probing).chain(end).min()
 }

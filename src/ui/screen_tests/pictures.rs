@@ -327,8 +327,8 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
     for _ in 0..5 {
         seen.push_str(&chat.keys("<pagedown>").picture());
     }
-    for slash in crate::ui::command::COMMANDS {
-        assert!(seen.contains(&slash.usage()), "{}", slash.name);
+    for command in crate::api::slash::COMMANDS {
+        assert!(seen.contains(&command.usage()), "{}", command.name);
     }
     for binding in crate::ui::keymap::BINDINGS
         .iter()

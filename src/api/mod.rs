@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod event;
+pub mod slash;
 
 pub use command::{Command, Request, TextKind};
 pub use event::{

@@ -24,7 +24,7 @@ use super::input::{Input, Line};
 use super::output::{Output, Patience};
 use super::people::{Person, Roster, line, table};
 use super::pipe::DRAIN_MAX;
-use super::slash::{self, Local as LocalCommand};
+use crate::api::slash::{self, Local as LocalCommand};
 use crate::api::{Command, Conversation, Event, ReceiptState, Request, TextKind, Timestamp};
 use crate::error::{ExitCode, UserError};
 use crate::proto::Now;
@@ -81,7 +81,7 @@ impl LineMode {
             Line::Text(text) if text.trim().is_empty() => {}
             Line::Text(text) => match slash::parse(&text) {
                 Ok(input) => self.act(input),
-                Err(error) => self.errors.push_error(&error.into()),
+                Err(error) => self.errors.push_error(&error),
             },
             Line::TooLong => self.errors.push_error(&problem("this line is too long")),
             Line::NotUtf8 => self.errors.push_error(&problem("this line is not UTF-8")),
@@ -95,6 +95,7 @@ impl LineMode {
                 let to = LOBBY.to_owned();
                 self.request(Command::Send { to, text, kind });
             }
+            slash::Input::Request(Command::Quit) => self.flow = Flow::Quit(ExitCode::Done),
             slash::Input::Request(command) => self.request(command),
             slash::Input::Local(LocalCommand::Open(target)) => {
                 let message = format!("nothing to say to {target}");
@@ -107,7 +108,6 @@ impl LineMode {
                 }
             }
             slash::Input::Local(LocalCommand::Clear) => {}
-            slash::Input::Local(LocalCommand::Quit) => self.flow = Flow::Quit(ExitCode::Done),
         }
     }
 

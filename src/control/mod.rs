@@ -10,7 +10,6 @@ pub mod line;
 pub mod output;
 pub mod people;
 pub mod pipe;
-pub mod slash;
 
 #[cfg_attr(unix, path = "stdio_unix.rs")]
 #[cfg_attr(windows, path = "stdio_windows.rs")]

@@ -1,10 +1,7 @@
 //! Tab: completes commands at the start of the line, rooms and names anywhere.
 
-use super::command::{COMMANDS, quoted};
 use super::model::Model;
-
-/// Commands whose first argument is a person or room.
-const TAKE_A_NAME: &[&str] = &["/msg", "/trust"];
+use crate::api::slash::{COMMANDS, quoted};
 
 /// A completion under way: the next Tab puts the next candidate in its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,11 +50,11 @@ fn candidates(model: &Model, before: &str, word: &str) -> Vec<String> {
     {
         return COMMANDS
             .iter()
-            .filter(|slash| slash.name.starts_with(name))
-            .map(|slash| format!("/{} ", slash.name))
+            .filter(|command| command.name.starts_with(name))
+            .map(|command| format!("/{} ", command.name))
             .collect();
     }
-    let argument = TAKE_A_NAME.contains(&before.trim_end());
+    let argument = takes_target(before.trim_end());
     let after = if before.is_empty() { ": " } else { " " };
     let mut found: Vec<String> = Vec::new();
     for entry in model.entries() {
@@ -74,4 +71,12 @@ fn candidates(model: &Model, before: &str, word: &str) -> Vec<String> {
         });
     }
     found
+}
+
+/// Whether this is all of a command but its target.
+fn takes_target(before: &str) -> bool {
+    let name = before.strip_prefix('/').unwrap_or_default().to_lowercase();
+    COMMANDS
+        .iter()
+        .any(|command| command.name == name && command.takes_target())
 }

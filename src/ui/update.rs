@@ -2,13 +2,13 @@
 
 use ratatui::layout::Position;
 
-use super::command::{self, Local};
 use super::complete::complete;
 use super::key::{Input, Key, KeyCode, Mouse, MouseKind};
 use super::keymap::{self, Action};
 use super::layout::{first_shown, layout};
 use super::model::{Effect, Focus, Model, Notice, Panel, Pending};
 use super::rows::Layouter;
+use crate::api::slash::{self, Local};
 use crate::api::{Command, Conversation, TextKind};
 
 /// Rows that a turn of the wheel scrolls.
@@ -287,16 +287,15 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         model.leaving = true;
         return Vec::new();
     }
-    match command::parse(&typed) {
-        Ok(command::Input::Say(text)) => say(model, text, TextKind::Text, typed),
-        Ok(command::Input::Act(text)) => say(model, text, TextKind::Action, typed),
-        Ok(command::Input::Command(command)) => ask(model, command, typed),
-        Ok(command::Input::Local(local)) => {
+    match slash::parse(&typed) {
+        Ok(slash::Input::Say(kind, text)) => say(model, text, kind, typed),
+        Ok(slash::Input::Request(command)) => ask(model, command, typed),
+        Ok(slash::Input::Local(local)) => {
             here(model, local, typed);
             Vec::new()
         }
         Err(error) => {
-            refuse(model, &error.to_string(), Some(&error.hint()), typed);
+            refuse(model, &error.message, error.hint.as_deref(), typed);
             Vec::new()
         }
     }

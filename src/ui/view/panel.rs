@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::command::COMMANDS;
 use super::super::keymap::BINDINGS;
 use super::super::model::{Model, Panel};
 use super::super::people::Person;
@@ -12,6 +11,7 @@ use super::super::{layout, wrap};
 use super::bars::status_words;
 use super::put_line;
 use crate::api::PeerState;
+use crate::api::slash::COMMANDS;
 
 /// Draws a panel into `area`, without its first `scrolled` rows.
 pub(super) fn draw(model: &Model, panel: Panel, scrolled: usize, area: Rect, buffer: &mut Buffer) {
@@ -49,7 +49,9 @@ fn help(model: &Model, columns: usize) -> Vec<Line<'static>> {
         .iter()
         .filter(|binding| !binding.help.is_empty())
         .map(|binding| (binding.keys[0].to_string(), binding.help));
-    let commands = COMMANDS.iter().map(|slash| (slash.usage(), slash.help));
+    let commands = COMMANDS
+        .iter()
+        .map(|command| (command.usage(), command.help));
     let mut rows = vec![heading(model, "commands")];
     table(model, columns, commands, &mut rows);
     rows.push(Line::default());

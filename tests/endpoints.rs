@@ -667,6 +667,23 @@ fn what_is_written_to_somebody_away_arrives_when_they_are_back() {
 }
 
 #[test]
+fn a_receipt_waits_again_for_a_member_that_is_back() {
+    let mut world = three(0.0, 18);
+    world.loss = 1.0;
+    world.send(0, "#lobby", "into the dark");
+    world.run(seconds(20));
+    let gone = world.receipts(0);
+    assert_eq!(gone.last(), Some(&(ReceiptState::Sent, 0, 2)));
+    world.loss = 0.0;
+    world.run(seconds(30));
+    assert_eq!(
+        world.receipts(0).last(),
+        Some(&(ReceiptState::Delivered, 2, 2))
+    );
+    assert_eq!(world.texts(1, &lobby()), ["into the dark"]);
+}
+
+#[test]
 fn goodbye_is_seen_in_a_round_trip_and_a_restart_is_not_hidden() {
     let mut world = three(0.0, 7);
     world.with(1, |endpoint, now| endpoint.leave(now));

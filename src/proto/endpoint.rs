@@ -268,6 +268,13 @@ impl Endpoint {
             let (private, mut cx) = self.private_cx(now);
             private.peer_gone(&mut cx, &key);
         }
+        for id in self.presence.take_returned() {
+            let (group, mut cx) = self.group_cx(now);
+            group.member_back(&mut cx, &id);
+            // What waits for them on disk goes as well.
+            let (private, mut cx) = self.private_cx(now);
+            private.peer_confirmed(&mut cx, &id);
+        }
         for id in self.presence.take_moved() {
             let (private, mut cx) = self.private_cx(now);
             private.peer_moved(&mut cx, &id);

@@ -168,13 +168,17 @@ impl Group {
     pub fn member_lost(&mut self, cx: &mut Cx, id: &PeerId) {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_left(id);
-            for seq in changed {
-                if let Some(receipt) = room.receipt(seq) {
-                    cx.core.event(receipt);
-                }
-            }
+            room.tell_receipts(cx.core, changed);
         }
         self.answers.remove(id);
+    }
+
+    /// A member is back: receipts wait for them again.
+    pub fn member_back(&mut self, cx: &mut Cx, id: &PeerId) {
+        for room in self.rooms.values_mut() {
+            let changed = room.own.member_back(cx.now.mono, id);
+            room.tell_receipts(cx.core, changed);
+        }
     }
 
     /// The rooms, for `rooms`.

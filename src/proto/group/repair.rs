@@ -109,11 +109,8 @@ impl Group {
         if ack.epoch != room.own.epoch || ack.seq > room.own.sent_seq {
             return;
         }
-        for seq in room.own.acknowledged(member, ack.seq) {
-            if let Some(receipt) = room.receipt(seq) {
-                cx.core.event(receipt);
-            }
-        }
+        let changed = room.own.acknowledged(member, ack.seq);
+        room.tell_receipts(cx.core, changed);
     }
 }
 

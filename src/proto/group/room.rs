@@ -9,6 +9,7 @@ use super::sender::{OwnSender, Pace};
 use crate::api::{Conversation, Event, PeerRef, ReceiptState, TextKind, Timestamp};
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
 use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
+use crate::proto::core::Core;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind, HeadOf};
 
@@ -175,6 +176,12 @@ impl Room {
             missing: followed.missing().filter_map(name).collect(),
             left: followed.left.iter().filter_map(name).collect(),
         })
+    }
+
+    /// Tells how these own messages stand.
+    pub fn tell_receipts(&self, core: &mut Core, numbers: Vec<u32>) {
+        let receipts = numbers.into_iter().filter_map(|seq| self.receipt(seq));
+        receipts.for_each(|receipt| core.event(receipt));
     }
 
     /// The receipt of an own message that waits for its turn.

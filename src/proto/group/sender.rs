@@ -272,6 +272,23 @@ impl OwnSender {
         changed
     }
 
+    /// A member is back: what it has not acknowledged goes to it again. Returns the numbers whose
+    /// receipt changed.
+    pub fn member_back(&mut self, now: Instant, member: &PeerId) -> Vec<u32> {
+        let mut changed = Vec::new();
+        for (&number, followed) in &mut self.followed {
+            if !followed.of.contains_key(member) || followed.acked.contains(member) {
+                continue;
+            }
+            if followed.left.remove(member) {
+                changed.push(number);
+            }
+            followed.resends = 0;
+            followed.next_resend = Some(now);
+        }
+        changed
+    }
+
     /// A followed message.
     #[must_use]
     pub fn followed(&self, seq: u32) -> Option<&Followed> {

@@ -55,6 +55,15 @@ impl Address {
         }
     }
 
+    /// A candidate again, as if nothing had been sent or heard.
+    fn reset(&mut self) {
+        self.validated = None;
+        self.probes.clear();
+        self.tries = 0;
+        self.next_try = None;
+        (self.bytes_in, self.bytes_out) = (0, 0);
+    }
+
     /// Whether `len` more bytes may go there: any number once validated, before that at most
     /// three times what came (RFC 9000, section 8.1).
     pub fn may_send(&self, len: usize) -> bool {
@@ -187,9 +196,7 @@ impl Addresses {
     /// The address in use does not answer: use the next validated one that was heard lately.
     pub fn failed(&mut self, now: Instant, at: SocketAddr) {
         if let Some(address) = self.get_mut(at) {
-            address.validated = None;
-            address.probes.clear();
-            address.next_try = None;
+            address.reset();
         }
         if self.current == Some(at) {
             self.current = None;
@@ -201,9 +208,7 @@ impl Addresses {
     pub fn invalidate(&mut self, now: Instant) {
         self.current = None;
         for address in &mut self.all {
-            address.validated = None;
-            address.probes.clear();
-            address.tries = 0;
+            address.reset();
             address.next_try = (address.heard + FRESH > now).then_some(now);
         }
     }
@@ -286,6 +291,19 @@ mod tests {
         assert!(address.may_send(300) && !address.may_send(301));
         address.sent(250);
         assert!(address.may_send(50) && !address.may_send(51));
+    }
+
+    #[test]
+    fn what_went_to_an_address_while_it_was_validated_is_not_held_against_it() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        addresses.heard(now, at(1), 100);
+        addresses.get_mut(at(1)).unwrap().probed(Nonce([1; 8]), now);
+        addresses.acknowledged(now, at(1), Nonce([1; 8]));
+        addresses.get_mut(at(1)).unwrap().sent(1_000_000);
+        addresses.failed(now, at(1));
+        assert!(addresses.heard(now, at(1), 98), "tried again at once");
+        assert!(addresses.get_mut(at(1)).unwrap().may_send(98));
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub struct Presence {
     lost: Vec<(PeerId, PublicKey)>,
     restarted: Vec<PeerId>,
     moved: Vec<PeerId>,
+    returned: Vec<PeerId>,
 }
 
 impl Presence {
@@ -88,6 +89,7 @@ impl Presence {
             lost: Vec::new(),
             restarted: Vec::new(),
             moved: Vec::new(),
+            returned: Vec::new(),
         })
     }
 
@@ -153,6 +155,11 @@ impl Presence {
     /// Peers whose address in use changed since the last call.
     pub fn take_moved(&mut self) -> Vec<PeerId> {
         std::mem::take(&mut self.moved)
+    }
+
+    /// Peers that were given up or doubted and spoke again since the last call.
+    pub fn take_returned(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.returned)
     }
 
     /// What was sent to this peer is not answered: asks it for a sign of life.

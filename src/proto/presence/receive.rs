@@ -52,6 +52,7 @@ impl Presence {
         peer.probing = None;
         if peer.state != PeerState::Online {
             peer.state = PeerState::Online;
+            self.returned.push(heard.id);
         }
         self.sighted(core, now, heard);
         self.announce(core, &heard.id);

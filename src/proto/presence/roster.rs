@@ -176,7 +176,7 @@ impl Roster {
         let unconfirmed = self
             .peers
             .values()
-            .filter(|peer| !peer.is_confirmed())
+            .filter(|peer| !peer.is_confirmed() && peer.state != PeerState::Offline)
             .count();
         if unconfirmed >= UNCONFIRMED_DIRECT_MAX || self.shorts.contains_key(&id.short()) {
             return Merged::Refused;

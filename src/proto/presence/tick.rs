@@ -19,6 +19,8 @@ const ALL_UP_TO: usize = 5;
 const UNCONFIRMED_KEPT: Duration = Duration::from_secs(30);
 /// The same where every PROBE went unanswered: gone before anybody could reach them.
 const UNANSWERED_KEPT: Duration = Duration::from_secs(2);
+/// The greyed row of somebody who was never reached is kept this long.
+const NEVER_REACHED_KEPT: Duration = Duration::from_secs(10 * 60);
 /// A greyed row is kept this long.
 const OFFLINE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Silence of this many mean heartbeat intervals has anybody probed by everybody.
@@ -90,8 +92,11 @@ impl Presence {
                 let over = states.last() == Some(&(peer.id, PeerState::Offline));
                 peer.probing = (!over).then_some(probing);
             }
-            if is_over(peer, now) {
-                ended.push(peer.id);
+            if end_of(peer).is_some_and(|end| now > end) {
+                match peer.state {
+                    PeerState::Offline => ended.push(peer.id),
+                    _ => states.push((peer.id, PeerState::Offline)),
+                }
             }
             wake = [wake, next_wake(peer)].into_iter().flatten().min();
         }
@@ -100,7 +105,6 @@ impl Presence {
             self.set_state(core, &id, state);
         }
         for id in ended {
-            self.set_state(core, &id, PeerState::Offline);
             self.roster.remove(&id);
         }
     }
@@ -144,14 +148,15 @@ fn probe(core: &mut Core, now: Instant, peer: &mut Peer, all: bool) {
     }
 }
 
-fn is_over(peer: &Peer, now: Instant) -> bool {
-    end_of(peer).is_some_and(|end| now > end)
-}
-
 /// When a row ends if nothing more is heard.
 fn end_of(peer: &Peer) -> Option<Instant> {
     if peer.state == PeerState::Offline {
-        return Some(peer.heard + OFFLINE_KEPT);
+        let kept = if peer.is_confirmed() {
+            OFFLINE_KEPT
+        } else {
+            NEVER_REACHED_KEPT
+        };
+        return Some(peer.heard + kept);
     }
     if peer.is_confirmed() {
         return None;
@@ -177,6 +182,6 @@ fn next_wake(peer: &Peer) -> Option<Instant> {
         .filter(|a| a.validated.is_none())
         .filter_map(|a| a.next_try);
     let probing = peer.probing.map(|probing| probing.deadline());
-    let end = end_of(peer);
+    let end = end_of(peer).map(|end| end + Duration::from_millis(1));
     candidates.chain(probing).chain(end).min()
 }

@@ -92,6 +92,38 @@ fn leaving_is_asked_where_it_was_typed_in_a_hurry() {
 }
 
 #[test]
+fn commands_act_in_the_conversation_that_is_open() {
+    let mut chat = Screen::with(LARGE, three());
+    for (kind, keys, text) in [
+        (TextKind::Action, "/me waves<ret>", "waves"),
+        (TextKind::Text, "//me waves<ret>", "/me waves"),
+    ] {
+        for (open, conversation) in [("<A-3>", with(2)), ("<A-1>", lobby())] {
+            chat.keys(open).keys(keys);
+            let (to, text) = (conversation.to_string(), text.to_owned());
+            assert_eq!(chat.commands(), [Command::Send { to, text, kind }]);
+        }
+    }
+    chat.keys("/msg ben<ret>");
+    assert_eq!(chat.commands(), []);
+    assert_eq!(chat.model.current, with(1));
+}
+
+#[test]
+fn a_line_that_is_no_command_comes_back_with_a_hint() {
+    for (line, hint) in [
+        ("/whoo", "hint: did you mean /who?"),
+        ("/who is it", "hint: write /who"),
+        ("/msg \"ben", "hint: write /msg \"NAME WITH SPACES\""),
+    ] {
+        let mut chat = Screen::with(LARGE, three());
+        chat.keys(&format!("{line}<ret>"));
+        assert_eq!((chat.model.line.text(), &chat.effects[..]), (line, &[][..]));
+        assert!(chat.picture().contains(hint), "{}", chat.picture());
+    }
+}
+
+#[test]
 fn tab_completes_commands_and_names() {
     let mut events = three();
     events.push(told(person(5, "carla maria")));

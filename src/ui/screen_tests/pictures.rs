@@ -300,19 +300,19 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
     insta::assert_snapshot!(chat.picture(), @r##"
     ▸#lobby             │ help  Esc closes
                         │  commands
-                        │  /msg NAME [TEXT]  write to one person or room, or just
-                        │                    open it
-                        │  /me TEXT          say what you do
-                        │  /who              list the people here
-                        │  /rooms            list the rooms
-                        │  /nick NAME        take another name
-                        │  /away [TEXT]      say that you are away
-                        │  /back             say that you are back
-                        │  /trust NAME       after a warning: this is really the
-                        │                    person of that name
-                        │  /clear            empty the conversation on the screen
-                        │  /help             show the keys and commands
-                        │  /quit             leave
+                        │  /msg TARGET [TEXT]  write to a person or #room; without
+                        │                      TEXT the screen opens it
+                        │  /me TEXT            say what you do
+                        │  /who                list the people here
+                        │  /rooms              list the rooms
+                        │  /nick NAME          take another name
+                        │  /away [TEXT]        say that you are away
+                        │  /back               say that you are back
+                        │  /trust PERSON       after a warning: this is really the
+                        │                      person of that name
+                        │  /clear              empty the conversation on the screen
+                        │  /help               show this help
+                        │  /quit               leave
                         │
                         │  keys
                         │  Ctrl-L      show the list and go to it, or back

@@ -1,0 +1,525 @@
+//! A world of endpoints: one event heap, virtual time, a link with loss, disks that survive.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
+use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
+use lanchat::durable::{Loaded, Query, Row, Snapshot, Stored, Token, Write};
+use lanchat::id::{MessageId, PeerId};
+use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
+use lanchat::text::{PeerName, RoomName, StatusText};
+
+pub const LINK: LinkId = LinkId(1);
+pub const DISK: Duration = Duration::from_micros(100);
+pub const WIRE: Duration = Duration::from_micros(150);
+
+/// What happens next in the world.
+#[derive(PartialEq, Eq)]
+pub enum Action {
+    Arrive(usize, Arrival2, Vec<u8>),
+    Persisted(usize, Token, Vec<bool>),
+    Loaded(usize, Token, Vec<Row>),
+}
+
+pub type Arrival2 = (SocketAddr, bool);
+
+pub struct Scheduled {
+    pub at: Instant,
+    pub order: u64,
+    pub action: Action,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        // The earliest is the greatest: a heap gives the greatest first.
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+/// Room, author, epoch, number.
+pub type EntryKey = ([u8; 32], PeerId, u64, u32);
+
+/// What a node's disk holds; outlives the node.
+#[derive(Default, Clone)]
+pub struct Disk {
+    pub incarnation: u64,
+    pub entries: BTreeMap<EntryKey, ([u8; 32], Vec<u8>)>,
+    pub epochs: Vec<lanchat::durable::OwnHead>,
+    pub received: BTreeSet<MessageId>,
+    pub outbox: Vec<(
+        lanchat::id::PublicKey,
+        MessageId,
+        lanchat::durable::PrivateRow,
+    )>,
+    pub pins: Vec<(String, lanchat::id::PublicKey)>,
+}
+
+impl Disk {
+    pub fn apply(&mut self, write: &Write) -> bool {
+        match write {
+            Write::Incarnation(value) => self.incarnation = *value,
+            Write::Epoch {
+                room,
+                network,
+                epoch,
+            } => {
+                let (room, network, epoch) = (*room, *network, *epoch);
+                let head = lanchat::durable::OwnHead {
+                    room,
+                    network,
+                    epoch,
+                    seq: 0,
+                    hash: [0; 32],
+                };
+                self.epochs.push(head);
+            }
+            Write::Entry {
+                room,
+                author,
+                epoch,
+                seq,
+                hash,
+                bytes,
+            } => {
+                let key = (room.0, *author, *epoch, *seq);
+                if self.entries.contains_key(&key) {
+                    return false;
+                }
+                self.entries.insert(key, (*hash, bytes.clone()));
+            }
+            Write::PrivateIn { id, .. } => return self.received.insert(*id),
+            Write::PrivateOut { id, to, message } => self.outbox.push((*to, *id, message.clone())),
+            Write::PrivateState { id, .. } => self.outbox.retain(|(_, other, _)| other != id),
+            Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
+        }
+        true
+    }
+
+    pub fn query(&self, query: &Query) -> Vec<Row> {
+        match query {
+            Query::Entries {
+                room,
+                author,
+                epoch,
+                seqs,
+            } => seqs
+                .iter()
+                .filter_map(|&seq| {
+                    let (_, bytes) = self.entries.get(&(room.0, *author, *epoch, seq))?;
+                    Some(Row::Entry {
+                        seq,
+                        bytes: bytes.clone(),
+                    })
+                })
+                .collect(),
+            Query::Outbox { to } => self
+                .outbox
+                .iter()
+                .filter(|(key, ..)| key == to)
+                .map(|(_, id, message)| Row::Outbox {
+                    id: *id,
+                    message: message.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    pub fn snapshot(&self, own: PeerId) -> Snapshot {
+        let mut own_heads = self.epochs.clone();
+        for head in &mut own_heads {
+            let mine = self.entries.range((head.room.0, own, head.epoch, 0)..);
+            let mine = mine.take_while(|((room, author, epoch, _), _)| {
+                (*room, *author, *epoch) == (head.room.0, own, head.epoch)
+            });
+            if let Some(((.., seq), (hash, _))) = mine.last() {
+                (head.seq, head.hash) = (*seq, *hash);
+            }
+        }
+        let outbox: BTreeSet<_> = self.outbox.iter().map(|(key, ..)| *key).collect();
+        Snapshot {
+            incarnation: self.incarnation,
+            own_heads,
+            heads: Vec::new(),
+            pins: self.pins.clone(),
+            outbox: outbox.into_iter().collect(),
+        }
+    }
+}
+
+pub struct Node {
+    pub endpoint: Option<Endpoint>,
+    pub secret: u8,
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub disk: Disk,
+    pub events: Vec<(Instant, Event)>,
+    pub deadline: Option<Instant>,
+}
+
+pub struct World {
+    pub now: Now,
+    pub start: Instant,
+    pub nodes: Vec<Node>,
+    pub queue: BinaryHeap<Scheduled>,
+    pub order: u64,
+    pub loss: f64,
+    pub rng: u64,
+    pub sent: Vec<(usize, Vec<u8>)>,
+    /// The disk answers only while this is set.
+    pub disk_works: bool,
+}
+
+impl World {
+    #[allow(clippy::disallowed_methods)]
+    pub fn new(loss: f64, seed: u64) -> World {
+        println!("seed {seed}, loss {loss}");
+        let start = Instant::now();
+        World {
+            now: Now {
+                mono: start,
+                wall_ms: 1_790_000_000_000,
+            },
+            start,
+            nodes: Vec::new(),
+            queue: BinaryHeap::new(),
+            order: 0,
+            loss,
+            rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            sent: Vec::new(),
+            disk_works: true,
+        }
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        self.rng ^= self.rng << 13;
+        self.rng ^= self.rng >> 7;
+        self.rng ^= self.rng << 17;
+        (self.rng >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn add(&mut self, name: &'static str) -> usize {
+        let index = self.nodes.len();
+        let host = u8::try_from(index + 1).unwrap();
+        self.nodes.push(Node {
+            endpoint: None,
+            secret: host,
+            name,
+            address: SocketAddr::from(([10, 0, 0, host], 5263)),
+            disk: Disk::default(),
+            events: Vec::new(),
+            deadline: None,
+        });
+        self.boot(index);
+        index
+    }
+
+    pub fn boot(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let identity = Identity::from_secret(&[node.secret; 32]);
+        let mut seed = [node.secret; 32];
+        seed[..8].copy_from_slice(&self.rng.to_le_bytes());
+        seed[8..16].copy_from_slice(&self.now.wall_ms.to_le_bytes());
+        let config = Config {
+            name: PeerName::new(node.name).unwrap(),
+            status: lanchat::api::Status::Available,
+            status_text: StatusText::default(),
+            chat_port: 5263,
+            presence_port: 5262,
+            peers: Vec::new(),
+            multicast: true,
+            broadcast: true,
+            transient: false,
+            rooms: vec![RoomName::new("lobby").unwrap()],
+            first_hello_ms_max: 5,
+            snapshot: node.disk.snapshot(identity.id()),
+            person_rate: 1000,
+            person_burst: 1000,
+            seed,
+        };
+        let mut endpoint = Endpoint::new(self.now, identity, config);
+        let std::net::IpAddr::V4(address) = node.address.ip() else {
+            panic!("not IPv4")
+        };
+        let link = Link {
+            id: LINK,
+            name: "eth0".into(),
+            loopback: false,
+            v4: vec![LinkAddress4 {
+                address,
+                prefix_len: 24,
+            }],
+            v6: Vec::new(),
+            group: true,
+        };
+        endpoint.set_links(self.now, &[link]);
+        node.endpoint = Some(endpoint);
+        self.drain(index);
+    }
+
+    pub fn kill(&mut self, index: usize) {
+        self.nodes[index].endpoint = None;
+        self.nodes[index].deadline = None;
+    }
+
+    pub fn id(&self, index: usize) -> PeerId {
+        Identity::from_secret(&[self.nodes[index].secret; 32]).id()
+    }
+
+    pub fn with(&mut self, index: usize, act: impl FnOnce(&mut Endpoint, Now)) {
+        let now = self.now;
+        if let Some(endpoint) = self.nodes[index].endpoint.as_mut() {
+            act(endpoint, now);
+            self.drain(index);
+        }
+    }
+
+    pub fn send(&mut self, index: usize, to: &str, text: &str) {
+        let command = Command::Send {
+            to: to.into(),
+            text: text.into(),
+            kind: TextKind::Text,
+        };
+        let request = Request {
+            reference: Some(text.into()),
+            command,
+        };
+        self.with(index, |endpoint, now| endpoint.handle_request(now, request));
+    }
+
+    pub fn schedule(&mut self, after: Duration, action: Action) {
+        self.order += 1;
+        let at = self.now.mono + after;
+        self.queue.push(Scheduled {
+            at,
+            order: self.order,
+            action,
+        });
+    }
+
+    pub fn drain(&mut self, index: usize) {
+        loop {
+            let now = self.now;
+            let node = &mut self.nodes[index];
+            let Some(endpoint) = node.endpoint.as_mut() else {
+                return;
+            };
+            match endpoint.poll_output(now) {
+                Output::Timeout(deadline, _) => {
+                    node.deadline = deadline;
+                    return;
+                }
+                Output::Event(event) => node.events.push((now.mono, event)),
+                Output::Persist(batch, token) => {
+                    if self.disk_works {
+                        let new = batch.writes.iter().map(|w| node.disk.apply(w)).collect();
+                        self.schedule(DISK, Action::Persisted(index, token, new));
+                    }
+                }
+                Output::Load(query, token) => {
+                    let rows = node.disk.query(&query);
+                    self.schedule(DISK, Action::Loaded(index, token, rows));
+                }
+                Output::Transmit(transmit) => {
+                    let len = transmit.segment_len.unwrap_or(transmit.bytes.len());
+                    for datagram in transmit.bytes.chunks(len.max(1)) {
+                        self.transmit(index, transmit.destination, datagram);
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn transmit(&mut self, from: usize, destination: Destination, bytes: &[u8]) {
+        self.sent.push((from, bytes.to_vec()));
+        let source = self.nodes[from].address;
+        let receivers: Vec<(usize, bool)> = match destination {
+            Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
+            Destination::Group(..) => (0..self.nodes.len()).map(|i| (i, true)).collect(),
+            Destination::Unicast(to) => {
+                let is_to = |i: &usize| self.nodes[*i].address == to;
+                (0..self.nodes.len())
+                    .filter(is_to)
+                    .map(|i| (i, false))
+                    .collect()
+            }
+        };
+        for (receiver, group) in receivers {
+            let lost = receiver != from && self.unit() < self.loss;
+            if !lost {
+                let jitter = Duration::from_micros((self.unit() * 100.0) as u64);
+                let action = Action::Arrive(receiver, (source, group), bytes.to_vec());
+                self.schedule(WIRE + jitter, action);
+            }
+        }
+    }
+
+    pub fn inject(&mut self, to: usize, source: SocketAddr, group: bool, bytes: &[u8]) {
+        self.schedule(WIRE, Action::Arrive(to, (source, group), bytes.to_vec()));
+    }
+
+    pub fn step(&mut self, until: Instant) -> bool {
+        let timer = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(i, n)| Some((n.deadline?, i)))
+            .min();
+        let next = self.queue.peek().map(|scheduled| scheduled.at);
+        let at = match (timer.map(|(at, _)| at), next) {
+            (Some(a), Some(b)) => a.min(b),
+            (Some(at), None) | (None, Some(at)) => at,
+            (None, None) => until,
+        };
+        if at > until {
+            self.advance(until);
+            return false;
+        }
+        self.advance(at);
+        if next.is_some_and(|next| next <= at) {
+            if let Some(scheduled) = self.queue.pop() {
+                self.act(scheduled.action);
+            }
+        } else if let Some((_, index)) = timer {
+            self.with(index, |endpoint, now| endpoint.handle_timeout(now));
+        }
+        true
+    }
+
+    pub fn advance(&mut self, to: Instant) {
+        let by = to.saturating_duration_since(self.start);
+        let wall_ms = 1_790_000_000_000 + u64::try_from(by.as_millis()).unwrap();
+        self.now = Now {
+            mono: to.max(self.now.mono),
+            wall_ms,
+        };
+    }
+
+    pub fn act(&mut self, action: Action) {
+        match action {
+            Action::Arrive(index, (source, presence_port), bytes) => {
+                let arrival = Arrival {
+                    link: Some(LINK),
+                    source,
+                    presence_port,
+                    ecn: 0,
+                };
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_datagram(now, arrival, &bytes)
+                });
+            }
+            Action::Persisted(index, token, new) => {
+                let stored: Stored = Ok(new);
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_persisted(now, token, stored)
+                });
+            }
+            Action::Loaded(index, token, rows) => {
+                let loaded: Loaded = Ok(rows);
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_loaded(now, token, loaded)
+                });
+            }
+        }
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let until = self.now.mono + time;
+        let mut steps = 0;
+        while self.step(until) {
+            steps += 1;
+            assert!(steps < 2_000_000, "the world spins");
+        }
+    }
+
+    /// Runs until `done`, at most `time`.
+    pub fn run_until(&mut self, time: Duration, done: impl Fn(&World) -> bool) -> Duration {
+        let (from, until) = (self.now.mono, self.now.mono + time);
+        while !done(self) {
+            assert!(self.step(until), "not within {time:?}");
+        }
+        self.now.mono - from
+    }
+
+    pub fn state(&self, of: usize, at: usize) -> Option<(PeerState, bool)> {
+        let id = self.id(of);
+        self.nodes[at]
+            .events
+            .iter()
+            .rev()
+            .find_map(|(_, event)| match event {
+                Event::Peer {
+                    peer,
+                    state,
+                    confirmed,
+                    ..
+                } if peer.id == id => Some((*state, *confirmed)),
+                _ => None,
+            })
+    }
+
+    pub fn all_listed(&self) -> bool {
+        let nodes = 0..self.nodes.len();
+        let pair = |at: usize, of: usize| {
+            at == of || self.state(of, at) == Some((PeerState::Online, true))
+        };
+        nodes.clone().all(|at| nodes.clone().all(|of| pair(at, of)))
+    }
+
+    pub fn texts(&self, at: usize, conversation: &Conversation) -> Vec<String> {
+        let text = |(_, event): &(Instant, Event)| match event {
+            Event::Message {
+                conversation: of,
+                text,
+                own: false,
+                ..
+            } if of == conversation => Some(text.clone()),
+            _ => None,
+        };
+        self.nodes[at].events.iter().filter_map(text).collect()
+    }
+
+    pub fn receipts(&self, at: usize) -> Vec<(ReceiptState, u32, u32)> {
+        let receipt = |(_, event): &(Instant, Event)| match event {
+            Event::Receipt {
+                state,
+                delivered,
+                of,
+                ..
+            } => Some((*state, *delivered, *of)),
+            _ => None,
+        };
+        self.nodes[at].events.iter().filter_map(receipt).collect()
+    }
+}
+
+pub fn lobby() -> Conversation {
+    Conversation::Room("lobby".into())
+}
+
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn three(loss: f64, seed: u64) -> World {
+    let mut world = World::new(loss, seed);
+    for name in ["ana", "ben", "eva"] {
+        world.add(name);
+    }
+    world.run_until(seconds(20), World::all_listed);
+    // What is said in the first moment waits for the roster to settle.
+    world.run(seconds(1));
+    world
+}

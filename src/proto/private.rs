@@ -137,10 +137,12 @@ impl Private {
             message: row,
         };
         let writes = pin.into_iter().chain([keep]).collect();
-        let token = cx.core.persist(Batch {
-            durability: Durability::Power,
-            writes,
-        });
+        // What leaves at once is safe with its receiver in a moment; what waits here is not.
+        let durability = match here(cx, &to) {
+            Some(_) => Durability::Process,
+            None => Durability::Power,
+        };
+        let token = cx.core.persist(Batch { durability, writes });
         let message = Box::new(message);
         self.pending.insert(
             token,

@@ -26,10 +26,8 @@ use beacon::{Beacon, Leaving};
 use probe::Probing;
 use roster::{Peer, Roster};
 
-/// A roster that is this old has settled.
-const SETTLE: Duration = Duration::from_millis(300);
-/// The same while nobody was found yet.
-const SETTLE_ALONE: Duration = Duration::from_secs(1);
+/// A roster that is this old has settled, whoever is still missing.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
 const GROUP_RTT_MAX: Duration = Duration::from_millis(500);
 /// Lower bound of it.
@@ -64,6 +62,8 @@ pub struct Presence {
     candidate_rate: Bucket,
     strangers: BTreeMap<ShortId, Instant>,
     opened: Option<Instant>,
+    /// How many others whoever greeted us first knew.
+    welcomed: Option<u32>,
     confirmed: Vec<PeerId>,
     lost: Vec<(PeerId, PublicKey)>,
     restarted: Vec<PeerId>,
@@ -85,6 +85,7 @@ impl Presence {
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: BTreeMap::new(),
             opened: None,
+            welcomed: None,
             confirmed: Vec::new(),
             lost: Vec::new(),
             restarted: Vec::new(),
@@ -126,8 +127,10 @@ impl Presence {
     /// that its receipt counts them.
     #[must_use]
     pub fn settled_at(&self) -> Option<Instant> {
-        let alone = self.roster.population() == 1;
-        let wait = if alone { SETTLE_ALONE } else { SETTLE };
+        let others = self.roster.population() - 1;
+        // Whoever greeted us first knew so many others; all of them and itself are here.
+        let complete = self.welcomed.is_some_and(|known| others > known as usize);
+        let wait = if complete { Duration::ZERO } else { SETTLE };
         self.opened.map(|opened| opened + wait)
     }
 

@@ -100,6 +100,7 @@ impl Presence {
 
     /// Somebody answers our HELLO.
     pub fn handle_welcome(&mut self, core: &mut Core, heard: &Heard, welcome: &Welcome) {
+        self.welcomed.get_or_insert(welcome.digest.count);
         self.answer(core, heard, welcome.nonce);
     }
 

@@ -58,7 +58,8 @@ impl Presence {
         let long = mean.mul_f64(SILENT_HEARTBEATS);
         for peer in self.roster.iter_mut() {
             let silent = now.saturating_duration_since(peer.heard);
-            let wanted = (due.contains(&peer.id) && silent >= interval) || silent >= long;
+            // Half an interval: whoever answered the last round is asked again in this one.
+            let wanted = (due.contains(&peer.id) && silent >= interval / 2) || silent >= long;
             let live = peer.state != PeerState::Offline && peer.is_confirmed();
             if wanted && live && peer.probing.is_none() {
                 peer.probing = Some(Probing::start(now, peer.rtt));

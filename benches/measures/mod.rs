@@ -2,6 +2,7 @@
 
 pub mod echo;
 mod faults;
+mod flood;
 mod presence;
 mod talk;
 mod weight;
@@ -42,6 +43,7 @@ const ALL: &[Measure] = &[
     ("private", talk::private),
     ("loss-meet", faults::pairs_meet),
     ("loss-lobby", faults::lobby_complete),
+    ("flood", flood::flood),
     ("frame", weight::first_frame),
     ("rest", weight::at_rest),
     ("size", weight::binary_size),

@@ -163,6 +163,7 @@ fn more_than_can_be_under_way_at_once_arrives_from_the_disk_in_order() {
     world.boot(0);
     world.run(seconds(3));
     let ben = format!("@{}", world.id(1));
+    world.nodes[0].events.clear();
     world.boot(1);
     world.run_until(seconds(5), |w| w.state(1, 0).is_some());
     for number in 1000..1300 {

@@ -20,6 +20,8 @@ const SINGLE_COPY_RATE: usize = 20;
 const RESENDS_MAX: u32 = 8;
 /// Slowest pace of that.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
+/// How long a new epoch waits for those who miss something of the one before.
+const EPOCH_END: Duration = Duration::from_secs(2);
 /// HEADS go at t0, 4 t0, 16 t0 and 64 t0 after the last copy.
 const HEADS_ROUNDS: u32 = 4;
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
@@ -168,10 +170,22 @@ impl OwnSender {
 
     /// The next entry whose turn it is.
     pub fn take_ready(&mut self, now: Instant) -> Option<Entry> {
-        if self.ready.is_empty() || !self.rate.take(now, 1) {
+        let waits = self.epoch_ends().is_some_and(|at| now < at);
+        if self.ready.is_empty() || waits || !self.rate.take(now, 1) {
             return None;
         }
         self.ready.pop_front()
+    }
+
+    /// Where the next entry begins a new epoch while somebody still misses what was said in the
+    /// one before: until when it waits, since with it they stop to listen to the old one.
+    fn epoch_ends(&self) -> Option<Instant> {
+        let begins = self.ready.front()?.epoch != self.sent_epoch;
+        let missed = |followed: &Followed| followed.missing().next().is_some();
+        if !begins || !self.followed.values().any(missed) {
+            return None;
+        }
+        self.lately.back().map(|&last| last + EPOCH_END)
     }
 
     /// An entry left: plans its copies, the heads behind it, and follows its delivery.
@@ -350,7 +364,11 @@ impl OwnSender {
     pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
         let turn = |at: Instant| settled.map(|settled| settled.max(at));
         let ready = (!self.ready.is_empty())
-            .then(|| self.rate.ready_at(now))
+            .then(|| {
+                self.rate
+                    .ready_at(now)
+                    .max(self.epoch_ends().unwrap_or(now))
+            })
             .and_then(turn);
         let heads = self.heads.map(|plan| plan.next);
         let followed = self

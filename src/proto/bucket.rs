@@ -2,6 +2,10 @@
 
 use std::time::Instant;
 
+/// A level of this much less than what is asked for is enough, so that nobody who waited until
+/// [`Bucket::ready_at`] is sent back for what is lost in rounding to nanoseconds.
+const ROUNDING: f64 = 1e-5;
+
 /// Lets `rate` units a second through, and up to `burst` at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
@@ -28,7 +32,7 @@ impl Bucket {
     pub fn take(&mut self, now: Instant, units: u32) -> bool {
         self.refill(now);
         let units = f64::from(units);
-        let enough = self.level >= units;
+        let enough = self.level + ROUNDING >= units;
         if enough {
             self.level -= units;
         }
@@ -70,6 +74,13 @@ mod tests {
         let ready = bucket.ready_at(start);
         assert_eq!(ready, start + Duration::from_millis(200));
         assert!(bucket.take(ready, 1) && !bucket.take(ready, 1));
+        for rate in [3, 7, 50, 1000, 2000] {
+            let (mut bucket, mut now) = (Bucket::new(start, rate, 1), start);
+            for _ in 0..1000 {
+                now = bucket.ready_at(now);
+                assert!(bucket.take(now, 1), "{rate} a second: woken for nothing");
+            }
+        }
         let later = start + Duration::from_secs(60);
         assert_eq!((0..20).filter(|_| bucket.take(later, 1)).count(), 10);
     }

@@ -78,6 +78,7 @@ impl Core {
     pub fn renew(&mut self, incarnation: Incarnation) {
         self.incarnation = incarnation;
         self.sequence = 0;
+        self.group_sent.clear();
     }
 
     /// Random bytes.
@@ -240,8 +241,11 @@ impl Core {
         token
     }
 
-    /// Queues an output.
+    /// Queues an output. No datagram leaves while the node is closed, whoever made it.
     pub fn push(&mut self, output: Output) {
+        if !self.open && matches!(output, Output::Transmit(_)) {
+            return;
+        }
         if let Output::Transmit(transmit) = &output {
             let segments = transmit
                 .segment_len

@@ -10,7 +10,7 @@ use super::presence::Presence;
 use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
 use crate::api::{Event, PeerState};
-use crate::datagram::{Link, Transmit};
+use crate::datagram::{Link, LinkId, Transmit};
 use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
 use crate::id::Incarnation;
 
@@ -58,7 +58,7 @@ impl Endpoint {
     )]
     pub fn new(now: Now, identity: Identity, mut config: Config) -> Self {
         let snapshot = std::mem::take(&mut config.snapshot);
-        let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation + 1));
+        let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation.saturating_add(1)));
         let mut core = Core::new(now.mono, identity, config, incarnation);
         let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
         let group = Group::new(&core, now, &snapshot);
@@ -96,15 +96,15 @@ impl Endpoint {
         }
         let first = self.core.links.is_empty();
         let before = std::mem::replace(&mut self.core.links, links.to_vec());
+        let is_link = |id: &LinkId| links.iter().any(|link| link.id == *id);
+        self.core.group_sent.retain(|id, _| is_link(id));
         self.presence
             .links_changed(&mut self.core, now.mono, &before);
         let most = Duration::from_millis(self.core.config.first_hello_ms_max);
         let jitter = if first { most } else { CHANGE_JITTER };
         self.presence.announce_self(&mut self.core, now, jitter);
-        if !first {
-            let (private, mut cx) = self.private_cx(now);
-            private.local_address_changed(&mut cx);
-        }
+        let (private, mut cx) = self.private_cx(now);
+        private.local_address_changed(&mut cx);
         self.follow_up(now);
     }
 
@@ -140,7 +140,8 @@ impl Endpoint {
         if self.saving == Some(token) {
             // Without a disk the wall clock still makes incarnations grow.
             self.saving = None;
-            self.core.open = true;
+            // Not if the node left while it waited.
+            self.core.open = !self.presence.has_left();
             self.presence.open(now.mono);
             return;
         }
@@ -179,7 +180,7 @@ impl Endpoint {
 
     /// Comes back after a leave (`fg` after Ctrl-Z), as a new incarnation.
     pub fn rejoin(&mut self, now: Now) {
-        let next = Incarnation(now.wall_ms.max(self.core.incarnation.0 + 1));
+        let next = Incarnation(now.wall_ms.max(self.core.incarnation.0.saturating_add(1)));
         self.renew(now, next);
     }
 
@@ -280,6 +281,9 @@ impl Endpoint {
             private.peer_moved(&mut cx, &id);
         }
         for id in self.presence.take_confirmed() {
+            // In a new run they may have missed what was said, or their ACK got lost.
+            let (group, mut cx) = self.group_cx(now);
+            group.member_back(&mut cx, &id);
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);
         }

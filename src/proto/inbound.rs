@@ -19,6 +19,8 @@ struct Inbound<'a> {
     bytes: &'a [u8],
     header: Header,
     fingerprint: Fingerprint,
+    /// Whether it came from a validated address of somebody.
+    from_known: bool,
 }
 
 impl Inbound<'_> {
@@ -113,6 +115,7 @@ impl Endpoint {
             bytes,
             header,
             fingerprint,
+            from_known: known,
         };
         match body {
             Body::Data(entry) => self.handle_entry(now, &inbound, entry),
@@ -142,10 +145,7 @@ impl Endpoint {
         let Some(key) = record.map(|record| record.key).or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
             if matches!(body, Body::Heartbeat(_)) {
-                let source = inbound.arrival.source;
-                let header = &inbound.header;
-                self.presence
-                    .ask(&mut self.core, now, &self.group, header, source);
+                self.ask(now, inbound.arrival.source, inbound.bytes.len());
             }
             return;
         };
@@ -168,9 +168,7 @@ impl Endpoint {
         if peer.record.incarnation != inbound.header.incarnation {
             // Of a past run, or of a new one whose record is not known yet.
             if inbound.header.incarnation > peer.record.incarnation {
-                let (source, header) = (inbound.arrival.source, &inbound.header);
-                self.presence
-                    .ask(&mut self.core, now, &self.group, header, source);
+                self.ask(now, inbound.arrival.source, inbound.bytes.len());
             } else {
                 self.core.stats.replayed += 1;
             }
@@ -184,7 +182,13 @@ impl Endpoint {
         self.gate.remember(inbound.fingerprint, Some(id));
         let heard = inbound.heard(id);
         self.presence.heard(&mut self.core, now, &heard);
-        self.act(now, &heard, &inbound.header, body);
+        self.act(now, &heard, body);
+    }
+
+    /// Somebody speaks whom we do not know, or of whom we hold another record.
+    fn ask(&mut self, now: Now, source: std::net::SocketAddr, len: usize) {
+        self.presence
+            .ask(&mut self.core, now, &self.group, source, len);
     }
 
     /// Whether a packet's signatures hold: its own, and its record's where it is new.
@@ -196,6 +200,9 @@ impl Endpoint {
         record: Option<&PeerRecord>,
         known: bool,
     ) -> bool {
+        // Names and keys are public: only where a packet comes from tells that it may be theirs.
+        let source = inbound.arrival.source;
+        let known = known && self.presence.is_validated(&key.id(), source);
         if !self.gate.admit_check(now.mono, known) {
             self.core.stats.limited += 1;
             return false;
@@ -206,12 +213,12 @@ impl Endpoint {
         let is_held =
             |record: &PeerRecord| held.is_some_and(|peer| peer.record.bytes == record.bytes);
         let signed = wire::signature(inbound.bytes).zip(inbound.signing_input());
-        let packet_ok = signed.is_some_and(|(signature, input)| verify(key, &input, &signature));
+        let packet_ok = || signed.is_some_and(|(signature, input)| verify(key, &input, &signature));
         self.core.stats.verified += 1;
         let record_ok = |record: &PeerRecord| {
             is_held(record) || verify(key, &record.signing_input(), &record.signature())
         };
-        let genuine = kind_ok && packet_ok && record.is_none_or(record_ok);
+        let genuine = kind_ok && packet_ok() && record.is_none_or(record_ok);
         if !genuine {
             self.core.stats.bad_signature += 1;
         }
@@ -238,7 +245,7 @@ impl Endpoint {
     }
 
     /// A packet of a peer, genuine and fresh.
-    fn act(&mut self, now: Now, heard: &Heard, header: &Header, body: Body) {
+    fn act(&mut self, now: Now, heard: &Heard, body: Body) {
         let id = heard.id;
         match body {
             Body::Hello(hello) => {
@@ -258,9 +265,7 @@ impl Endpoint {
                     .presence
                     .handle_heartbeat(&self.core, heard, &heartbeat)
                 {
-                    let source = heard.arrival.source;
-                    self.presence
-                        .ask(&mut self.core, now, &self.group, header, source);
+                    self.ask(now, heard.arrival.source, heard.len);
                 }
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
@@ -305,8 +310,9 @@ impl Endpoint {
             Worth::New | Worth::OwnBeyond => {}
         }
         let author = entry.author_id();
-        let known = self.presence.roster.get(&author).is_some();
-        if !self.gate.admit_check(now.mono, known) {
+        // Anybody can name a known author; nobody can pose as a validated address but who is
+        // on the way to it.
+        if !self.gate.admit_check(now.mono, inbound.from_known) {
             self.core.stats.limited += 1;
             return;
         }
@@ -324,6 +330,18 @@ impl Endpoint {
         }
         // Whose datagram it was is not signed, so a copy of it tells nothing of where it is from.
         self.gate.remember(inbound.fingerprint, None);
+        let met = inbound.from_known
+            || worth == Worth::OwnBeyond
+            || self.presence.roster.get(&author).is_some()
+            || self.group.has_author(&entry.room, &author);
+        if !met
+            && !self
+                .gate
+                .admit_identity(now.mono, inbound.arrival.source.ip())
+        {
+            self.core.stats.limited += 1;
+            return;
+        }
         if worth == Worth::OwnBeyond {
             self.group.abandon_epoch(&entry);
             return;
@@ -340,6 +358,9 @@ impl Endpoint {
             self.core.stats.own += 1;
             return;
         }
+        if self.presence.is_leaving() {
+            return;
+        }
         self.doubles += 1;
         if self.doubles == 1 {
             // A clock that was set back: one jump above it settles that.
@@ -354,6 +375,8 @@ impl Endpoint {
             message: format!("this identity also runs at {source}; this node is silent now"),
             hint: Some("give each node its own data directory, never a copy of one".into()),
         });
+        let (private, mut cx) = self.private_cx(now);
+        private.close_all(&mut cx);
         self.core.open = false;
     }
 }

@@ -9,7 +9,7 @@ use super::presence::Presence;
 use super::target::{self, Target};
 use crate::api::{Command, Event, Request, TextKind};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::PublicKey;
+use crate::id::{PeerId, PublicKey};
 use crate::text::{PeerName, StatusText};
 
 impl Endpoint {
@@ -90,14 +90,23 @@ impl Endpoint {
             }
             Target::Peer(key) => {
                 let pin = self.pin_for(&key)?;
+                let write = pin.as_ref().map(|name| Write::Pin {
+                    skeleton: name.skeleton(),
+                    key,
+                });
                 let (private, mut cx) = self.private_cx(now);
-                private.say(&mut cx, key, (kind, text), pin, reference)
+                private.say(&mut cx, key, (kind, text), write, reference)?;
+                if let Some(name) = pin {
+                    self.presence.pin(&name, key);
+                }
+                Ok(())
             }
         }
     }
 
     /// Writing to somebody pins their name to their key; a name pinned to another key is refused.
-    fn pin_for(&mut self, key: &PublicKey) -> Result<Option<Write>, Refusal> {
+    /// The name to pin, if it is not pinned yet.
+    fn pin_for(&self, key: &PublicKey) -> Result<Option<PeerName>, Refusal> {
         let Some(peer) = self.presence.roster.get(&key.id()) else {
             return Ok(None);
         };
@@ -105,11 +114,8 @@ impl Endpoint {
         if self.presence.is_name_conflict(&name, key) {
             return Err(target::conflict(&self.presence, peer));
         }
-        let new = self.presence.pin(&name, *key);
-        Ok(new.then(|| Write::Pin {
-            skeleton: name.skeleton(),
-            key: *key,
-        }))
+        let is_new = self.presence.pinned(&name).is_none();
+        Ok(is_new.then_some(name))
     }
 
     fn trust(&mut self, who: &str) -> Result<(), Refusal> {
@@ -134,7 +140,7 @@ impl Endpoint {
             }
             Err(refusal) => return Err(refusal),
         };
-        let (id, name, key) = (peer.id, peer.record.name.clone(), peer.key());
+        let (name, key) = (peer.record.name.clone(), peer.key());
         if self.presence.pin(&name, key) {
             let writes = vec![Write::Pin {
                 skeleton: name.skeleton(),
@@ -145,7 +151,10 @@ impl Endpoint {
                 writes,
             });
         }
-        self.presence.announce(&mut self.core, &id);
+        let ids: Vec<PeerId> = self.presence.roster.iter().map(|peer| peer.id).collect();
+        // Whoever had the name before is in conflict with it now.
+        ids.iter()
+            .for_each(|id| self.presence.announce(&mut self.core, id));
         Ok(())
     }
 

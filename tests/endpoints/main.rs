@@ -1,5 +1,7 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
+mod faults;
+mod hostile;
 mod world;
 
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
-use lanchat::durable::{Loaded, Query, Row, Snapshot, Stored, Token, Write};
+use lanchat::durable::{Loaded, Query, Row, Snapshot, StoreFailure, Stored, Token, Write};
 use lanchat::id::{MessageId, PeerId};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::text::{PeerName, RoomName, StatusText};
@@ -19,7 +19,7 @@ pub const WIRE: Duration = Duration::from_micros(150);
 #[derive(PartialEq, Eq)]
 pub enum Action {
     Arrive(usize, Arrival2, Vec<u8>),
-    Persisted(usize, Token, Vec<bool>),
+    Persisted(usize, Token, Stored),
     Loaded(usize, Token, Vec<Row>),
 }
 
@@ -137,6 +137,25 @@ impl Disk {
         }
     }
 
+    /// How far the logs of others are held without a gap.
+    fn heads(&self, own: PeerId) -> Vec<lanchat::durable::Head> {
+        let mut heads: BTreeMap<([u8; 32], PeerId, u64), lanchat::durable::Head> = BTreeMap::new();
+        for (&(room, author, epoch, seq), (hash, _)) in &self.entries {
+            let last = heads.get(&(room, author, epoch)).map_or(0, |head| head.seq);
+            if author != own && seq == last + 1 {
+                let head = lanchat::durable::Head {
+                    room: lanchat::id::RoomId(room),
+                    author,
+                    epoch,
+                    seq,
+                    hash: *hash,
+                };
+                heads.insert((room, author, epoch), head);
+            }
+        }
+        heads.into_values().collect()
+    }
+
     pub fn snapshot(&self, own: PeerId) -> Snapshot {
         let mut own_heads = self.epochs.clone();
         for head in &mut own_heads {
@@ -152,7 +171,7 @@ impl Disk {
         Snapshot {
             incarnation: self.incarnation,
             own_heads,
-            heads: Vec::new(),
+            heads: self.heads(own),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
         }
@@ -180,6 +199,10 @@ pub struct World {
     pub sent: Vec<(usize, Vec<u8>)>,
     /// The disk answers only while this is set.
     pub disk_works: bool,
+    /// The disk answers that it failed.
+    pub disk_fails: bool,
+    /// Where everything went and how long it was.
+    pub out: Vec<(Destination, usize)>,
 }
 
 impl World {
@@ -200,6 +223,8 @@ impl World {
             rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             sent: Vec::new(),
             disk_works: true,
+            disk_fails: false,
+            out: Vec::new(),
         }
     }
 
@@ -250,21 +275,7 @@ impl World {
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);
-        let std::net::IpAddr::V4(address) = node.address.ip() else {
-            panic!("not IPv4")
-        };
-        let link = Link {
-            id: LINK,
-            name: "eth0".into(),
-            loopback: false,
-            v4: vec![LinkAddress4 {
-                address,
-                prefix_len: 24,
-            }],
-            v6: Vec::new(),
-            group: true,
-        };
-        endpoint.set_links(self.now, &[link]);
+        endpoint.set_links(self.now, &[link(node.address, 24)]);
         node.endpoint = Some(endpoint);
         self.drain(index);
     }
@@ -323,9 +334,12 @@ impl World {
                 }
                 Output::Event(event) => node.events.push((now.mono, event)),
                 Output::Persist(batch, token) => {
-                    if self.disk_works {
+                    if self.disk_fails {
+                        let failed = Err(StoreFailure("disk full".into()));
+                        self.schedule(DISK, Action::Persisted(index, token, failed));
+                    } else if self.disk_works {
                         let new = batch.writes.iter().map(|w| node.disk.apply(w)).collect();
-                        self.schedule(DISK, Action::Persisted(index, token, new));
+                        self.schedule(DISK, Action::Persisted(index, token, Ok(new)));
                     }
                 }
                 Output::Load(query, token) => {
@@ -344,6 +358,7 @@ impl World {
 
     pub fn transmit(&mut self, from: usize, destination: Destination, bytes: &[u8]) {
         self.sent.push((from, bytes.to_vec()));
+        self.out.push((destination, bytes.len()));
         let source = self.nodes[from].address;
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
@@ -420,8 +435,7 @@ impl World {
                     endpoint.handle_datagram(now, arrival, &bytes)
                 });
             }
-            Action::Persisted(index, token, new) => {
-                let stored: Stored = Ok(new);
+            Action::Persisted(index, token, stored) => {
                 self.with(index, |endpoint, now| {
                     endpoint.handle_persisted(now, token, stored)
                 });
@@ -502,6 +516,25 @@ impl World {
             _ => None,
         };
         self.nodes[at].events.iter().filter_map(receipt).collect()
+    }
+}
+
+/// The only link, with this own address.
+pub fn link(address: SocketAddr, prefix_len: u8) -> Link {
+    let std::net::IpAddr::V4(address) = address.ip() else {
+        panic!("not IPv4")
+    };
+    let own = LinkAddress4 {
+        address,
+        prefix_len,
+    };
+    Link {
+        id: LINK,
+        name: "eth0".into(),
+        loopback: false,
+        v4: vec![own],
+        v6: Vec::new(),
+        group: true,
     }
 }
 

@@ -10,8 +10,10 @@ use crate::wire::{Entry, Run};
 pub const GAP_HOLD: Duration = Duration::from_millis(500);
 /// More missing entries than this are not asked for one by one.
 const CATCH_UP_MAX: u32 = 200;
-/// An entry further ahead of what is held than this is not taken.
+/// An entry further ahead of what is held than this is not taken, nor asked for.
 const AHEAD_MAX: u32 = 2048;
+/// The last number that a log can have, so that the one after it is a number too.
+const SEQ_MAX: u32 = u32::MAX - 1;
 /// Tries at the measured pace; after them the pace doubles to [`ASK_SLOWEST`].
 const QUICK_TRIES: u32 = 12;
 const ASK_SLOWEST: Duration = Duration::from_secs(10);
@@ -20,6 +22,8 @@ const ASK_SLOWEST: Duration = Duration::from_secs(10);
 pub struct AuthorLog {
     /// The epoch held; 0 if the author is known to have none yet.
     pub epoch: u64,
+    /// Up to this nothing is wanted, and nothing is said to be held either.
+    floor: u32,
     /// Everything above the floor and up to this is stored.
     contiguous: u32,
     /// Stored beyond a gap.
@@ -32,6 +36,8 @@ pub struct AuthorLog {
     shown: u32,
     /// Stored, not shown yet.
     waiting: BTreeMap<u32, Entry>,
+    /// Passed over because they are too far behind, not told yet.
+    skipped: u32,
     gap_since: Option<Instant>,
     missing: BTreeMap<u32, Ask>,
     cache: BTreeMap<u32, Vec<u8>>,
@@ -59,19 +65,37 @@ impl AuthorLog {
     /// A log of which everything up to `floor` is held or not wanted.
     #[must_use]
     pub fn new(epoch: u64, floor: u32) -> Self {
+        let floor = floor.min(SEQ_MAX);
         AuthorLog {
             epoch,
+            floor,
             contiguous: floor,
             ahead: BTreeSet::new(),
             storing: BTreeSet::new(),
             head: floor,
             shown: floor,
             waiting: BTreeMap::new(),
+            skipped: 0,
             gap_since: None,
             missing: BTreeMap::new(),
             cache: BTreeMap::new(),
             ack_at: None,
         }
+    }
+
+    /// A log of which everything up to `held` was stored in an earlier run.
+    #[must_use]
+    pub fn restored(epoch: u64, held: u32) -> Self {
+        AuthorLog {
+            floor: 0,
+            ..AuthorLog::new(epoch, held)
+        }
+    }
+
+    /// The number to acknowledge, if anything is held.
+    #[must_use]
+    pub fn held(&self) -> Option<u32> {
+        Some(self.contiguous).filter(|&seq| seq > self.floor)
     }
 
     /// The number up to which all is stored.
@@ -89,24 +113,29 @@ impl AuthorLog {
     /// Whether an entry of this number can be taken.
     #[must_use]
     pub fn is_near(&self, seq: u32) -> bool {
-        seq <= self.contiguous.saturating_add(AHEAD_MAX)
+        seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
     }
 
     /// The author says, or an entry shows, that numbers up to `head` exist. What is missing is
     /// asked for from `first_ask` on.
     pub fn learn_head(&mut self, head: u32, first_ask: Instant) {
-        if head <= self.head {
+        if head <= self.head || head > SEQ_MAX {
             return;
         }
         let behind = head - self.contiguous;
         if behind > CATCH_UP_MAX && self.ahead.is_empty() && self.storing.is_empty() {
             // Too far behind to ask entry by entry: begin a little before the head.
-            self.contiguous = head - CATCH_UP_MAX;
-            self.shown = self.shown.max(self.contiguous);
-            self.missing = self.missing.split_off(&(self.contiguous + 1));
+            let floor = head - CATCH_UP_MAX;
+            self.skipped = self.skipped.saturating_add(floor - self.contiguous);
+            self.contiguous = floor;
+            self.floor = floor;
+            self.shown = self.shown.max(floor);
+            self.missing = self.missing.split_off(&(floor + 1));
         }
+        // What is further ahead is asked for once this is here, or a later head tells of it.
+        let head = head.min(self.contiguous.saturating_add(AHEAD_MAX));
         let from = self.head.max(self.contiguous) + 1;
-        self.head = head;
+        self.head = self.head.max(head);
         for seq in from..=head {
             if !self.has(seq) {
                 self.missing.insert(
@@ -153,6 +182,9 @@ impl AuthorLog {
     /// The next line to show, if one may be shown now.
     pub fn next_line(&mut self, now: Instant) -> Option<Line> {
         let (&seq, _) = self.waiting.first_key_value()?;
+        if self.skipped > 0 && seq > self.shown {
+            return Some(Line::Gap(std::mem::take(&mut self.skipped)));
+        }
         if seq <= self.shown {
             return self
                 .waiting
@@ -184,6 +216,17 @@ impl AuthorLog {
             return self.next_line(now);
         }
         Some(Line::Gap(u32::try_from(missing).unwrap_or(u32::MAX)))
+    }
+
+    /// Whether something is on its way to the disk.
+    #[must_use]
+    pub fn is_storing(&self) -> bool {
+        !self.storing.is_empty()
+    }
+
+    /// What is stored and was not shown, in order: the log ends here.
+    pub fn take_waiting(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.waiting).into_values().collect()
     }
 
     fn note_gap(&mut self, now: Instant) {
@@ -233,7 +276,9 @@ impl AuthorLog {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let ask = self.missing.values().map(|ask| ask.next).min();
-        let gap = self.gap_since.map(|since| since + GAP_HOLD);
+        // With something on its way to the disk the answer of the store is what wakes us.
+        let gap = self.gap_since.filter(|_| self.storing.is_empty());
+        let gap = gap.map(|since| since + GAP_HOLD);
         [ask, gap, self.ack_at].into_iter().flatten().min()
     }
 }
@@ -350,6 +395,56 @@ mod tests {
         log.learn_head(100_000, now);
         assert_eq!(log.missing.len(), CATCH_UP_MAX as usize);
         assert!(!log.is_near(200_000));
+    }
+
+    #[test]
+    fn the_lines_passed_over_on_the_way_to_a_far_head_are_told_as_a_gap() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(7, 10);
+        log.learn_head(1000, now);
+        assert_eq!(lines(&mut log, now), []);
+        take(&mut log, now, 801);
+        assert_eq!(lines(&mut log, now), [(1790, false), (801, false)]);
+    }
+
+    #[test]
+    fn a_head_without_bounds_costs_a_bounded_amount_of_memory() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(7, 0);
+        take(&mut log, now, 2);
+        for head in [3_000_000_000, u32::MAX - 1, u32::MAX] {
+            log.learn_head(head, now);
+            assert!(log.missing.len() <= AHEAD_MAX as usize);
+        }
+        take(&mut log, now, 1);
+        log.learn_head(u32::MAX - 1, now);
+        assert!(log.missing.len() <= AHEAD_MAX as usize);
+    }
+
+    #[test]
+    fn the_last_number_there_is_ends_a_log_and_not_the_program() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(7, u32::MAX - 2);
+        assert!(log.is_near(u32::MAX - 1) && !log.is_near(u32::MAX));
+        for seq in [u32::MAX - 1, u32::MAX - 1] {
+            take(&mut log, now, seq);
+        }
+        assert_eq!(lines(&mut log, now), [(u32::MAX - 1, false)]);
+        log.learn_head(u32::MAX, now);
+        assert_eq!(log.deadline(), None);
+    }
+
+    #[test]
+    fn a_slow_disk_does_not_make_the_gap_timer_spin() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(7, 0);
+        take(&mut log, now, 3);
+        log.learn_head(3, now);
+        log.storing(1);
+        log.storing(2);
+        let later = now + GAP_HOLD * 2;
+        assert_eq!(lines(&mut log, later), []);
+        assert!(log.deadline().is_none_or(|at| at > later), "at once again");
     }
 
     #[test]

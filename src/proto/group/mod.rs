@@ -94,6 +94,8 @@ pub struct Group {
     hlc: Hlc,
     answers: BTreeMap<PeerId, (Bucket, Bucket)>,
     strangers: BTreeMap<PeerId, Bucket>,
+    /// How many of `pending` are others' entries.
+    received_pending: usize,
     store_failed: bool,
 }
 
@@ -112,6 +114,7 @@ impl Group {
             hlc: Hlc::default(),
             answers: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            received_pending: 0,
             store_failed: false,
         }
     }
@@ -121,7 +124,7 @@ impl Group {
     pub fn own_logs(&self) -> Vec<OwnLog> {
         let log = |(tag, room): (&RoomTag, &Room)| OwnLog {
             room: *tag,
-            epoch: room.own.epoch,
+            epoch: room.own.sent_epoch,
             seq: room.own.sent_seq,
         };
         self.rooms
@@ -149,11 +152,12 @@ impl Group {
     /// Whether everything that was said is on its way and acknowledged as far as it can be.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let own_pending = self
-            .pending
-            .values()
-            .any(|pending| matches!(pending, Pending::Own { .. }));
-        !own_pending && self.rooms.values().all(|room| room.own.is_settled())
+        self.own_pending() == 0 && self.rooms.values().all(|room| room.own.is_settled())
+    }
+
+    fn own_pending(&self) -> usize {
+        let own = |pending: &&Pending| matches!(pending, Pending::Own { .. });
+        self.pending.values().filter(own).count()
     }
 
     /// When something is due.
@@ -210,17 +214,21 @@ impl Group {
                     let event = room.show(from, &entry, false, delayed);
                     cx.core.event(event);
                 }
-                log::Line::Gap(missing) => {
-                    let known = cx.presence.roster.get(author);
-                    let from = known.map(|peer| cx.presence.roster.reference(peer));
-                    let Some(from) = from else { continue };
-                    cx.core.event(Event::Gap {
-                        conversation: conversation.clone(),
-                        from,
-                        missing,
-                    });
-                }
+                log::Line::Gap(missing) => cx.core.event(Event::Gap {
+                    conversation: conversation.clone(),
+                    from: cx.presence.reference_of_id(author),
+                    missing,
+                }),
             }
+        }
+    }
+
+    /// Lines of an epoch that ended before their turn came: better late than never.
+    fn show_left_over(room: &mut Room, cx: &mut Cx) {
+        for entry in std::mem::take(&mut room.left_over) {
+            let from = cx.presence.reference_of(&entry.author);
+            let event = room.show(from, &entry, false, true);
+            cx.core.event(event);
         }
     }
 
@@ -255,7 +263,7 @@ fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> 
                 .is_none_or(|log| log.epoch < head.epoch);
             if is_newer {
                 room.logs
-                    .insert(head.author, AuthorLog::new(head.epoch, head.seq));
+                    .insert(head.author, AuthorLog::restored(head.epoch, head.seq));
             }
         }
     }

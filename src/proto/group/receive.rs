@@ -11,6 +11,8 @@ use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
 /// Most authors never met whose messages are counted.
 const STRANGERS_MAX: usize = 256;
+/// Most entries of others that wait for the store.
+const RECEIVED_PENDING_MAX: usize = 4096;
 
 /// Whether an entry is worth the check of its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,8 +57,7 @@ impl Group {
     /// begins a new epoch.
     pub fn abandon_epoch(&mut self, entry: &Entry) {
         if let Some(room) = self.rooms.get_mut(&entry.room) {
-            room.own.epoch = room.own.epoch.max(entry.epoch);
-            room.own.network = None;
+            room.own.abandon(entry.epoch);
         }
     }
 
@@ -75,6 +76,11 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         }
+        if self.received_pending >= RECEIVED_PENDING_MAX {
+            // The disk is too slow: what is dropped here is asked for again later.
+            cx.core.stats.limited += 1;
+            return;
+        }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
         let first_ask = cx.now.mono + first_wait(cx);
         let Some(room) = self.rooms.get_mut(&entry.room) else {
@@ -82,15 +88,21 @@ impl Group {
         };
         let tag = entry.room;
         let id = room.id;
-        let Some(log) = room.log_for(author, entry.epoch, entry.seq - 1) else {
+        let roster = &cx.presence.roster;
+        let here = |id: &PeerId| roster.get(id).is_some();
+        let Some(log) = room.log_for(author, entry.epoch, entry.seq - 1, here) else {
             cx.core.stats.limited += 1;
             return;
         };
-        if log.has(entry.seq) || !log.is_near(entry.seq) {
+        let wanted = !log.has(entry.seq) && log.is_near(entry.seq);
+        if wanted {
+            log.learn_head(entry.seq, first_ask);
+            log.storing(entry.seq);
+        }
+        Self::show_left_over(room, cx);
+        if !wanted {
             return;
         }
-        log.learn_head(entry.seq, first_ask);
-        log.storing(entry.seq);
         let write = Write::Entry {
             room: id,
             author,
@@ -104,6 +116,7 @@ impl Group {
             writes: vec![write],
         });
         let entry = Box::new(entry);
+        self.received_pending += 1;
         self.pending.insert(
             token,
             Pending::Received {
@@ -112,6 +125,13 @@ impl Group {
                 entry,
             },
         );
+    }
+
+    /// Whether somebody of this id ever said something in this room, as far as is known here.
+    #[must_use]
+    pub fn has_author(&self, tag: &RoomTag, author: &PeerId) -> bool {
+        let room = self.rooms.get(tag);
+        room.is_some_and(|room| room.logs.contains_key(author))
     }
 
     fn admit_stranger(&mut self, cx: &Cx, author: PeerId) -> bool {
@@ -146,6 +166,7 @@ impl Group {
                 author,
                 entry,
             }) => {
+                self.received_pending -= 1;
                 let is_new = match result {
                     Ok(new) => new.first().copied().unwrap_or(true),
                     Err(failure) => {
@@ -177,6 +198,11 @@ impl Group {
         };
         let (epoch, seq) = (entry.epoch, entry.seq);
         let Some(log) = room.logs.get_mut(&author).filter(|log| log.epoch == epoch) else {
+            // Its author began another epoch meanwhile.
+            if is_new {
+                room.left_over.push(entry);
+                Self::show_left_over(room, cx);
+            }
             return;
         };
         log.stored(cx.now.mono, entry, is_new);
@@ -212,9 +238,12 @@ impl Group {
         let Some(room) = self.rooms.get_mut(tag) else {
             return;
         };
-        if let Some(log) = room.log_for(*author, epoch, seq) {
+        let roster = &cx.presence.roster;
+        let here = |id: &PeerId| roster.get(id).is_some();
+        if let Some(log) = room.log_for(*author, epoch, seq, here) {
             log.learn_head(seq, first_ask);
         }
+        Self::show_left_over(room, cx);
     }
 
     /// What time does to the others' logs: NACKs, gaps shown, ACKs.
@@ -273,9 +302,10 @@ fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
         return;
     }
     log.ack_at = None;
-    let (epoch, seq) = (log.epoch, log.contiguous());
+    let epoch = log.epoch;
+    let Some(seq) = log.held() else { return };
     // An author that is not validated yet is told by the answer to its next resend.
-    if let Some(to) = cx.presence.address_of(author).filter(|_| seq > 0) {
+    if let Some(to) = cx.presence.address_of(author) {
         cx.core.send_to(
             to,
             &Body::Ack(crate::wire::Ack {

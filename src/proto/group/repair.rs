@@ -1,6 +1,8 @@
 //! What is missed is asked for by unicast, and whoever holds it answers.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::room::Room;
 use super::{Cx, Group, Pending, author_of};
@@ -31,6 +33,12 @@ impl Group {
         let Some(author) = author_of(room, &own, &nack.author) else {
             return;
         };
+        // Before the store is asked, so that a flood of NACKs is none of queries.
+        let (count, _) = budget(&mut self.answers, cx.now.mono, heard.id);
+        if !count.take(cx.now.mono, 1) {
+            cx.core.stats.limited += 1;
+            return;
+        }
         let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
         let mut found = Vec::new();
         let mut absent = Vec::new();
@@ -78,27 +86,17 @@ impl Group {
             return;
         };
         let now = cx.now.mono;
-        if self.answers.len() >= ANSWERS_MAX && !self.answers.contains_key(&peer) {
-            self.answers.pop_first();
-        }
-        let fresh = || {
-            let count = Bucket::new(now, NACK_ANSWER_RATE, NACK_ANSWER_RATE);
-            (
-                count,
-                Bucket::new(now, NACK_ANSWER_BYTES, NACK_ANSWER_BYTES),
-            )
+        let (_, bytes) = budget(&mut self.answers, now, peer);
+        // As much as may go; the rest is asked for again.
+        let fits = |entry: &&Vec<u8>| {
+            let len = u32::try_from(entry.len()).unwrap_or(u32::MAX);
+            bytes.take(now, len)
         };
-        let (count, bytes) = self.answers.entry(peer).or_insert_with(fresh);
-        let len: usize = entries.iter().map(Vec::len).sum();
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        if entries.is_empty() {
-            return;
-        }
-        if count.take(now, 1) && bytes.take(now, len) {
-            send_repairs(cx.core, to, entries);
-        } else {
+        let fitting = entries.iter().take_while(fits).count();
+        if fitting < entries.len() {
             cx.core.stats.limited += 1;
         }
+        send_repairs(cx.core, to, &entries[..fitting]);
     }
 
     /// A member tells how far it has our log.
@@ -106,12 +104,29 @@ impl Group {
         let Some(room) = self.rooms.get_mut(&ack.room) else {
             return;
         };
-        if ack.epoch != room.own.epoch || ack.seq > room.own.sent_seq {
+        if ack.epoch != room.own.sent_epoch || ack.seq > room.own.sent_seq {
             return;
         }
         let changed = room.own.acknowledged(member, ack.seq);
         room.tell_receipts(cx.core, changed);
     }
+}
+
+/// What one peer may still be answered: packets, bytes.
+fn budget(
+    answers: &mut BTreeMap<PeerId, (Bucket, Bucket)>,
+    now: Instant,
+    peer: PeerId,
+) -> &mut (Bucket, Bucket) {
+    if answers.len() >= ANSWERS_MAX && !answers.contains_key(&peer) {
+        answers.pop_first();
+    }
+    answers.entry(peer).or_insert_with(|| {
+        (
+            Bucket::new(now, NACK_ANSWER_RATE, NACK_ANSWER_RATE),
+            Bucket::new(now, NACK_ANSWER_BYTES, NACK_ANSWER_BYTES),
+        )
+    })
 }
 
 fn held<'a>(
@@ -122,7 +137,10 @@ fn held<'a>(
     seq: u32,
 ) -> Option<&'a Vec<u8>> {
     if author == own {
-        return room.own.cached(seq).filter(|_| room.own.epoch == epoch);
+        return room
+            .own
+            .cached(seq)
+            .filter(|_| room.own.sent_epoch == epoch);
     }
     room.logs
         .get(author)

@@ -26,6 +26,8 @@ pub struct Room {
     /// The entry shown last: what an own entry names as a dependency where the clocks would
     /// otherwise put the answer first.
     pub last_shown: Option<([u8; 16], u64)>,
+    /// Lines of epochs that ended before their turn came.
+    pub left_over: Vec<Entry>,
     cached: VecDeque<(PeerId, u32)>,
 }
 
@@ -41,6 +43,7 @@ impl Room {
             own,
             logs,
             last_shown: None,
+            left_over: Vec::new(),
             cached: VecDeque::new(),
         }
     }
@@ -52,10 +55,19 @@ impl Room {
     }
 
     /// The log of this author and epoch, begun if it is new. An epoch older than the one held is
-    /// none. `floor`: what is not asked for of a log never heard of.
-    pub fn log_for(&mut self, author: PeerId, epoch: u64, floor: u32) -> Option<&mut AuthorLog> {
+    /// none. `floor`: what is not asked for of a log never heard of. Where the room is full,
+    /// somebody who is not `here` makes way.
+    pub fn log_for(
+        &mut self,
+        author: PeerId,
+        epoch: u64,
+        floor: u32,
+        here: impl Fn(&PeerId) -> bool,
+    ) -> Option<&mut AuthorLog> {
         if self.logs.len() >= ROOM_AUTHORS_MAX && !self.logs.contains_key(&author) {
-            return None;
+            let idle = |(id, log): &(&PeerId, &AuthorLog)| !here(id) && !log.is_storing();
+            let gone = self.logs.iter().find(idle).map(|(id, _)| *id)?;
+            self.logs.remove(&gone);
         }
         let log = self
             .logs
@@ -63,6 +75,7 @@ impl Room {
             .or_insert_with(|| AuthorLog::new(epoch, floor));
         if epoch > log.epoch {
             // Known before, so all of the new log is wanted.
+            self.left_over.extend(log.take_waiting());
             *log = AuthorLog::new(epoch, 0);
         }
         (log.epoch == epoch).then_some(log)
@@ -95,7 +108,7 @@ impl Room {
         if self.own.sent_seq > 0 {
             heads.push(HeadOf {
                 author: own,
-                epoch: self.own.epoch,
+                epoch: self.own.sent_epoch,
                 seq: self.own.sent_seq,
             });
         }
@@ -129,7 +142,7 @@ impl Room {
             .map(|(id, log)| (*id, (log.epoch, log.contiguous())))
             .collect();
         if self.own.sent_seq > 0 {
-            heads.insert(*own, (self.own.epoch, self.own.sent_seq));
+            heads.insert(*own, (self.own.sent_epoch, self.own.sent_seq));
         }
         let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 log digest");
         for (id, (epoch, seq)) in heads {

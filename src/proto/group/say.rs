@@ -35,7 +35,7 @@ impl Group {
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
         let tag = RoomId::public(name.as_str()).tag();
-        let waiting = self.pending.len();
+        let waiting = self.own_pending();
         let Some(room) = self.rooms.get_mut(&tag) else {
             let sentence = format!("there is no room #{name} here");
             return Err(("no_such_room", sentence, "only #lobby exists so far".into()));
@@ -87,13 +87,24 @@ impl Group {
         reference: Option<Value>,
         result: Result<(), StoreFailure>,
     ) {
-        if let Err(failure) = result {
-            // Said all the same; a later start may begin a new epoch.
-            self.store_failure(cx, &failure.0);
-        }
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
+        if result.is_err() {
+            room.own.entry_lost(entry.epoch);
+        }
+        if !room.own.may_leave(entry.epoch) {
+            let why = result
+                .err()
+                .map_or_else(String::new, |why| format!(": {why}"));
+            cx.core.event(Event::Error {
+                reference,
+                code: "store_failed".into(),
+                message: format!("the message could not be kept and was not sent{why}"),
+                hint: Some("make room on the disk and send it again".into()),
+            });
+            return;
+        }
         let id = MessageId::of_entry(&entry.hash(&room.id));
         cx.core.event(Event::Reply {
             reference,
@@ -122,7 +133,7 @@ impl Group {
             if room.own.take_heads(cx.now.mono) {
                 let heads = Heads {
                     room: *tag,
-                    epoch: room.own.epoch,
+                    epoch: room.own.sent_epoch,
                     seq: room.own.sent_seq,
                 };
                 if let Some(bytes) = cx.core.packet(&Body::Heads(heads)) {
@@ -147,7 +158,7 @@ fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
     if room.own.network == Some(network) && room.own.epoch > 0 {
         return;
     }
-    let epoch = cx.now.wall_ms.max(room.own.epoch + 1);
+    let epoch = cx.now.wall_ms.max(room.own.epoch.saturating_add(1));
     room.own.begin(network, epoch);
     writes.push(Write::Epoch {
         room: room.id,
@@ -188,7 +199,7 @@ fn next_entry(
 
 /// Sends what is stored and whose turn has come.
 fn send_ready(room: &mut Room, cx: &mut Cx) {
-    if cx.presence.settled_at().is_none_or(|at| at > cx.now.mono) {
+    if !cx.core.open || cx.presence.settled_at().is_none_or(|at| at > cx.now.mono) {
         return;
     }
     while let Some(entry) = room.own.take_ready(cx.now.mono) {

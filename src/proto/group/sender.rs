@@ -20,6 +20,8 @@ const SINGLE_COPY_RATE: usize = 20;
 const RESENDS_MAX: u32 = 8;
 /// Slowest pace of that.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
+/// How long a new epoch waits for those who miss something of the one before.
+const EPOCH_END: Duration = Duration::from_secs(2);
 /// HEADS go at t0, 4 t0, 16 t0 and 64 t0 after the last copy.
 const HEADS_ROUNDS: u32 = 4;
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
@@ -34,8 +36,13 @@ pub struct OwnSender {
     pub seq: u32,
     /// Its hash.
     pub hash: [u8; 32],
-    /// Number of the last entry handed to the network.
+    /// The epoch of the last entry handed to the network: a new one begins on the network only
+    /// when all that was said before is out.
+    pub sent_epoch: u64,
+    /// Number of the last entry handed to the network, in that epoch.
     pub sent_seq: u32,
+    /// An epoch of which the store lost an entry: nothing more of it leaves.
+    lost_epoch: Option<u64>,
     ready: VecDeque<Entry>,
     rate: Bucket,
     followed: BTreeMap<u32, Followed>,
@@ -99,7 +106,9 @@ impl OwnSender {
             epoch: 0,
             seq: 0,
             hash: [0; 32],
+            sent_epoch: 0,
             sent_seq: 0,
+            lost_epoch: None,
             ready: VecDeque::new(),
             rate: Bucket::new(now, rate, burst),
             followed: BTreeMap::new(),
@@ -114,16 +123,38 @@ impl OwnSender {
         self.network = Some(network);
         self.epoch = epoch;
         self.seq = seq;
+        self.sent_epoch = epoch;
         self.sent_seq = seq;
         self.hash = hash;
     }
 
-    /// Begins a new log.
+    /// Begins a new log; on the network it begins with its first entry.
     pub fn begin(&mut self, network: NetworkId, epoch: u64) {
-        self.restore(network, epoch, 0, [0; 32]);
-        self.followed.clear();
-        self.cache.clear();
-        self.heads = None;
+        self.network = Some(network);
+        self.epoch = epoch;
+        self.seq = 0;
+        self.hash = [0; 32];
+    }
+
+    /// Our own log exists up to there elsewhere: the next entry begins a new one.
+    pub fn abandon(&mut self, epoch: u64) {
+        self.epoch = self.epoch.max(epoch);
+        self.network = None;
+    }
+
+    /// The store could not keep an entry of this epoch. Its number must not be used twice, so
+    /// neither it nor what follows it may leave, and the next entry begins a new epoch.
+    pub fn entry_lost(&mut self, epoch: u64) {
+        self.lost_epoch = self.lost_epoch.max(Some(epoch));
+        if self.epoch == epoch {
+            self.network = None;
+        }
+    }
+
+    /// Whether an entry of this epoch may leave.
+    #[must_use]
+    pub fn may_leave(&self, epoch: u64) -> bool {
+        self.lost_epoch.is_none_or(|lost| epoch > lost)
     }
 
     /// An entry is stored and may go when its turn comes.
@@ -139,10 +170,22 @@ impl OwnSender {
 
     /// The next entry whose turn it is.
     pub fn take_ready(&mut self, now: Instant) -> Option<Entry> {
-        if self.ready.is_empty() || !self.rate.take(now, 1) {
+        let waits = self.epoch_ends().is_some_and(|at| now < at);
+        if self.ready.is_empty() || waits || !self.rate.take(now, 1) {
             return None;
         }
         self.ready.pop_front()
+    }
+
+    /// Where the next entry begins a new epoch while somebody still misses what was said in the
+    /// one before: until when it waits, since with it they stop to listen to the old one.
+    fn epoch_ends(&self) -> Option<Instant> {
+        let begins = self.ready.front()?.epoch != self.sent_epoch;
+        let missed = |followed: &Followed| followed.missing().next().is_some();
+        if !begins || !self.followed.values().any(missed) {
+            return None;
+        }
+        self.lately.back().map(|&last| last + EPOCH_END)
     }
 
     /// An entry left: plans its copies, the heads behind it, and follows its delivery.
@@ -169,6 +212,12 @@ impl OwnSender {
         };
         let gap = pace.rtt.mul_f64(1.2).clamp(COPY_GAP_MIN, COPY_GAP_MAX);
         let last_copy = now + gap * (copies - 1);
+        if entry.epoch != self.sent_epoch {
+            self.sent_epoch = entry.epoch;
+            self.sent_seq = 0;
+            self.followed.clear();
+            self.cache.clear();
+        }
         self.sent_seq = self.sent_seq.max(entry.seq);
         self.cache.insert(entry.seq, entry.bytes.clone());
         if self.cache.len() > ROOM_CACHE_ENTRIES {
@@ -315,7 +364,11 @@ impl OwnSender {
     pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
         let turn = |at: Instant| settled.map(|settled| settled.max(at));
         let ready = (!self.ready.is_empty())
-            .then(|| self.rate.ready_at(now))
+            .then(|| {
+                self.rate
+                    .ready_at(now)
+                    .max(self.epoch_ends().unwrap_or(now))
+            })
             .and_then(turn);
         let heads = self.heads.map(|plan| plan.next);
         let followed = self

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::id::Nonce;
-use crate::limits::{AMPLIFICATION_MAX, PEER_ADDRESSES_MAX};
+use crate::limits::PEER_ADDRESSES_MAX;
 
 /// Waits after the PROBEs to a candidate, from the first on. Half of them go unanswered at 30 %
 /// loss each way; two people shall find each other within 3 s all the same.
@@ -19,6 +19,8 @@ const PROBES_MAX: usize = 4;
 const CANDIDATE_REST: Duration = Duration::from_secs(10);
 /// Whoever does not answer within this is passed over for an address that does.
 const ANSWER: Duration = Duration::from_millis(90);
+/// A validated address that was not heard for this long makes way for a new one.
+const SILENT: Duration = Duration::from_secs(60);
 /// An address heard within this is not given up for another.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -37,7 +39,8 @@ pub struct Address {
     pub tries: usize,
     /// When to send the next PROBE of this attempt.
     pub next_try: Option<Instant>,
-    bytes_in: u64,
+    /// Bytes that may go there before it is validated.
+    allowance: u64,
     bytes_out: u64,
 }
 
@@ -50,7 +53,7 @@ impl Address {
             probes: VecDeque::new(),
             tries: 0,
             next_try: Some(now),
-            bytes_in: 0,
+            allowance: 0,
             bytes_out: 0,
         }
     }
@@ -61,13 +64,13 @@ impl Address {
         self.probes.clear();
         self.tries = 0;
         self.next_try = None;
-        (self.bytes_in, self.bytes_out) = (0, 0);
+        (self.allowance, self.bytes_out) = (0, 0);
     }
 
     /// Whether `len` more bytes may go there: any number once validated, before that at most
-    /// three times what came (RFC 9000, section 8.1).
+    /// three times what came (RFC 9000, section 8.1), and once where no link reaches it.
     pub fn may_send(&self, len: usize) -> bool {
-        self.validated.is_some() || self.bytes_out + len as u64 <= self.bytes_in * AMPLIFICATION_MAX
+        self.validated.is_some() || self.bytes_out + len as u64 <= self.allowance
     }
 
     /// Bytes went there.
@@ -111,9 +114,9 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// A verified packet of `len` bytes came from there. Returns whether it is new or was given
-    /// up and is tried again.
-    pub fn heard(&mut self, now: Instant, at: SocketAddr, len: usize) -> bool {
+    /// A verified packet came from there, for which `allowance` bytes may go back. Returns whether
+    /// it is new or was given up and is tried again.
+    pub fn heard(&mut self, now: Instant, at: SocketAddr, allowance: u64) -> bool {
         if let Some(address) = self.all.iter_mut().find(|address| address.at == at) {
             let rested = now.saturating_duration_since(address.heard) > CANDIDATE_REST
                 || address
@@ -121,7 +124,7 @@ impl Addresses {
                     .back()
                     .is_none_or(|&(_, at)| now > at + CANDIDATE_REST);
             address.heard = now;
-            address.bytes_in += len as u64;
+            address.allowance = address.allowance.saturating_add(allowance);
             if address.validated.is_some() {
                 self.choose(now);
                 return false;
@@ -134,9 +137,11 @@ impl Addresses {
             }
             return false;
         }
-        self.make_room();
+        if !self.make_room(now) {
+            return false;
+        }
         let mut address = Address::new(at, now);
-        address.bytes_in = len as u64;
+        address.allowance = allowance;
         self.all.push(address);
         true
     }
@@ -230,22 +235,35 @@ impl Addresses {
         }
     }
 
-    /// Keeps within the cap: what is not validated and was heard longest ago goes.
-    fn make_room(&mut self) {
+    /// The address that people are shown: the one in use, else another validated one, else a
+    /// candidate.
+    #[must_use]
+    pub fn shown(&self) -> Option<SocketAddr> {
+        let validated = self.iter().find(|address| address.validated.is_some());
+        validated.or(self.all.first()).map(|address| address.at)
+    }
+
+    /// Keeps within the cap: what is not validated and was heard longest ago goes, and what is
+    /// validated only after a long silence. Whether there is room.
+    fn make_room(&mut self, now: Instant) -> bool {
         if self.all.len() < PEER_ADDRESSES_MAX {
-            return;
+            return true;
         }
+        let in_use = |address: &Address| {
+            address.validated.is_some() && now.saturating_duration_since(address.heard) < SILENT
+        };
         let current = self.current;
         let oldest = self
             .all
             .iter()
             .enumerate()
-            .filter(|(_, address)| Some(address.at) != current)
+            .filter(|(_, address)| Some(address.at) != current && !in_use(address))
             .min_by_key(|(_, address)| (address.validated.is_some(), address.heard))
             .map(|(index, _)| index);
-        if let Some(index) = oldest {
+        oldest.is_some_and(|index| {
             self.all.remove(index);
-        }
+            true
+        })
     }
 }
 
@@ -283,10 +301,10 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_gets_three_times_what_it_sent() {
+    fn a_candidate_gets_no_more_than_its_allowance() {
         let now = Instant::now();
         let mut addresses = Addresses::default();
-        addresses.heard(now, at(1), 100);
+        addresses.heard(now, at(1), 300);
         let address = addresses.get_mut(at(1)).unwrap();
         assert!(address.may_send(300) && !address.may_send(301));
         address.sent(250);
@@ -352,6 +370,23 @@ mod tests {
             .probed(Nonce([8; 8]), now + ANSWER);
         addresses.acknowledged(now + ANSWER, at(2), Nonce([8; 8]));
         assert_eq!(addresses.current(), Some(at(2)));
+    }
+
+    #[test]
+    fn forged_sources_push_out_no_address_of_eight_validated_ones() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=8 {
+            addresses.heard(now, at(host), 100);
+            let address = addresses.get_mut(at(host)).unwrap();
+            address.probed(Nonce([host; 8]), now);
+            addresses.acknowledged(now, at(host), Nonce([host; 8]));
+        }
+        for host in 9..200 {
+            addresses.heard(now, at(host), 100);
+        }
+        assert!((1..=8).all(|host| addresses.is_validated(at(host))));
+        assert!(addresses.heard(now + SILENT, at(200), 100));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 pub mod address;
 pub mod beacon;
+pub mod peer;
 pub mod probe;
 pub mod receive;
 pub mod roster;
 pub mod speak;
+mod strangers;
 mod tick;
 
 use std::collections::BTreeMap;
@@ -15,8 +17,8 @@ use std::time::{Duration, Instant};
 use crate::api::{Event, PeerRef, PeerState, Status};
 use crate::datagram::{Arrival, Link, Path};
 use crate::durable::Snapshot;
-use crate::id::{PeerId, PublicKey, ShortId};
-use crate::limits::CANDIDATE_PROBE_RATE;
+use crate::id::{PeerId, PublicKey};
+use crate::limits::{CANDIDATE_PROBE_RATE, PEER_ADDRESSES_MAX, PEERS_MAX};
 use crate::proto::Now;
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
@@ -25,6 +27,7 @@ use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
 use probe::Probing;
 use roster::{Peer, Roster};
+use strangers::Strangers;
 
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -60,7 +63,11 @@ pub struct Presence {
     round_at: Instant,
     round: usize,
     candidate_rate: Bucket,
-    strangers: BTreeMap<ShortId, Instant>,
+    strangers: Strangers,
+    /// Validated addresses and whose they are; what is stale in it is found out when it is used.
+    sources: BTreeMap<SocketAddr, PeerId>,
+    /// Grows with every change of the pins.
+    pins_version: u64,
     opened: Option<Instant>,
     /// How many others whoever greeted us first knew.
     welcomed: Option<u32>,
@@ -83,7 +90,9 @@ impl Presence {
             round_at: now.mono,
             round: 0,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
-            strangers: BTreeMap::new(),
+            strangers: Strangers::new(now.mono),
+            sources: BTreeMap::new(),
+            pins_version: 0,
             opened: None,
             welcomed: None,
             confirmed: Vec::new(),
@@ -140,6 +149,12 @@ impl Presence {
         self.beacon.leaving == Leaving::Done
     }
 
+    /// Whether a GOODBYE is out.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.beacon.leaving != Leaving::No
+    }
+
     /// Peers of whom an address was validated since the last call.
     pub fn take_confirmed(&mut self) -> Vec<PeerId> {
         std::mem::take(&mut self.confirmed)
@@ -180,7 +195,9 @@ impl Presence {
     /// The links changed: an address that only a link reached which is gone is not used.
     pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
+        let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         for peer in self.roster.iter_mut() {
+            peer.links.retain(|id, _| links.contains(id));
             let cut: Vec<SocketAddr> = peer
                 .addresses
                 .iter()
@@ -254,6 +271,7 @@ impl Presence {
 
     /// Pins a name to a key. Returns whether that is new.
     pub fn pin(&mut self, name: &PeerName, key: PublicKey) -> bool {
+        self.pins_version += 1;
         self.pins.insert(name.skeleton(), key) != Some(key)
     }
 
@@ -277,6 +295,11 @@ impl Presence {
         if moved {
             self.moved.push(*id);
         }
+        let version = self.pins_version;
+        let told = |peer: &mut Peer| !peer.is_news(version);
+        if self.roster.get_mut(id).is_none_or(told) {
+            return;
+        }
         let Some(peer) = self.roster.get(id) else {
             return;
         };
@@ -289,11 +312,16 @@ impl Presence {
     /// How events name whoever holds this key, known or not.
     #[must_use]
     pub fn reference_of(&self, key: &PublicKey) -> PeerRef {
-        let id = key.id();
-        match self.roster.get(&id) {
+        self.reference_of_id(&key.id())
+    }
+
+    /// How events name somebody, known or not.
+    #[must_use]
+    pub fn reference_of_id(&self, id: &PeerId) -> PeerRef {
+        match self.roster.get(id) {
             Some(peer) => self.roster.reference(peer),
             None => PeerRef {
-                id,
+                id: *id,
                 name: "unknown".into(),
                 tag: id.tag(),
                 verified: false,
@@ -327,9 +355,34 @@ impl Presence {
     /// Whether this address is a validated one of anybody.
     #[must_use]
     pub fn is_known_source(&self, at: SocketAddr) -> bool {
-        self.roster
-            .iter()
-            .any(|peer| peer.addresses.is_validated(at))
+        self.holder_of(at).is_some()
+    }
+
+    /// Whose validated address this is.
+    #[must_use]
+    pub fn holder_of(&self, at: SocketAddr) -> Option<PeerId> {
+        let id = self.sources.get(&at)?;
+        self.is_validated(id, at).then_some(*id)
+    }
+
+    /// Whether somebody has a validated address with this IP address.
+    fn is_known_host(&self, ip: std::net::IpAddr) -> bool {
+        let from = self.sources.range(SocketAddr::new(ip, 0)..);
+        from.take_while(|(at, _)| at.ip() == ip)
+            .any(|(&at, id)| self.is_validated(id, at))
+    }
+
+    /// An address was validated.
+    fn note_source(&mut self, at: SocketAddr, id: PeerId) {
+        if self.sources.len() >= PEERS_MAX * PEER_ADDRESSES_MAX {
+            let roster = &self.roster;
+            let holds = |at: &SocketAddr, id: &PeerId| {
+                let peer = roster.get(id);
+                peer.is_some_and(|peer| peer.addresses.is_validated(*at))
+            };
+            self.sources.retain(|at, id| holds(at, id));
+        }
+        self.sources.insert(at, id);
     }
 
     /// When something is due.
@@ -365,7 +418,7 @@ impl Presence {
 }
 
 /// Whether one of these links reaches an address without a router.
-fn reaches(links: &[Link], at: SocketAddr) -> bool {
+pub(super) fn reaches(links: &[Link], at: SocketAddr) -> bool {
     links.iter().any(|link| match at {
         SocketAddr::V4(at) => link.v4.iter().any(|own| own.contains(*at.ip())),
         SocketAddr::V6(at) => at.scope_id() == link.id.0,

@@ -4,42 +4,50 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::probe::Probing;
-use super::roster::{Merged, Rtt};
-use super::{Heard, Presence};
-use crate::api::{Event, PeerRef, PeerState, Status};
+use super::roster::{Merged, Peer, Rtt};
+use super::strangers::allowance;
+use super::tick::PROBE_LEN;
+use super::{Heard, Presence, reaches};
+use crate::api::PeerState;
 use crate::datagram::Path;
-use crate::id::{PeerId, ShortId};
+use crate::id::PeerId;
 use crate::proto::Now;
 use crate::proto::core::Core;
-use crate::proto::group::Group;
 use crate::wire::presence::LOSS_UNKNOWN;
-use crate::wire::{
-    Body, Header, Heartbeat, Hello, OtherVersion, PeerRecord, Probe, ProbeAck, Welcome,
-};
-
-/// Between two requests for the record of somebody unknown.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-/// Most unknown senders remembered, other versions included.
-const STRANGERS_MAX: usize = 64;
-/// How long another version is not told of again.
-const STRANGER_REST: Duration = Duration::from_secs(60);
+use crate::wire::{Body, Heartbeat, Hello, PeerRecord, Probe, ProbeAck, Welcome};
 
 impl Presence {
     /// Takes in a verified record; whether its sender may go on.
     pub fn merge(&mut self, core: &mut Core, now: Now, record: &PeerRecord) -> bool {
         let id = record.key.id();
-        match self.roster.merge(now.mono, record) {
-            Merged::Refused => {
+        let mut merged = self.roster.merge(now.mono, record);
+        if merged == Merged::Full {
+            self.forget_stranger(core);
+            merged = self.roster.merge(now.mono, record);
+        }
+        match merged {
+            Merged::Refused | Merged::Full => {
                 core.stats.replayed += 1;
                 return false;
             }
             Merged::Restarted => {
                 self.restarted.push(id);
+                // Its addresses are to be validated again.
+                self.wake_at(now.mono);
                 self.set_state(core, &id, PeerState::Online);
             }
             Merged::New | Merged::Changed | Merged::Same => {}
         }
         true
+    }
+
+    /// Whoever is unconfirmed longest makes way: a real person is confirmed in a round trip.
+    fn forget_stranger(&mut self, core: &mut Core) {
+        let Some(id) = self.roster.oldest_stranger() else {
+            return;
+        };
+        self.set_state(core, &id, PeerState::Offline);
+        self.roster.remove(&id);
     }
 
     /// A fresh packet of a known peer: a sign of life, and perhaps a new address of theirs.
@@ -66,10 +74,21 @@ impl Presence {
         if heard.path != Path::Unicast
             && let Some(link) = heard.arrival.link
         {
-            peer.links.entry(link).or_default().count(heard.path);
+            let stats = peer.links.entry(link).or_default();
+            stats.count(heard.path, now.mono);
         }
         let source = heard.arrival.source;
-        if is_usable(core, source) && peer.addresses.heard(now.mono, source, heard.len) {
+        if !is_usable(core, source) {
+            return;
+        }
+        // Copies cost nobody a signature: sources made up in numbers are not even looked at.
+        let is_new = peer.addresses.get_mut(source).is_none();
+        if is_new && !self.candidate_rate.holds(now.mono, 1) {
+            core.stats.limited += 1;
+            return;
+        }
+        let allowance = allowance(core, source, heard.len);
+        if peer.addresses.heard(now.mono, source, allowance) {
             self.wake_at(now.mono);
         }
     }
@@ -94,7 +113,14 @@ impl Presence {
             && address.validated.is_none()
             && address.tries == 0
         {
-            address.next_try = Some(at + Duration::from_millis(100));
+            // Off the link there is no room for both.
+            let rest = if reaches(&core.links, to.1) {
+                100
+            } else {
+                1000
+            };
+            address.next_try = Some(at + Duration::from_millis(rest));
+            self.wake_at(at + Duration::from_millis(rest));
         }
     }
 
@@ -119,7 +145,7 @@ impl Presence {
         };
         let ack = Body::ProbeAck(ProbeAck { echo });
         // An ACK is not longer than what it answers, a PROBE at the least.
-        if address.may_send(heard.len) {
+        if address.may_send(PROBE_LEN) {
             let len = core.send_to(to, &ack);
             address.sent(len);
         }
@@ -136,6 +162,7 @@ impl Presence {
             return;
         };
         peer.rtt = Some(Rtt::update(peer.rtt, rtt));
+        self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
         }
@@ -176,88 +203,14 @@ impl Presence {
         self.roster.bury(now.mono, id);
     }
 
-    /// Somebody speaks whom we do not know, or whose record changed: says HELLO to them, so that
-    /// they answer with their record.
-    pub fn ask(
-        &mut self,
-        core: &mut Core,
-        now: Now,
-        group: &Group,
-        header: &Header,
-        source: SocketAddr,
-    ) {
-        if !is_usable(core, source) || !self.may_ask(now, header.sender) {
-            return;
-        }
-        self.hello_to(core, group, source);
-    }
-
-    fn may_ask(&mut self, now: Now, sender: ShortId) -> bool {
-        let rested = |at: std::time::Instant| now.mono >= at + ASK_EVERY;
-        if self.strangers.get(&sender).is_some_and(|&at| !rested(at)) {
-            return false;
-        }
-        if self.strangers.len() >= STRANGERS_MAX {
-            self.strangers.retain(|_, &mut at| !rested(at));
-        }
-        self.strangers.len() < STRANGERS_MAX
-            && self.strangers.insert(sender, now.mono).is_none_or(rested)
-    }
-
-    /// Somebody with another version: shown, not talked with. Nothing of it is verified.
-    pub fn handle_other_version(&mut self, core: &mut Core, now: Now, other: &OtherVersion) {
-        let recent = |at: &std::time::Instant| now.mono < *at + STRANGER_REST;
-        self.strangers.retain(|_, at| recent(at));
-        let known = self.strangers.contains_key(&other.sender);
-        if known
-            || self.strangers.len() >= STRANGERS_MAX
-            || self.roster.by_short(&other.sender).is_some()
-        {
-            return;
-        }
-        self.strangers.insert(other.sender, now.mono);
-        // Only 8 bytes of the id are known; the rest stays zero.
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&other.sender.0);
-        let id = PeerId(id);
-        let name = other.name.as_str().to_owned();
-        core.event(Event::Error {
-            reference: None,
-            code: "other_version".into(),
-            message: format!("{name}: another lanchat version, cannot talk"),
-            hint: Some("the same version on both sides can".into()),
-        });
-        core.event(Event::Peer {
-            reference: None,
-            peer: PeerRef {
-                id,
-                name,
-                tag: id.tag(),
-                verified: false,
-            },
-            state: PeerState::Online,
-            status: Status::Available,
-            status_text: format!("lanchat protocol {}", other.version),
-            confirmed: false,
-            incompatible: true,
-            name_conflict: false,
-            addresses: Vec::new(),
-            rooms: Vec::new(),
-            rtt_ms: None,
-            transient: false,
-        });
-    }
-
     /// The host of this address said that nobody listens there.
     pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr) {
         if !core.used_lately(now.mono, at) {
             return;
         }
-        let holder = self
-            .roster
-            .iter()
-            .find(|peer| peer.addresses.iter().any(|a| a.at == at));
-        let Some(id) = holder.map(|peer| peer.id) else {
+        let has = |peer: &&Peer| peer.addresses.iter().any(|a| a.at == at);
+        let candidate = || self.roster.iter().find(has).map(|peer| peer.id);
+        let Some(id) = self.holder_of(at).or_else(candidate) else {
             return;
         };
         let Some(peer) = self.roster.get_mut(&id) else {
@@ -280,7 +233,7 @@ impl Presence {
 }
 
 /// Whether an address can be answered: a port, and not a group or a broadcast.
-fn is_usable(core: &Core, source: SocketAddr) -> bool {
+pub(super) fn is_usable(core: &Core, source: SocketAddr) -> bool {
     let ip = source.ip();
     let own_socket = source.port() == core.config.chat_port && core.is_own_address(ip);
     source.port() != 0 && !ip.is_multicast() && !ip.is_unspecified() && !own_socket

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::address::Addresses;
-use super::probe::Probing;
+use super::peer::new_peer;
+pub use super::peer::{Peer, Rtt};
 use crate::api::{Event, PeerRef, PeerState};
-use crate::datagram::{LinkId, Path};
-use crate::id::{Incarnation, PeerId, PublicKey, ShortId, TAG_CHARS};
+use crate::id::{Incarnation, PeerId, ShortId, TAG_CHARS};
 use crate::limits::{PEERS_MAX, UNCONFIRMED_DIRECT_MAX};
 use crate::proto::gate::Window;
 use crate::wire::{Digest, PeerRecord, RecordRoom};
@@ -16,122 +16,6 @@ use crate::wire::{Digest, PeerRecord, RecordRoom};
 /// How long a GOODBYE keeps older packets of that run from reviving the row.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 const TOMBSTONES_MAX: usize = 1024;
-
-/// One person.
-pub struct Peer {
-    /// Their id.
-    pub id: PeerId,
-    /// What they say of themselves, verified.
-    pub record: PeerRecord,
-    /// Whether they can be reached.
-    pub state: PeerState,
-    /// Sequence numbers seen of this run.
-    pub window: Window,
-    /// Where they can be reached.
-    pub addresses: Addresses,
-    /// When a fresh verified packet of theirs last came.
-    pub heard: Instant,
-    /// When the first packet of theirs came in this run of ours.
-    pub first_heard: Instant,
-    /// Smoothed round trip.
-    pub rtt: Option<Rtt>,
-    /// Whether they are asked for a sign of life just now.
-    pub probing: Option<Probing>,
-    /// What is heard of them on each link.
-    pub links: BTreeMap<LinkId, LinkStats>,
-    /// By which paths they say they hear this node, as bits `1 << Path`.
-    pub hears_us: Option<u8>,
-    /// The group loss they report, in 1/254, once they measured it.
-    pub loss: Option<u8>,
-    announced: Option<Event>,
-}
-
-/// Smoothed round-trip time and its variation (RFC 6298, section 2).
-#[derive(Clone, Copy, Debug)]
-pub struct Rtt {
-    /// Smoothed.
-    pub smoothed: Duration,
-    /// Variation.
-    pub variation: Duration,
-}
-
-impl Rtt {
-    /// The estimate after one more sample.
-    #[must_use]
-    pub fn update(previous: Option<Rtt>, sample: Duration) -> Rtt {
-        match previous {
-            None => Rtt {
-                smoothed: sample,
-                variation: sample / 2,
-            },
-            Some(old) => Rtt {
-                smoothed: old.smoothed * 7 / 8 + sample / 8,
-                variation: old.variation * 3 / 4 + old.smoothed.abs_diff(sample) / 4,
-            },
-        }
-    }
-}
-
-/// What is heard of a peer on one link.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct LinkStats {
-    /// Group datagrams heard in this run, copies included.
-    pub received: u32,
-    /// By which paths, as bits `1 << Path`.
-    pub paths: u8,
-    /// The counters at the last heartbeat: what they had sent, what was heard.
-    pub mark: Option<(u32, u32)>,
-    /// Smoothed loss, 0 to 1.
-    pub loss: f64,
-}
-
-impl LinkStats {
-    /// A group datagram of theirs came by this path.
-    pub fn count(&mut self, path: Path) {
-        self.received = self.received.wrapping_add(1);
-        self.paths |= 1 << path as u8;
-    }
-
-    /// Their heartbeat says how many they sent on this link.
-    pub fn compare(&mut self, sent: u32) {
-        if let Some((sent_before, received_before)) = self.mark {
-            let sent = sent.wrapping_sub(sent_before);
-            let received = self.received.wrapping_sub(received_before);
-            if (1..10_000).contains(&sent) {
-                let lost = 1.0 - (f64::from(received) / f64::from(sent)).min(1.0);
-                self.loss += (lost - self.loss) / 4.0;
-            }
-        }
-        self.mark = Some((sent, self.received));
-    }
-}
-
-impl Peer {
-    /// Whether an address of theirs is validated in this run.
-    #[must_use]
-    pub fn is_confirmed(&self) -> bool {
-        self.addresses.current().is_some()
-    }
-
-    /// Whether they count as somebody here: online, validated, not a one-shot command.
-    #[must_use]
-    pub fn is_member(&self) -> bool {
-        self.state == PeerState::Online && self.is_confirmed() && !self.record.transient
-    }
-
-    /// Their key.
-    #[must_use]
-    pub fn key(&self) -> PublicKey {
-        self.record.key
-    }
-
-    /// The paths that reach them: what they say they hear of us, else what we hear of them.
-    #[must_use]
-    pub fn paths(&self) -> u8 {
-        let heard = self.links.values().fold(0, |all, link| all | link.paths);
-        self.hears_us.filter(|&mask| mask != 0).unwrap_or(heard)
-    }
-}
 
 /// What became of a verified record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +30,8 @@ pub enum Merged {
     Same,
     /// Of a past run, of one that left, or over a cap.
     Refused,
+    /// There are too many already that nobody could validate.
+    Full,
 }
 
 /// Everybody heard of.
@@ -178,8 +64,11 @@ impl Roster {
             .values()
             .filter(|peer| !peer.is_confirmed() && peer.state != PeerState::Offline)
             .count();
-        if unconfirmed >= UNCONFIRMED_DIRECT_MAX || self.shorts.contains_key(&id.short()) {
+        if self.shorts.contains_key(&id.short()) {
             return Merged::Refused;
+        }
+        if unconfirmed >= UNCONFIRMED_DIRECT_MAX {
+            return Merged::Full;
         }
         self.shorts.insert(id.short(), id);
         self.peers.insert(id, new_peer(now, id, record.clone()));
@@ -228,7 +117,10 @@ impl Roster {
     pub fn bury(&mut self, now: Instant, id: &PeerId) -> Option<Peer> {
         let peer = self.remove(id)?;
         if self.tombstones.len() >= TOMBSTONES_MAX {
-            self.tombstones.pop_first();
+            let oldest = self.tombstones.iter().min_by_key(|(_, (_, at))| *at);
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.tombstones.remove(&oldest);
+            }
         }
         self.tombstones.insert(*id, (peer.record.incarnation, now));
         Some(peer)
@@ -343,12 +235,22 @@ impl Roster {
         Some(event)
     }
 
-    /// Makes room for one more: whoever is offline longest goes.
+    /// Who is here and unconfirmed for the longest time.
+    #[must_use]
+    pub fn oldest_stranger(&self) -> Option<PeerId> {
+        self.iter()
+            .filter(|peer| !peer.is_confirmed() && peer.state != PeerState::Offline)
+            .min_by_key(|peer| peer.first_heard)
+            .map(|peer| peer.id)
+    }
+
+    /// Makes room for one more: whoever is offline longest goes, those that nobody ever reached
+    /// first.
     fn forget_one(&mut self) -> bool {
         let oldest = self
             .iter()
             .filter(|peer| peer.state == PeerState::Offline)
-            .min_by_key(|peer| peer.heard)
+            .min_by_key(|peer| (peer.is_confirmed(), peer.heard))
             .map(|peer| peer.id);
         oldest.is_some_and(|id| self.remove(&id).is_some())
     }
@@ -373,24 +275,6 @@ fn merge_known(now: Instant, peer: &mut Peer, record: &PeerRecord) -> Merged {
         return Merged::Changed;
     }
     Merged::Same
-}
-
-fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
-    Peer {
-        id,
-        record,
-        state: PeerState::Online,
-        window: Window::default(),
-        addresses: Addresses::default(),
-        heard: now,
-        first_heard: now,
-        rtt: None,
-        probing: None,
-        links: BTreeMap::new(),
-        hears_us: None,
-        loss: None,
-        announced: None,
-    }
 }
 
 /// Validated addresses, the one in use first; the candidates where none is validated yet.

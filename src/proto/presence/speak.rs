@@ -95,8 +95,13 @@ impl Presence {
 
     /// A unicast HELLO to each `--peer` that is not reached yet.
     fn hello_named(&mut self, core: &mut Core, group: &Group) {
+        let open = |peer: &&std::net::SocketAddr| !self.is_reached(**peer);
+        let open: Vec<_> = core.config.peers.iter().filter(open).copied().collect();
+        if open.is_empty() {
+            return;
+        }
         let hello = self.hello(group);
-        for peer in core.config.peers.clone() {
+        for peer in open {
             let ports = match peer.port() {
                 0 => vec![crate::proto::config::CHAT_PORT, core.config.presence_port],
                 port => vec![port],
@@ -104,17 +109,17 @@ impl Presence {
             for port in ports {
                 let mut to = peer;
                 to.set_port(port);
-                if !self.is_known_source(to) {
-                    core.send_to(to, &hello);
-                }
+                core.send_to(to, &hello);
             }
         }
     }
 
-    /// A unicast HELLO to one address: whoever is there is heard but not known.
-    pub(super) fn hello_to(&mut self, core: &mut Core, group: &Group, to: std::net::SocketAddr) {
-        let hello = self.hello(group);
-        core.send_to(to, &hello);
+    /// Whether an address that was named is reached: without a port, whatever port answers there.
+    fn is_reached(&self, named: std::net::SocketAddr) -> bool {
+        match named.port() {
+            0 => self.is_known_host(named.ip()),
+            _ => self.is_known_source(named),
+        }
     }
 
     fn say_welcome(
@@ -126,25 +131,28 @@ impl Presence {
         welcome: PendingWelcome,
     ) {
         let nonce = core.nonce();
-        let body = Body::Welcome(Welcome {
+        let mut welcome_body = Welcome {
             record: self.record.clone(),
             digest: self.roster.digest(),
             echo: welcome.echo,
             nonce,
             token: Vec::new(),
             logs: group.own_logs(),
-        });
+        };
         let Some(peer) = self.roster.get_mut(id) else {
             return;
         };
         let Some(address) = peer.addresses.get_mut(welcome.to) else {
             return;
         };
-        // A WELCOME is about as long as the HELLO that it answers.
-        if !address.may_send(beacon_len(&body)) {
+        // A WELCOME is about as long as the HELLO that it answers, without the logs a bit shorter.
+        if !address.may_send(welcome_len(&welcome_body)) {
+            welcome_body.logs.clear();
+        }
+        if !address.may_send(welcome_len(&welcome_body)) {
             return;
         }
-        let len = core.send_to(welcome.to, &body);
+        let len = core.send_to(welcome.to, &Body::Welcome(welcome_body));
         address.sent(len);
         if address.validated.is_none() {
             address.candidate_probed(nonce, now.mono);
@@ -191,14 +199,7 @@ impl Presence {
                 core.send_on_link(link.id, &bytes, &[path]);
             }
         }
-        if core
-            .config
-            .peers
-            .iter()
-            .any(|&peer| peer.port() == 0 || !self.is_known_source(peer))
-        {
-            self.hello_named(core, group);
-        }
+        self.hello_named(core, group);
     }
 
     fn heard_on(&self, link: crate::datagram::LinkId, turn: usize) -> Vec<PathsHeard> {
@@ -273,12 +274,15 @@ fn say_goodbye(core: &mut Core) {
     }
 }
 
-/// An upper bound of a WELCOME's length.
-fn beacon_len(body: &Body) -> usize {
-    match body {
-        Body::Welcome(welcome) => {
-            26 + 64 + 60 + welcome.record.bytes.len() + welcome.logs.len() * 20
-        }
-        _ => crate::limits::DATAGRAM_LEN_MAX,
-    }
+/// Length of a WELCOME: header, record, digest, two nonces, token, logs, signature.
+fn welcome_len(welcome: &Welcome) -> usize {
+    let fixed = 26 + 2 + 12 + 8 + 8 + 1 + 1 + 64;
+    fixed + welcome.record.bytes.len() + welcome.token.len() + welcome.logs.len() * 20
+}
+
+/// Length of a HELLO that lists nobody as known: header, name, record, nonce, logs, list,
+/// signature.
+pub(super) fn hello_len(hello: &Hello) -> usize {
+    let name = hello.record.name.as_str().len();
+    26 + 1 + name + 2 + hello.record.bytes.len() + 8 + 1 + hello.logs.len() * 20 + 2 + 64
 }

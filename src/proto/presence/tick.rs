@@ -23,6 +23,9 @@ const UNANSWERED_KEPT: Duration = Duration::from_secs(2);
 const NEVER_REACHED_KEPT: Duration = Duration::from_secs(10 * 60);
 /// A greyed row is kept this long.
 const OFFLINE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// A path by which nothing was heard in so many heartbeats does not work any more: the paths
+/// take turns over four.
+const PATHS_KEPT: u32 = 5;
 /// Silence of this many mean heartbeat intervals has anybody probed by everybody.
 const SILENT_HEARTBEATS: f64 = 2.5;
 
@@ -56,7 +59,11 @@ impl Presence {
         }
         let mean = super::beacon::HEARTBEAT_MIN.max(Duration::from_secs_f64(seconds * 12.5));
         let long = mean.mul_f64(SILENT_HEARTBEATS);
+        let kept = mean * PATHS_KEPT;
         for peer in self.roster.iter_mut() {
+            peer.links
+                .values_mut()
+                .for_each(|link| link.forget_paths(now, kept));
             let silent = now.saturating_duration_since(peer.heard);
             // Half an interval: whoever answered the last round is asked again in this one.
             let wanted = (due.contains(&peer.id) && silent >= interval / 2) || silent >= long;
@@ -132,7 +139,7 @@ fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut B
 }
 
 /// Header, nonce and signature.
-const PROBE_LEN: usize = 26 + 8 + 64;
+pub(super) const PROBE_LEN: usize = 26 + 8 + 64;
 
 /// A PROBE to the address in use, or to every validated one.
 fn probe(core: &mut Core, now: Instant, peer: &mut Peer, all: bool) {

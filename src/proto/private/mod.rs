@@ -1,29 +1,27 @@
 //! Private messages: kept until delivered, stored before acknowledged, shown once.
 
+mod event;
+mod incoming;
+mod outbox;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::direct::{Direct, DirectOutput, PrivateMessage};
+use self::event::{kind_byte, message_of, receipt, row_of, shown};
+use self::outbox::Outbox;
+use super::direct::{Direct, PrivateMessage};
 use super::group::Cx;
-use super::group::order::{self, Hlc};
+use super::group::order::Hlc;
 use super::presence::roster::Peer;
-use crate::api::{Conversation, Event, PeerState, ReceiptState, TextKind, Timestamp};
-use crate::durable::{
-    Batch, Durability, Loaded, PrivateRow, PrivateState, Query, Row, Snapshot, Stored, Token, Write,
-};
+use crate::api::{Event, PeerState, ReceiptState, TextKind};
+use crate::durable::{Batch, Durability, Loaded, Query, Row, Snapshot, Stored, Token, Write};
 use crate::id::{MessageId, PeerId, PublicKey};
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, PRIVATE_BODY_LEN_MAX};
-use crate::text::DisplayText;
+use crate::limits::PRIVATE_BODY_LEN_MAX;
 
-const KIND_TEXT: u8 = 1;
-const KIND_ACTION: u8 = 2;
-/// Before a lost connection is dialled again while the peer is here; doubles.
-const REDIAL: Duration = Duration::from_millis(200);
 /// A message that is not acknowledged within this has its receiver probed.
 const DOUBT: Duration = Duration::from_millis(500);
-const REDIAL_SLOWEST: Duration = Duration::from_secs(10);
 
 /// What waits for the store.
 enum Pending {
@@ -41,35 +39,13 @@ enum Pending {
     },
 }
 
-/// What is known of the messages to one peer.
-#[derive(Default)]
-struct Outbox {
-    /// Handed to [`Direct`], not acknowledged yet.
-    under_way: BTreeMap<MessageId, usize>,
-    /// Whether the store may hold more than that.
-    on_disk: bool,
-    /// Ids that wait for the peer to be here.
-    waiting: BTreeMap<MessageId, usize>,
-    redials: u32,
-    redial_at: Option<Instant>,
-    /// When to doubt that the peer is there, if nothing was acknowledged by then.
-    doubt_at: Option<Instant>,
-}
-
-impl Outbox {
-    fn is_full(&self, len: usize) -> bool {
-        let bytes: usize = self.waiting.values().chain(self.under_way.values()).sum();
-        self.waiting.len() + self.under_way.len() >= OUTBOX_MESSAGES_MAX
-            || bytes + len > OUTBOX_BYTES_MAX
-    }
-}
-
 /// Everything about private messages.
 pub struct Private {
     direct: Direct,
     outboxes: BTreeMap<PublicKey, Outbox>,
     pending: BTreeMap<Token, Pending>,
-    storing: BTreeSet<MessageId>,
+    /// Received messages on their way to the disk, by who sent them.
+    storing: BTreeSet<(PublicKey, MessageId)>,
     hlc: Hlc,
 }
 
@@ -77,15 +53,7 @@ impl Private {
     /// Nothing under way; what the store holds goes once its peers are here.
     #[must_use]
     pub fn new(direct: Direct, snapshot: &Snapshot) -> Self {
-        let on_disk = |key: &PublicKey| {
-            (
-                *key,
-                Outbox {
-                    on_disk: true,
-                    ..Outbox::default()
-                },
-            )
-        };
+        let on_disk = |key: &PublicKey| (*key, Outbox::stored());
         Private {
             direct,
             outboxes: snapshot.outbox.iter().map(on_disk).collect(),
@@ -122,10 +90,7 @@ impl Private {
         let message = PrivateMessage {
             id: MessageId(cx.core.random()),
             hlc: self.hlc.tick(cx.now.wall_ms),
-            kind: match kind {
-                TextKind::Text => KIND_TEXT,
-                TextKind::Action => KIND_ACTION,
-            },
+            kind: kind_byte(kind),
             body: text.as_bytes().to_vec(),
             answers: None,
         };
@@ -220,17 +185,23 @@ impl Private {
         };
         let Some(at) = here(cx, &key) else { return };
         if let Some(outbox) = self.outboxes.get_mut(&key) {
-            outbox.redials = 0;
-            if outbox.on_disk || !outbox.waiting.is_empty() {
-                outbox.on_disk = false;
-                let token = cx.core.load(Query::Outbox { to: key });
-                self.pending.insert(token, Pending::Outbox { to: key });
-            }
+            outbox.reached();
             if !outbox.under_way.is_empty() {
                 self.direct.dial(cx.now.mono, &key, at);
             }
         }
+        self.load(cx, key);
         self.drain(cx);
+    }
+
+    /// Asks the store for what waits for a peer, unless it is being asked or has nothing.
+    fn load(&mut self, cx: &mut Cx, to: PublicKey) {
+        let Some(outbox) = self.outboxes.get_mut(&to).filter(|o| o.wants_load()) else {
+            return;
+        };
+        outbox.load();
+        let token = cx.core.load(Query::Outbox { to });
+        self.pending.insert(token, Pending::Outbox { to });
     }
 
     /// Another address of a peer came into use.
@@ -332,9 +303,21 @@ impl Private {
         cx.core.event(shown(&message, to.id(), own, true));
         cx.core
             .event(receipt(cx, &to, message.id, ReceiptState::Queued));
-        match here(cx, &to) {
-            Some(at) => self.hand_over(cx, to, at, message),
-            None => outbox.on_disk = true,
+        let at = here(cx, &to);
+        if let Some(loading) = &mut outbox.loading {
+            loading.later.push(message);
+        } else if let Some(at) = at.filter(|_| outbox.is_next()) {
+            self.hand_over(cx, to, at, message);
+        } else {
+            outbox.on_disk = true;
+        }
+        if at.is_some()
+            && self
+                .outboxes
+                .get(&to)
+                .is_some_and(|o| o.under_way.is_empty())
+        {
+            self.load(cx, to);
         }
     }
 
@@ -357,27 +340,6 @@ impl Private {
         }
     }
 
-    fn in_stored(
-        &mut self,
-        cx: &mut Cx,
-        from: PublicKey,
-        message: PrivateMessage,
-        result: &Stored,
-    ) {
-        self.storing.remove(&message.id);
-        match result {
-            // Not acknowledged: it comes again.
-            Err(failure) => tracing::warn!(%failure, "private message not stored"),
-            Ok(new) => {
-                self.direct.acknowledge(cx.now.mono, &from, message.id);
-                if new.first().copied().unwrap_or(true) {
-                    let reference = cx.presence.reference_of(&from);
-                    cx.core.event(shown(&message, from.id(), reference, false));
-                }
-            }
-        }
-    }
-
     /// The store answered. Returns whether the token was ours.
     pub fn handle_loaded(&mut self, cx: &mut Cx, token: Token, result: &Loaded) -> bool {
         if !matches!(self.pending.get(&token), Some(Pending::Outbox { .. })) {
@@ -386,119 +348,34 @@ impl Private {
         let Some(Pending::Outbox { to }) = self.pending.remove(&token) else {
             return false;
         };
-        let rows = result.as_ref().map(Vec::as_slice).unwrap_or_default();
-        for row in rows {
-            let Row::Outbox { id, message } = row else {
-                continue;
-            };
-            let under_way = self
-                .outboxes
-                .get(&to)
-                .is_some_and(|o| o.under_way.contains_key(id));
-            let Some(at) = here(cx, &to).filter(|_| !under_way) else {
-                continue;
-            };
-            let PrivateRow { hlc, kind, body } = message.clone();
-            let message = PrivateMessage {
-                id: *id,
-                hlc,
-                kind,
-                body,
-                answers: None,
-            };
-            self.hand_over(cx, to, at, message);
-        }
-        if here(cx, &to).is_none()
-            && let Some(outbox) = self.outboxes.get_mut(&to)
-        {
+        let Some(outbox) = self.outboxes.get_mut(&to) else {
+            return true;
+        };
+        let loading = outbox.loading.take().unwrap_or_default();
+        let Ok(rows) = result else {
+            // Still there; asked for again when the peer is heard of anew.
             outbox.on_disk = true;
+            return true;
+        };
+        let stored = rows.iter().filter_map(|row| match row {
+            Row::Outbox { id, message } => Some(message_of(*id, message.clone())),
+            Row::Entry { .. } => None,
+        });
+        for message in stored.chain(loading.later) {
+            let at = here(cx, &to);
+            let Some(outbox) = self.outboxes.get_mut(&to) else {
+                continue;
+            };
+            let is_out = outbox.under_way.contains_key(&message.id)
+                || loading.delivered.contains(&message.id);
+            match at {
+                _ if is_out => {}
+                Some(at) => self.hand_over(cx, to, at, message),
+                None => outbox.on_disk = true,
+            }
         }
         self.drain(cx);
         true
-    }
-
-    /// Takes what QUIC has to say.
-    fn drain(&mut self, cx: &mut Cx) {
-        while let Some(output) = self.direct.poll_output(cx.now.mono) {
-            match output {
-                DirectOutput::Transmit(transmit) => cx.core.push(super::Output::Transmit(transmit)),
-                DirectOutput::Message { from, message, .. } => self.take_in(cx, from, message),
-                DirectOutput::Sent { peer, id } => {
-                    cx.core.event(receipt(cx, &peer, id, ReceiptState::Sent));
-                }
-                DirectOutput::Acknowledged { peer, id } => self.delivered(cx, peer, id),
-                DirectOutput::Connected { peer, .. } => {
-                    self.outboxes.entry(peer).or_default().redials = 0;
-                }
-                DirectOutput::Lost {
-                    peer,
-                    unacknowledged,
-                } => {
-                    self.lost(cx, peer, unacknowledged.is_empty());
-                }
-            }
-        }
-    }
-
-    fn take_in(&mut self, cx: &mut Cx, from: PublicKey, message: PrivateMessage) {
-        if !self.storing.insert(message.id) {
-            return;
-        }
-        self.hlc.observe(cx.now.wall_ms, message.hlc);
-        let row = row_of(&message);
-        let write = Write::PrivateIn {
-            id: message.id,
-            from: from.id(),
-            message: row,
-        };
-        let token = cx.core.persist(Batch {
-            durability: Durability::Power,
-            writes: vec![write],
-        });
-        self.pending.insert(
-            token,
-            Pending::In {
-                from,
-                message: Box::new(message),
-            },
-        );
-    }
-
-    fn delivered(&mut self, cx: &mut Cx, peer: PublicKey, id: MessageId) {
-        let Some(outbox) = self.outboxes.get_mut(&peer) else {
-            return;
-        };
-        if outbox.under_way.remove(&id).is_none() {
-            return;
-        }
-        let waits = !outbox.under_way.is_empty();
-        outbox.doubt_at = waits.then(|| cx.now.mono + DOUBT);
-        let state = PrivateState::Delivered;
-        let writes = vec![Write::PrivateState { id, state }];
-        // Lost in a power cut it only goes once more, and its id tells the other side.
-        cx.core.persist(Batch {
-            durability: Durability::Process,
-            writes,
-        });
-        cx.core
-            .event(receipt(cx, &peer, id, ReceiptState::Delivered));
-    }
-
-    fn lost(&mut self, cx: &Cx, peer: PublicKey, nothing_waits: bool) {
-        let Some(outbox) = self.outboxes.get_mut(&peer) else {
-            return;
-        };
-        if nothing_waits {
-            if outbox.waiting.is_empty() && !outbox.on_disk {
-                self.outboxes.remove(&peer);
-            }
-            return;
-        }
-        let wait = REDIAL
-            .saturating_mul(1 << outbox.redials.min(8))
-            .min(REDIAL_SLOWEST);
-        outbox.redials += 1;
-        outbox.redial_at = Some(cx.now.mono + wait);
     }
 }
 
@@ -508,52 +385,4 @@ fn here(cx: &Cx, key: &PublicKey) -> Option<std::net::SocketAddr> {
     peer.addresses
         .current()
         .filter(|_| peer.state != PeerState::Offline)
-}
-
-fn row_of(message: &PrivateMessage) -> PrivateRow {
-    PrivateRow {
-        hlc: message.hlc,
-        kind: message.kind,
-        body: message.body.clone(),
-    }
-}
-
-fn shown(message: &PrivateMessage, with: PeerId, from: crate::api::PeerRef, own: bool) -> Event {
-    let text = match (message.kind, DisplayText::from_wire(&message.body)) {
-        (KIND_TEXT | KIND_ACTION, Some(text)) => text.into_string(),
-        (KIND_TEXT | KIND_ACTION, None) => "(not text)".into(),
-        _ => "(needs a newer lanchat)".into(),
-    };
-    Event::Message {
-        id: message.id,
-        conversation: Conversation::Peer(with),
-        from,
-        own,
-        kind: if message.kind == KIND_ACTION {
-            TextKind::Action
-        } else {
-            TextKind::Text
-        },
-        text,
-        time: Timestamp(order::ms(message.hlc)),
-        delayed: false,
-    }
-}
-
-fn receipt(cx: &Cx, peer: &PublicKey, id: MessageId, state: ReceiptState) -> Event {
-    let delivered = u32::from(state == ReceiptState::Delivered);
-    let missing = if delivered == 0 {
-        vec![cx.presence.reference_of(peer)]
-    } else {
-        Vec::new()
-    };
-    Event::Receipt {
-        id,
-        conversation: Conversation::Peer(peer.id()),
-        state,
-        delivered,
-        of: 1,
-        missing,
-        left: Vec::new(),
-    }
 }

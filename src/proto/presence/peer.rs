@@ -1,0 +1,186 @@
+//! One row of the roster: what is known of a person.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::address::Addresses;
+use super::probe::Probing;
+use crate::api::{Event, PeerState};
+use crate::datagram::{LinkId, Path};
+use crate::id::{Incarnation, PeerId, PublicKey};
+use crate::proto::gate::Window;
+use crate::wire::PeerRecord;
+
+/// One person.
+pub struct Peer {
+    /// Their id.
+    pub id: PeerId,
+    /// What they say of themselves, verified.
+    pub record: PeerRecord,
+    /// Whether they can be reached.
+    pub state: PeerState,
+    /// Sequence numbers seen of this run.
+    pub window: Window,
+    /// Where they can be reached.
+    pub addresses: Addresses,
+    /// When a fresh verified packet of theirs last came.
+    pub heard: Instant,
+    /// When the first packet of theirs came in this run of ours.
+    pub first_heard: Instant,
+    /// Smoothed round trip.
+    pub rtt: Option<Rtt>,
+    /// Whether they are asked for a sign of life just now.
+    pub probing: Option<Probing>,
+    /// What is heard of them on each link.
+    pub links: BTreeMap<LinkId, LinkStats>,
+    /// By which paths they say they hear this node, as bits `1 << Path`.
+    pub hears_us: Option<u8>,
+    /// The group loss they report, in 1/254, once they measured it.
+    pub loss: Option<u8>,
+    pub(super) announced: Option<Event>,
+    pub(super) told: Option<Told>,
+}
+
+/// What a row's event is made from: as long as it is the same, the event is not even built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Told {
+    state: PeerState,
+    incarnation: Incarnation,
+    record_seq: u32,
+    confirmed: bool,
+    address: Option<SocketAddr>,
+    pins_version: u64,
+}
+
+/// Smoothed round-trip time and its variation (RFC 6298, section 2).
+#[derive(Clone, Copy, Debug)]
+pub struct Rtt {
+    /// Smoothed.
+    pub smoothed: Duration,
+    /// Variation.
+    pub variation: Duration,
+}
+
+impl Rtt {
+    /// The estimate after one more sample.
+    #[must_use]
+    pub fn update(previous: Option<Rtt>, sample: Duration) -> Rtt {
+        match previous {
+            None => Rtt {
+                smoothed: sample,
+                variation: sample / 2,
+            },
+            Some(old) => Rtt {
+                smoothed: old.smoothed * 7 / 8 + sample / 8,
+                variation: old.variation * 3 / 4 + old.smoothed.abs_diff(sample) / 4,
+            },
+        }
+    }
+}
+
+/// What is heard of a peer on one link.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct LinkStats {
+    /// Group datagrams heard in this run, copies included.
+    pub received: u32,
+    /// By which paths, as bits `1 << Path`.
+    pub paths: u8,
+    /// When something last came by each path.
+    last: [Option<Instant>; 4],
+    /// The counters at the last heartbeat: what they had sent, what was heard.
+    pub mark: Option<(u32, u32)>,
+    /// Smoothed loss, 0 to 1.
+    pub loss: f64,
+}
+
+impl LinkStats {
+    /// A group datagram of theirs came by this path.
+    pub fn count(&mut self, path: Path, now: Instant) {
+        self.received = self.received.wrapping_add(1);
+        self.paths |= 1 << path as u8;
+        self.last[path as usize] = Some(now);
+    }
+
+    /// Forgets the paths by which nothing came for so long.
+    pub fn forget_paths(&mut self, now: Instant, kept: Duration) {
+        for (path, last) in self.last.iter().enumerate() {
+            if last.is_none_or(|last| now.saturating_duration_since(last) > kept) {
+                self.paths &= !(1 << path);
+            }
+        }
+    }
+
+    /// Their heartbeat says how many they sent on this link.
+    pub fn compare(&mut self, sent: u32) {
+        if let Some((sent_before, received_before)) = self.mark {
+            let sent = sent.wrapping_sub(sent_before);
+            let received = self.received.wrapping_sub(received_before);
+            if (1..10_000).contains(&sent) {
+                let lost = 1.0 - (f64::from(received) / f64::from(sent)).min(1.0);
+                self.loss += (lost - self.loss) / 4.0;
+            }
+        }
+        self.mark = Some((sent, self.received));
+    }
+}
+
+impl Peer {
+    /// Whether an address of theirs is validated in this run.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.addresses.current().is_some()
+    }
+
+    /// Whether they count as somebody here: online, validated, not a one-shot command.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        self.state == PeerState::Online && self.is_confirmed() && !self.record.transient
+    }
+
+    /// Whether anything that the row's event tells is other than at the last call.
+    pub fn is_news(&mut self, pins_version: u64) -> bool {
+        let now = Told {
+            state: self.state,
+            incarnation: self.record.incarnation,
+            record_seq: self.record.record_seq,
+            confirmed: self.is_confirmed(),
+            address: self.addresses.shown(),
+            pins_version,
+        };
+        self.told.replace(now) != Some(now)
+    }
+
+    /// Their key.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.record.key
+    }
+
+    /// The paths that reach them: what they say they hear of us, else what we hear of them.
+    #[must_use]
+    pub fn paths(&self) -> u8 {
+        let heard = self.links.values().fold(0, |all, link| all | link.paths);
+        self.hears_us.filter(|&mask| mask != 0).unwrap_or(heard)
+    }
+}
+
+/// A row as it begins.
+pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
+    Peer {
+        id,
+        record,
+        state: PeerState::Online,
+        window: Window::default(),
+        addresses: Addresses::default(),
+        heard: now,
+        first_heard: now,
+        rtt: None,
+        probing: None,
+        links: BTreeMap::new(),
+        hears_us: None,
+        loss: None,
+        announced: None,
+        told: None,
+    }
+}

@@ -1,0 +1,177 @@
+//! Disks that fail, logs that begin anew, people that come back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lanchat::api::{Conversation, Event, PeerState, ReceiptState};
+use lanchat::proto::Endpoint;
+use lanchat::wire::{self, Body, Parsed};
+
+use crate::world::{World, link, lobby, seconds, three};
+
+/// Moves a node to another network: the same address, another prefix.
+fn move_network(world: &mut World, index: usize) {
+    let links = [link(world.nodes[index].address, 16)];
+    world.with(index, |endpoint, now| endpoint.set_links(now, &links));
+}
+
+fn nacks(world: &World, index: usize) -> u64 {
+    let endpoint = world.nodes[index].endpoint.as_ref();
+    endpoint.map_or(0, |endpoint| endpoint.stats().nacks_out)
+}
+
+#[test]
+fn what_waits_when_the_network_changes_is_sent_and_no_head_is_made_up() {
+    let mut world = World::new(0.0, 21);
+    world.add("ana");
+    world.add("ben");
+    world.run(Duration::from_millis(1));
+    world.send(0, "#lobby", "one");
+    world.send(0, "#lobby", "two");
+    world.run(Duration::from_millis(1));
+    move_network(&mut world, 0);
+    world.send(0, "#lobby", "three");
+    world.run(seconds(30));
+    assert_eq!(world.texts(1, &lobby()), ["one", "two", "three"]);
+    assert_eq!(nacks(&world, 1), 0, "asked for what never was");
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Delivered, 1, 1)));
+}
+
+#[test]
+fn a_line_behind_a_gap_is_shown_when_its_author_begins_a_new_log() {
+    let mut world = three(0.0, 22);
+    world.send(0, "#lobby", "one");
+    world.run(seconds(1));
+    world.loss = 1.0;
+    world.send(0, "#lobby", "two");
+    world.run(Duration::from_millis(2));
+    world.loss = 0.0;
+    world.send(0, "#lobby", "three");
+    world.run(Duration::from_micros(400));
+    move_network(&mut world, 0);
+    world.send(0, "#lobby", "four");
+    world.run(seconds(5));
+    let texts = world.texts(1, &lobby());
+    assert!(texts.contains(&"three".to_owned()), "{texts:?}");
+    assert_eq!(texts.last().map(String::as_str), Some("four"));
+}
+
+#[test]
+fn a_number_that_the_disk_lost_is_never_used_twice() {
+    let mut world = three(0.0, 23);
+    world.send(0, "#lobby", "one");
+    world.run(seconds(1));
+    world.disk_fails = true;
+    world.send(0, "#lobby", "lost");
+    world.run(seconds(1));
+    world.disk_fails = false;
+    world.kill(0);
+    world.boot(0);
+    world.run(seconds(3));
+    world.send(0, "#lobby", "two");
+    world.run(seconds(3));
+    let mut numbers: BTreeMap<_, Vec<u8>> = BTreeMap::new();
+    for (_, bytes) in &world.sent {
+        if let Ok(Parsed::Packet(packet)) = wire::parse(bytes)
+            && let Body::Data(entry) = packet.body
+        {
+            let key = (entry.author_id(), entry.epoch, entry.seq);
+            let first = numbers.entry(key).or_insert_with(|| entry.bytes.clone());
+            assert_eq!(*first, entry.bytes, "{} twice", entry.seq);
+        }
+    }
+    assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
+    let told = |event: &Event| matches!(event, Event::Error { code, .. } if code == "store_failed");
+    assert!(world.nodes[0].events.iter().any(|(_, event)| told(event)));
+}
+
+#[test]
+fn after_a_failed_disk_the_next_message_goes_in_a_log_of_its_own() {
+    let mut world = three(0.0, 24);
+    world.disk_fails = true;
+    world.send(0, "#lobby", "lost");
+    world.run(seconds(1));
+    world.disk_fails = false;
+    world.send(0, "#lobby", "kept");
+    world.run(seconds(5));
+    assert_eq!(world.texts(1, &lobby()), ["kept"]);
+    assert_eq!(nacks(&world, 1), 0);
+}
+
+#[test]
+fn nothing_leaves_after_the_last_goodbye() {
+    let mut world = three(0.0, 25);
+    world.with(0, Endpoint::leave);
+    world.run(Duration::from_millis(100));
+    let before = world.sent.iter().filter(|(from, _)| *from == 0).count();
+    world.send(0, "#lobby", "too late");
+    world.send(0, "ben", "this as well");
+    world.run(seconds(2));
+    let after = world.sent.iter().filter(|(from, _)| *from == 0).count();
+    assert_eq!(after, before);
+    // Back again, as by `fg`: what was said meanwhile goes now.
+    world.with(0, Endpoint::rejoin);
+    world.run(seconds(5));
+    assert_eq!(world.texts(1, &lobby()), ["too late"]);
+}
+
+#[test]
+fn more_than_one_answer_holds_is_repaired_in_several() {
+    let mut world = three(0.0, 26);
+    world.send(0, "#lobby", "one");
+    world.run(seconds(1));
+    world.loss = 1.0;
+    let alone = |w: &World| w.state(1, 0).map(|s| s.0) == Some(PeerState::Offline);
+    world.run_until(seconds(20), alone);
+    for number in 0..100 {
+        world.send(0, "#lobby", &format!("{number:0>880}"));
+        world.run(Duration::from_millis(5));
+    }
+    world.run(seconds(20));
+    world.loss = 0.0;
+    world.run(seconds(60));
+    assert_eq!(world.texts(1, &lobby()).len(), 101);
+}
+
+#[test]
+fn a_receipt_waits_for_a_member_that_starts_again() {
+    let mut world = three(0.0, 27);
+    world.send(0, "#lobby", "before");
+    world.run(seconds(1));
+    world.send(0, "#lobby", "stored but not acknowledged");
+    let stored = |w: &World| w.texts(1, &lobby()).len() == 2;
+    world.run_until(seconds(1), stored);
+    world.kill(1);
+    world.run(seconds(10));
+    world.boot(1);
+    world.run(seconds(5));
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Delivered, 2, 2)));
+}
+
+#[test]
+fn more_than_can_be_under_way_at_once_arrives_from_the_disk_in_order() {
+    let mut world = three(0.0, 28);
+    world.kill(1);
+    world.run(seconds(10));
+    for number in 0..1000 {
+        world.send(0, "ben", &format!("{number}"));
+    }
+    world.run(seconds(1));
+    world.kill(0);
+    world.boot(0);
+    world.run(seconds(3));
+    let ben = format!("@{}", world.id(1));
+    world.nodes[0].events.clear();
+    world.boot(1);
+    world.run_until(seconds(5), |w| w.state(1, 0).is_some());
+    for number in 1000..1300 {
+        world.send(0, &ben, &format!("{number}"));
+    }
+    world.run(seconds(60));
+    let wanted: Vec<String> = (0..1300).map(|number| number.to_string()).collect();
+    let texts = world.texts(1, &Conversation::Peer(world.id(0)));
+    assert_eq!(texts, wanted);
+    assert!(world.nodes[0].disk.outbox.is_empty());
+}

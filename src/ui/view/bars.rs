@@ -59,6 +59,10 @@ fn about(model: &Model) -> String {
     {
         words.push(status);
     }
+    // The warning first: what has no room is cut off.
+    if person.name_conflict {
+        words.insert(0, "! not the one known by this name".to_owned());
+    }
     if person.incompatible {
         words.push("another lanchat version, cannot talk".to_owned());
     } else {
@@ -66,9 +70,6 @@ fn about(model: &Model) -> String {
     }
     if person.is_up() && !person.confirmed {
         words.push("unconfirmed".to_owned());
-    }
-    if person.name_conflict {
-        words.push("! not the one known by this name".to_owned());
     }
     words.join(" · ")
 }

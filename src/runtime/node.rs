@@ -278,6 +278,10 @@ impl<'f> Node<'f> {
     }
 
     fn take_input(&mut self, now: Now) {
+        // What no poll tells of, as a regular file at stdin, is hungry without a token.
+        if self.front_end_tokens.is_empty() && self.front_end.is_hungry() {
+            self.front_end_tokens.push(Token(FRONT_END_TOKEN));
+        }
         for token in &self.front_end_tokens {
             self.front_end.ready(now, *token);
         }

@@ -13,7 +13,7 @@ use crossterm::terminal::{
     LeaveAlternateScreen, SetTitle,
 };
 use ratatui::backend::{Backend as _, CrosstermBackend};
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell, CellWidth as _};
 use ratatui::layout::{Position, Rect};
 
 use super::Console;
@@ -101,13 +101,16 @@ impl Painter {
         let known = self.shown.take().filter(|(buffer, _)| buffer.area == area);
         let whole = known.is_none();
         let (before, cursor_before) = known.unwrap_or_else(|| (Buffer::empty(area), None));
-        let changes = before.diff(&next);
+        let changes = changes(&before, &next);
         if whole || !changes.is_empty() || cursor != cursor_before {
             queue!(self.out, BeginSynchronizedUpdate, Hide)?;
             if whole {
                 queue!(self.out, ResetColor, Clear(ClearType::All))?;
             }
-            CrosstermBackend::new(&mut self.out).draw(changes.into_iter())?;
+            // After what terminals measure differently each draw begins with the place.
+            for part in changes.split_inclusive(|(_, _, cell)| is_contested(cell)) {
+                CrosstermBackend::new(&mut self.out).draw(part.iter().copied())?;
+            }
             if let Some(Position { x, y }) = cursor {
                 queue!(self.out, MoveTo(x, y), Show)?;
             }
@@ -132,6 +135,33 @@ impl Painter {
         self.written = 0;
         Ok(())
     }
+}
+
+/// The cells to write. Of a row that changes and holds what terminals measure differently, all:
+/// the terminal may show parts of it where this program knows of nothing.
+fn changes<'a>(before: &Buffer, next: &'a Buffer) -> Vec<(u16, u16, &'a Cell)> {
+    let mut changes = before.diff(next);
+    let width = usize::from(next.area.width).max(1);
+    let rows = before.content.chunks(width).zip(next.content.chunks(width));
+    for (y, (old, new)) in (next.area.y..).zip(rows) {
+        if old == new || !old.iter().chain(new).any(is_contested) {
+            continue;
+        }
+        changes.retain(|(_, row, _)| *row != y);
+        let mut free_from = 0;
+        for (x, cell) in (0..).zip(new) {
+            if x >= free_from {
+                free_from = x + cell.cell_width().max(1);
+                changes.push((x, y, cell));
+            }
+        }
+    }
+    changes
+}
+
+/// Whether terminals do not agree on the columns it takes: flags, families, other sequences.
+fn is_contested(cell: &Cell) -> bool {
+    cell.symbol().chars().nth(1).is_some()
 }
 
 /// Columns and rows of the terminal.
@@ -182,4 +212,35 @@ pub(super) fn leave() {
     let _ = stdout.write_all(&out);
     let _ = stdout.flush();
     let _ = terminal::disable_raw_mode();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(before: &str, next: &str) -> Vec<(u16, String)> {
+        let lines = |line: &str| Buffer::with_lines([format!("{line:8}"), "unchanged".to_owned()]);
+        let next = lines(next);
+        changes(&lines(before), &next)
+            .into_iter()
+            .map(|(x, y, cell)| {
+                assert_eq!(y, 0);
+                (x, cell.symbol().to_owned())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_row_with_a_sequence_is_written_whole_and_another_as_it_changes() {
+        let places = |cells: Vec<(u16, String)>| cells.into_iter().map(|(x, _)| x).collect();
+        let row: Vec<u16> = places(shown("ab", "ac"));
+        assert_eq!(row, [1]);
+        // It comes: what the terminal may have put beyond its two columns is written over.
+        let row: Vec<u16> = places(shown("ab", "ab🇩🇪"));
+        assert_eq!(row, [0, 1, 2, 4, 5, 6, 7, 8]);
+        // It goes.
+        let row: Vec<u16> = places(shown("ab🇩🇪", "ab"));
+        assert_eq!(row, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(shown("ab🇩🇪", "ab🇩🇪"), []);
+    }
 }

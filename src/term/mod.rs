@@ -13,7 +13,7 @@ mod windows;
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{Local, NaiveDateTime, TimeZone};
 use mio::{Registry, Token};
@@ -30,6 +30,9 @@ use draw::Painter;
 use unix::Console;
 #[cfg(windows)]
 use windows::Console;
+
+/// How long others have to answer before the screen says that nobody does.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// How the screen looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +77,8 @@ pub struct Screen {
     entered: bool,
     /// Whether the model changed since it was drawn.
     dirty: bool,
+    /// When whoever is on the network should have answered; none before the node runs, and after.
+    settles_at: Option<Instant>,
 }
 
 impl Screen {
@@ -95,6 +100,7 @@ impl Screen {
             quit: None,
             entered: false,
             dirty: true,
+            settles_at: None,
         })
     }
 
@@ -167,16 +173,27 @@ impl FrontEnd for Screen {
     fn handle_event(&mut self, now: Now, event: &Event) {
         let effects = news::event(&mut self.model, Timestamp(now.wall_ms), event);
         self.apply(effects);
+        if matches!(event, Event::Ready { .. }) {
+            self.settles_at = Some(now.mono + SETTLE);
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let frame = (self.entered && self.dirty)
             .then(|| self.painter.next_frame())
             .flatten();
-        [frame, self.console.deadline()].into_iter().flatten().min()
+        [frame, self.console.deadline(), self.settles_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        if self.settles_at.is_some_and(|at| at <= now.mono) {
+            self.settles_at = None;
+            self.model.settled = true;
+            self.dirty = true;
+        }
         // What follows an ESC may be there already and only wait to be read.
         self.read(now.mono);
         let mut inputs = Vec::new();

@@ -20,7 +20,7 @@ pub enum Line {
     Said(Said),
     /// People came and went.
     Presence {
-        /// When the first of them did.
+        /// When the last of them did.
         time: Timestamp,
         /// Who, each once, with the last that they did.
         changes: Vec<Change>,
@@ -159,6 +159,12 @@ impl Log {
         self.lines.is_empty()
     }
 
+    /// Whether anybody says anything in it.
+    #[must_use]
+    pub fn has_talk(&self) -> bool {
+        self.lines.iter().any(|line| matches!(line, Line::Said(_)))
+    }
+
     /// The bytes it holds, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -205,14 +211,20 @@ impl Log {
 
     /// Adds that somebody came or went, to the last line if that is of the same kind.
     pub fn push_change(&mut self, time: Timestamp, change: Change) {
-        if let Some(Line::Presence { changes, .. }) = self.lines.back_mut() {
+        if let Some(Line::Presence {
+            time: last,
+            changes,
+        }) = self.lines.back_mut()
+        {
             if let Some(known) = changes.iter_mut().find(|known| known.id == change.id) {
                 *known = change;
+                *last = time;
                 return;
             }
             if changes.len() < CHANGES_MAX {
                 self.bytes += 64;
                 changes.push(change);
+                *last = time;
                 return;
             }
         }
@@ -306,9 +318,10 @@ mod tests {
         log.push_change(Timestamp(2), change(2, ChangeKind::Online));
         log.push_change(Timestamp(3), change(1, ChangeKind::Left));
         assert_eq!(log.end(), 1);
-        let Some(Line::Presence { changes, .. }) = log.get(0) else {
+        let Some(Line::Presence { time, changes }) = log.get(0) else {
             panic!("no line of presence")
         };
+        assert_eq!(*time, Timestamp(3));
         assert_eq!(
             changes,
             &[change(1, ChangeKind::Left), change(2, ChangeKind::Online)]

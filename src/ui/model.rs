@@ -118,6 +118,8 @@ pub struct Model {
     pub interfaces: Vec<String>,
     /// The network: in one word, and each interface; none until it was told.
     pub network: Option<(NetworkState, Vec<InterfaceState>)>,
+    /// Whether it ran long enough that whoever is on the network would have answered.
+    pub settled: bool,
     /// Columns and rows of the screen.
     pub size: (u16, u16),
     /// Whether the terminal has the focus, as far as it tells.
@@ -156,6 +158,7 @@ impl Model {
             notice: None,
             interfaces: Vec::new(),
             network: None,
+            settled: false,
             size,
             focused: true,
             theme,
@@ -214,6 +217,16 @@ impl Model {
             .iter()
             .filter(|person| person.is_here() && !person.transient && !person.incompatible)
             .count()
+    }
+
+    /// What to say where nobody is here.
+    #[must_use]
+    pub fn alone_words(&self) -> &'static str {
+        if self.settled {
+            "nobody else here yet"
+        } else {
+            "looking for others"
+        }
     }
 
     /// The name of a conversation, short.

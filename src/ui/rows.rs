@@ -12,8 +12,8 @@ use super::model::Model;
 use super::wrap;
 use crate::api::{Conversation, ReceiptState, TextKind};
 
-/// Columns of the time and the space after it.
-const TIME_COLUMNS: usize = 6;
+/// Up to this width, times are left out.
+const NARROW_COLUMNS: usize = 30;
 /// People named in a line of comings and goings before they are only counted.
 const NAMED_MAX: usize = 5;
 
@@ -175,10 +175,11 @@ impl<'a> Layouter<'a> {
             fresh = true;
         }
         let before = if fresh { None } else { before };
+        let clock = self.clock(time, before);
         match line {
-            Line::Said(said) => self.said(said, time, before, &mut rows),
+            Line::Said(said) => self.said(said, &clock, before, &mut rows),
             Line::Presence { changes, .. } => {
-                self.aside(&self.presence(changes), self.dim(), &mut rows);
+                self.aside(&clock, &self.presence(changes), self.dim(), &mut rows);
             }
             Line::Gap {
                 from,
@@ -189,7 +190,7 @@ impl<'a> Layouter<'a> {
                 let lines = if *missing == 1 { "line" } else { "lines" };
                 let who = self.model.people.label(from, name);
                 let text = format!("… {missing} {lines} of {who} missing");
-                self.aside(&text, self.dim(), &mut rows);
+                self.aside(&clock, &text, self.dim(), &mut rows);
             }
             Line::Note { text, alert, .. } => {
                 let style = if *alert {
@@ -197,17 +198,30 @@ impl<'a> Layouter<'a> {
                 } else {
                     self.dim()
                 };
-                self.aside(&format!("– {text}"), style, &mut rows);
+                self.aside(&clock, &format!("– {text}"), style, &mut rows);
             }
         }
         rows
     }
 
-    fn said(&self, said: &Said, time: NaiveDateTime, before: Option<&Line>, rows: &mut Vec<Row>) {
+    /// The time in its columns, empty where the line before shows the same.
+    fn clock(&self, time: NaiveDateTime, before: Option<&Line>) -> String {
+        // A narrow screen has no room for it.
+        if self.columns <= NARROW_COLUMNS {
+            return String::new();
+        }
+        let clock = |time: NaiveDateTime| time.format("%H:%M ").to_string();
+        let shown = before.map(|line| clock(self.model.local(line.time())));
+        let clock = clock(time);
+        if shown.as_ref() == Some(&clock) {
+            " ".repeat(clock.len())
+        } else {
+            clock
+        }
+    }
+
+    fn said(&self, said: &Said, clock: &str, before: Option<&Line>, rows: &mut Vec<Row>) {
         let theme = self.model.theme;
-        let clock = time.format("%H:%M").to_string();
-        let clock_before =
-            before.map(|line| self.model.local(line.time()).format("%H:%M").to_string());
         let name = self.model.people.label(&said.from, &said.name);
         let name = wrap::cut(&name, (self.columns / 3).clamp(3, 24));
         let same_author = |line: &Line| {
@@ -220,17 +234,12 @@ impl<'a> Layouter<'a> {
             theme.name(&said.from)
         };
         let (lead, folded, indent) = match said.kind {
-            TextKind::Action => (format!("* {name} "), false, TIME_COLUMNS + 2),
+            TextKind::Action => (format!("* {name} "), false, clock.len() + 2),
             TextKind::Text => {
                 let lead = format!("{name}: ");
-                let indent = TIME_COLUMNS + wrap::width(&lead);
+                let indent = clock.len() + wrap::width(&lead);
                 (lead, before.is_some_and(same_author), indent)
             }
-        };
-        let clock = if clock_before.as_ref() == Some(&clock) {
-            " ".repeat(TIME_COLUMNS)
-        } else {
-            format!("{clock} ")
         };
         let lead_columns = wrap::width(&lead);
         let lead = if folded {
@@ -239,12 +248,12 @@ impl<'a> Layouter<'a> {
             Span::styled(lead, name_style)
         };
         // An action goes on after the name and wraps under it.
-        let hang = TIME_COLUMNS + lead_columns - indent;
+        let hang = clock.len() + lead_columns - indent;
         let padded = format!("{}{}", "\u{a0}".repeat(hang), said.text);
         let columns = self.columns.saturating_sub(indent).max(4);
         for (n, range) in wrap::wrap(&padded, columns).into_iter().enumerate() {
             let mut spans = if n == 0 {
-                vec![Span::styled(clock.clone(), self.dim()), lead.clone()]
+                vec![Span::styled(clock.to_owned(), self.dim()), lead.clone()]
             } else {
                 vec![Span::raw(" ".repeat(indent))]
             };
@@ -338,13 +347,16 @@ impl<'a> Layouter<'a> {
     }
 
     /// A line of the program: under the names, wrapped under itself.
-    fn aside(&self, text: &str, style: Style, rows: &mut Vec<Row>) {
-        let indent = if self.columns > 30 { TIME_COLUMNS } else { 0 };
-        let columns = self.columns.saturating_sub(indent + 2).max(4);
+    fn aside(&self, clock: &str, text: &str, style: Style, rows: &mut Vec<Row>) {
+        let columns = self.columns.saturating_sub(clock.len() + 2).max(4);
         for (n, range) in wrap::wrap(text, columns).into_iter().enumerate() {
-            let spaces = indent + if n == 0 { 0 } else { 2 };
+            let lead = if n == 0 {
+                clock.to_owned()
+            } else {
+                " ".repeat(clock.len() + 2)
+            };
             let spans = vec![
-                Span::raw(" ".repeat(spaces)),
+                Span::styled(lead, self.dim()),
                 Span::styled(text[range].to_owned(), style),
             ];
             rows.push(Row {

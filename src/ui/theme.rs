@@ -106,6 +106,27 @@ impl Theme {
         }
     }
 
+    /// The line over the conversation.
+    #[must_use]
+    pub fn header(self) -> Style {
+        match self {
+            Theme::Dark => Style::new().bg(Color::Indexed(236)),
+            Theme::Light => Style::new().bg(Color::Indexed(254)),
+            Theme::Mono => Style::new().add_modifier(Modifier::UNDERLINED),
+        }
+    }
+
+    /// What has the focus: the prompt, or the rule beside the list.
+    #[must_use]
+    pub fn focus(self) -> Style {
+        let style = self.title();
+        match self {
+            Theme::Dark => style.fg(Color::LightCyan),
+            Theme::Light => style.fg(Color::Blue),
+            Theme::Mono => style,
+        }
+    }
+
     /// The status line.
     #[must_use]
     pub fn bar(self) -> Style {
@@ -135,6 +156,8 @@ mod tests {
             theme.mention(),
             theme.alert(),
             theme.good(),
+            theme.header(),
+            theme.focus(),
             theme.bar(),
             theme.selected(),
         ] {

@@ -52,8 +52,10 @@ fn key(model: &mut Model, key: Key) -> Vec<Effect> {
     if action != Some(Action::Complete) {
         model.completion = None;
     }
-    if let Some((panel, scrolled)) = model.panel {
-        return in_panel(model, panel, scrolled, action);
+    if let Some((panel, scrolled)) = model.panel
+        && in_panel(model, panel, scrolled, action)
+    {
+        return Vec::new();
     }
     match (model.focus, action, key.code) {
         (Focus::Input, Some(action), _) => on_line(model, action),
@@ -76,12 +78,9 @@ fn answer(model: &mut Model, key: Key, action: Option<Action>) -> Vec<Effect> {
     if yes { vec![Effect::Quit] } else { Vec::new() }
 }
 
-fn in_panel(
-    model: &mut Model,
-    panel: Panel,
-    scrolled: usize,
-    action: Option<Action>,
-) -> Vec<Effect> {
+/// What a key does to a panel; what it has no use for closes it and goes on to what is below.
+/// Returns whether the key is done with.
+fn in_panel(model: &mut Model, panel: Panel, scrolled: usize, action: Option<Action>) -> bool {
     let page = usize::from(layout(model).pane.height)
         .saturating_sub(1)
         .max(1);
@@ -92,16 +91,14 @@ fn in_panel(
         Some(Action::PageDown) => scrolled + page,
         Some(Action::RecallOlder) => scrolled.saturating_sub(1),
         Some(Action::RecallNewer) => scrolled + 1,
-        Some(action @ (Action::Interrupt | Action::Suspend | Action::Redraw)) => {
-            return anywhere(model, action);
-        }
-        _ => {
+        Some(Action::Interrupt | Action::Suspend | Action::Redraw) => return false,
+        action => {
             model.panel = None;
-            return Vec::new();
+            return matches!(action, Some(Action::Escape | Action::Enter | Action::Help));
         }
     };
     model.panel = Some((panel, to.min(most)));
-    Vec::new()
+    true
 }
 
 fn on_list(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -281,7 +278,8 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         model.line.take();
         return Vec::new();
     }
-    let typed = model.line.take();
+    // A paste often ends with a newline, which nobody means to send.
+    let typed = model.line.take().trim_end().to_owned();
     model.recall.push(&typed);
     if LEAVING_LINES.contains(&typed.as_str()) {
         model.leaving = true;

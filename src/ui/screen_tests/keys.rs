@@ -160,6 +160,28 @@ fn the_mouse_picks_from_the_list_and_scrolls() {
 }
 
 #[test]
+fn a_key_that_a_panel_has_no_use_for_goes_on_to_what_is_below() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.keys("/help<ret>hello");
+    assert_eq!((chat.model.panel, chat.model.line.text()), (None, "hello"));
+    chat.keys("<F1><A-3>");
+    assert_eq!((chat.model.panel, chat.model.current), (None, with(2)));
+    let mut chat = Screen::with(LARGE, three());
+    chat.keys("hello<F1><ret>");
+    assert_eq!((chat.model.panel, chat.commands()), (None, Vec::new()));
+}
+
+#[test]
+fn white_space_at_the_end_is_not_sent() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.input(Input::Paste("  one\ntwo\n\n".into()))
+        .keys(" <ret>");
+    let text = "  one\ntwo".to_owned();
+    let (to, kind) = ("#lobby".to_owned(), TextKind::Text);
+    assert_eq!(chat.commands(), [Command::Send { to, text, kind }]);
+}
+
+#[test]
 fn what_is_typed_is_recalled() {
     let mut chat = Screen::with(LARGE, []);
     chat.keys("one<ret>two<ret>three<up><up>");

@@ -111,7 +111,7 @@ impl Screen {
 /// The rows, with one line for many that are empty.
 fn fold_empty(rows: &[String]) -> String {
     let mut out = String::new();
-    let empty = |row: &String| row.trim_matches([' ', '│']).is_empty();
+    let empty = |row: &String| row.trim_matches([' ', '│', '┃']).is_empty();
     for run in rows.chunk_by(|one, other| empty(one) && empty(other)) {
         if run.len() > 2 && empty(&run[0]) {
             out.push_str(&format!("({} empty)\n", run.len()));

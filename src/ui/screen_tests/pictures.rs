@@ -6,14 +6,27 @@ use super::*;
 fn an_empty_start_is_usable() {
     let mut start = Screen::new(LARGE);
     insta::assert_snapshot!(start.picture(), @r##"
-    ▸#lobby             │ #lobby  nobody else here
-                        │ Nobody else is here yet. Whoever starts lanchat on this
-                        │ network appears in the list.
-                        │
-                        │ F1 shows the keys and commands.
-    (17 empty)
+    ▸#lobby             │ #lobby  looking for others
+                        │ Whoever starts lanchat on this network appears in the
+                        │ list.
+                        │ /help shows the rest.
+    (18 empty)
     #lobby> █
-     starting · 0 online
+     starting · looking for others
+    "##);
+    start.tell(0, ready());
+    start.model.settled = true;
+    insta::assert_snapshot!(start.picture(), @r##"
+    ▸#lobby             │ #lobby  nobody else here yet
+                        │ You are ana~zdem. Whoever starts lanchat on this network
+                        │ appears in the list.
+                        │ Somebody is missing? Firewalls must let UDP 5262 and 5263
+                        │ through; lanchat --peer ADDRESS reaches a computer
+                        │ directly.
+                        │ /help shows the rest.
+    (15 empty)
+    #lobby> █
+     ana~zdem · nobody else here yet · eth0
     "##);
     start.keys("hello<ret>");
     assert_eq!(
@@ -30,11 +43,11 @@ fn an_empty_start_is_usable() {
 fn three_people_are_listed_and_their_coming_is_one_line() {
     insta::assert_snapshot!(screen(LARGE, three(), "hello"), @r##"
     ▸#lobby             │ #lobby  3 others here
-     ● ben              │
-     ● cai              │
-     ● dora             │
+     ● ben              │ You are ana~zdem. What you type goes to everybody here.
+     ● cai              │ Ctrl-L picks a person to talk in private.
+     ● dora             │ /help shows the rest.
     (17 empty)
-                        │       → ben, cai, dora online
+                        │ 09:28 → ben, cai, dora online
     #lobby> hello█
      ana~zdem · 3 online · eth0
     "##);
@@ -87,7 +100,7 @@ fn a_conversation_folds_names_and_times_and_shows_receipts() {
      ● cai              │
      ● dora             │
     (5 empty)
-                        │       → ben, cai, dora online
+                        │ 09:28 → ben, cai, dora online
                         │ 10:26 ben: good morning
                         │            is anybody awake?
                         │ 10:27      hello?
@@ -110,12 +123,12 @@ fn a_private_chat_opens_with_arrow_keys_and_enter() {
     let mut chat = Screen::with(LARGE, three());
     chat.keys("a draft<C-l><down><down>");
     insta::assert_snapshot!(chat.picture(), @r##"
-    ▸#lobby             │ #lobby  3 others here
-     ● ben              │
-     ● cai              │
-     ● dora             │
+    ▸#lobby             ┃ #lobby  3 others here
+     ● ben              ┃ You are ana~zdem. What you type goes to everybody here.
+     ● cai              ┃ Ctrl-L picks a person to talk in private.
+     ● dora             ┃ /help shows the rest.
     (17 empty)
-                        │       → ben, cai, dora online
+                        ┃ 09:28 → ben, cai, dora online
     #lobby> a draft
      ana~zdem · 3 online · eth0
     "##);
@@ -160,10 +173,11 @@ fn unread_messages_are_counted_marked_and_found() {
     assert_eq!(chat.model.title(), "(3) lanchat");
     insta::assert_snapshot!(chat.picture(), @r##"
      #lobby           2 │ dora  online · private
-     ● ben              │ What you write here, only the two of you read: it is
+     ● ben              │ What you type, only the two of you can read: it is
      ● cai            1 │ encrypted from end to end.
-    ▸● dora             │
-    (18 empty)
+    ▸● dora             │ Ctrl-L goes back to the list.
+                        │ /help shows the rest.
+    (17 empty)
     dora> █
      ana~zdem · 3 online · 3 unread · eth0
     "##);
@@ -177,7 +191,7 @@ fn unread_messages_are_counted_marked_and_found() {
      ● cai              │
      ● dora             │
     (13 empty)
-                        │       → ben, cai, dora online
+                        │ 09:28 → ben, cai, dora online
                         │ 09:30 ben: before
                         │ ────────────────────────── new ───────────────────────────
                         │ 09:31 ben: one
@@ -188,6 +202,28 @@ fn unread_messages_are_counted_marked_and_found() {
     chat.keys("<A-a>");
     assert_eq!(chat.model.title(), "lanchat");
     assert!(chat.picture().contains("nothing is unread"));
+}
+
+#[test]
+fn a_tiny_screen_keeps_to_what_is_said_and_unread() {
+    let mut chat = Screen::with((20, 5), three());
+    chat.tell(4, said(with(2), 2, 4, "for you"));
+    chat.tell(4, said(lobby(), 1, 4, "good morning everybody"));
+    insta::assert_snapshot!(chat.picture(), @r##"
+      online
+    ben: good morning
+         everybody
+    #lobby> █
+     ana~zdem · 1 unread
+    "##);
+    chat.keys("<C-l>");
+    insta::assert_snapshot!(chat.picture(), @r##"
+    ▸#lobby
+     ● ben
+     ● cai         ↓1 1
+    #lobby> ↑↓ choose, …
+     ana~zdem · 1 unread
+    "##);
 }
 
 #[test]
@@ -224,7 +260,7 @@ fn long_wide_and_broken_text_wraps() {
     ▸#lobby             │ #lobby  1 other here
      ● ben              │
     (13 empty)
-                        │       → ben online
+                        │ 09:26 → ben online
                         │ 09:27 ben: 日本語のとても長い文章はどこで折り返されるので
                         │            しょうか。 🎉🎉 ok
                         │            averyverylongwordwithoutanyspaceinit-averyveryl
@@ -243,8 +279,13 @@ fn a_small_screen_folds_the_list_away_and_shows_it_on_demand() {
     let mut chat = Screen::with(SMALL, events);
     insta::assert_snapshot!(chat.picture(), @r##"
      #lobby  3 others here
-    (6 empty)
-          → ben, cai, dora online
+    You are ana~zdem. What you type goes to
+    everybody here.
+    Ctrl-L picks a person to talk in
+    private.
+    /help shows the rest.
+
+    09:28 → ben, cai, dora online
     #lobby> █
      ana~zdem · 3 online · 1 unread · eth0
     "##);
@@ -255,7 +296,7 @@ fn a_small_screen_folds_the_list_away_and_shows_it_on_demand() {
      ● cai
      ● dora                               1
     (4 empty)
-    #lobby>
+    #lobby> ↑↓ choose, Enter opens, Esc back
      ana~zdem · 3 online · 1 unread · eth0
     "##);
     chat.keys("<ret>");
@@ -275,8 +316,11 @@ fn a_paste_of_many_lines_is_one_message() {
     chat.input(Input::Paste("one\r\ntwo\rthree\nfour\x1b[31m".into()));
     insta::assert_snapshot!(chat.picture(), @r##"
      #lobby  3 others here
-    (4 empty)
-          → ben, cai, dora online
+    You are ana~zdem. What you type goes to
+    everybody here.
+    Ctrl-L picks a person to talk in
+    private.
+    09:28 → ben, cai, dora online
     #lobby> two
             three
             four[31m█
@@ -321,7 +365,7 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  Alt-A       go to the next unread
                         │  Tab         complete a name or command               ↓17
     #lobby> █
-     ana~zdem · 0 online · eth0
+     ana~zdem · looking for others · eth0
     "##);
     let mut seen = chat.picture();
     for _ in 0..5 {
@@ -378,10 +422,10 @@ fn states_of_people_have_marks() {
     ]);
     insta::assert_snapshot!(screen(LARGE, events.clone(), "<A-3>"), @r##"
      #lobby             │ Ben~ayda  online · private
-     ● ben~aeaq away    │ What you write here, only the two of you read: it is
+     ● ben~aeaq away    │ What you type, only the two of you can read: it is
     ▸● Ben~ayda         │ encrypted from end to end.
-     ◌ cai              │
-     ● eve ?            │
+     ◌ cai              │ Ctrl-L goes back to the list.
+     ● eve ?            │ /help shows the rest.
      ● finn x           │
      ○ dora             │
     (15 empty)
@@ -425,16 +469,13 @@ fn away_is_shown_once_the_node_agreed() {
         },
     );
     insta::assert_snapshot!(chat.picture(), @r##"
-     #lobby  nobody else here
-    Nobody else is here yet. Whoever starts
-    lanchat on this network appears in the
-    list.
-
-    F1 shows the keys and commands.
-
-
+     #lobby  looking for others
+    You are ana~zdem. Whoever starts lanchat
+    on this network appears in the list.
+    /help shows the rest.
+    (4 empty)
     #lobby> █
-     ana~zdem · away: at lunch · 0 online
+     ana~zdem · away: at lunch
     "##);
 }
 
@@ -456,8 +497,10 @@ fn an_error_is_shown_with_its_hint_until_the_next_key_and_the_text_comes_back() 
     );
     insta::assert_snapshot!(chat.picture(), @r##"
      #lobby  3 others here
-    (3 empty)
-          → ben, cai, dora online
+    You are ana~zdem. What you type goes to
+    everybody here.
+
+    09:28 → ben, cai, dora online
     the message is 901 bytes long, 900 are
     allowed
     hint: send it in two
@@ -469,8 +512,11 @@ fn an_error_is_shown_with_its_hint_until_the_next_key_and_the_text_comes_back() 
     chat.keys("<C-u><C-k>/msg nobody hi<ret>");
     insta::assert_snapshot!(chat.picture(), @r##"
      #lobby  3 others here
-    (4 empty)
-          → ben, cai, dora online
+    You are ana~zdem. What you type goes to
+    everybody here.
+    Ctrl-L picks a person to talk in
+    private.
+    09:28 → ben, cai, dora online
     nobody here is called nobody
     hint: /who lists the people here
     #lobby> /msg nobody hi█
@@ -504,18 +550,18 @@ fn gaps_conflicts_and_a_bad_network_are_said() {
     ]);
     insta::assert_snapshot!(screen(LARGE, events, ""), @r##"
     ▸#lobby             │ #lobby  4 others here
-     ● ben~aeaq         │
-     ● ben~beeq !       │
-     ● cai              │
+     ● ben~aeaq         │ You are ana~zdem. What you type goes to everybody here.
+     ● ben~beeq !       │ Ctrl-L picks a person to talk in private.
+     ● cai              │ /help shows the rest.
      ● dora             │
     (7 empty)
-                        │       → ben~aeaq, cai, dora online
-                        │       … 2 lines of ben~aeaq missing
-                        │       → ben~beeq online
+                        │ 09:28 → ben~aeaq, cai, dora online
+                        │ 09:29 … 2 lines of ben~aeaq missing
+                        │ 09:30 → ben~beeq online
                         │       – ben~beeq is not the ben known from before:
                         │         another person, or somebody who poses as them
                         │         (/trust ben~beeq if you know that it is them)
-                        │       – eth0: multicast is not heard
+                        │ 09:31 – eth0: multicast is not heard
     ben~beeq is not the ben known from before: another person, or somebody who poses
     as them
     hint: /trust ben~beeq if you know that it is them
@@ -543,7 +589,7 @@ fn scrolling_stays_where_it_is_while_messages_come() {
     }
     insta::assert_snapshot!(chat.picture(), @r##"
      #lobby  1 other here PageDown for more
-          → ben online
+    09:26 → ben online
     09:28 ben: line 0
                line 1
                line 2

@@ -10,6 +10,9 @@ use super::super::wrap;
 use super::{fill, put, put_line, put_right};
 use crate::api::{Conversation, NetworkState, PeerState, Status};
 
+/// What to do in the list, in place of the line, which does not have the keys then.
+const LIST_KEYS: &str = "↑↓ choose, Enter opens, Esc back";
+
 /// The title of the conversation and what is to be known of it.
 pub(super) fn header(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (title, words) = match model.panel {
@@ -18,6 +21,7 @@ pub(super) fn header(model: &Model, area: Rect, buffer: &mut Buffer) {
         Some((Panel::Rooms, _)) => ("rooms".to_owned(), "Esc closes".to_owned()),
         None => (model.title_of(&model.current), about(model)),
     };
+    fill(buffer, area, model.theme.header());
     let line = Line::from(vec![
         Span::styled(format!(" {title}"), model.theme.title()),
         Span::styled(format!("  {words}"), model.theme.dim()),
@@ -36,7 +40,7 @@ pub(super) fn header(model: &Model, area: Rect, buffer: &mut Buffer) {
 fn about(model: &Model) -> String {
     let Conversation::Peer(id) = &model.current else {
         return match model.online() {
-            0 => "nobody else here".to_owned(),
+            0 => model.alone_words().to_owned(),
             1 => "1 other here".to_owned(),
             n => format!("{n} others here"),
         };
@@ -55,6 +59,10 @@ fn about(model: &Model) -> String {
     {
         words.push(status);
     }
+    // The warning first: what has no room is cut off.
+    if person.name_conflict {
+        words.insert(0, "! not the one known by this name".to_owned());
+    }
     if person.incompatible {
         words.push("another lanchat version, cannot talk".to_owned());
     } else {
@@ -62,9 +70,6 @@ fn about(model: &Model) -> String {
     }
     if person.is_up() && !person.confirmed {
         words.push("unconfirmed".to_owned());
-    }
-    if person.name_conflict {
-        words.push("! not the one known by this name".to_owned());
     }
     words.join(" · ")
 }
@@ -128,8 +133,22 @@ pub(super) fn input(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Po
             ratatui::style::Style::new(),
         );
     }
-    put(buffer, area, 0, &prompt, model.theme.title());
-    if model.focus == Focus::List || area.height == 0 {
+    if model.focus == Focus::List {
+        put(buffer, area, 0, &prompt, model.theme.dim());
+        if text.is_empty() {
+            let room = usize::from(right.width);
+            put(
+                buffer,
+                right,
+                0,
+                &wrap::cut(LIST_KEYS, room),
+                model.theme.dim(),
+            );
+        }
+        return None;
+    }
+    put(buffer, area, 0, &prompt, model.theme.focus());
+    if area.height == 0 {
         return None;
     }
     let before = wrap::width(&text[rows.get(at)?.start..model.line.cursor()]);
@@ -146,9 +165,14 @@ pub(super) fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
         Some(own) => format!("{}~{}", own.name, own.tag),
         None => "starting".to_owned(),
     };
-    let mut words = vec![own];
-    words.extend(status_words(model.status, &model.status_text));
-    words.push(format!("{} online", model.online()));
+    // Each with how soon it is left out where there is no room.
+    let mut words = vec![(0, own)];
+    words.extend(status_words(model.status, &model.status_text).map(|status| (2, status)));
+    let online = match model.online() {
+        0 => model.alone_words().to_owned(),
+        n => format!("{n} online"),
+    };
+    words.push((3, online));
     let elsewhere = model
         .logs
         .iter()
@@ -156,17 +180,22 @@ pub(super) fn status(model: &Model, area: Rect, buffer: &mut Buffer) {
         .map(|(_, log)| log.unread)
         .fold(0, u32::saturating_add);
     if elsewhere > 0 {
-        words.push(format!("{elsewhere} unread"));
+        words.push((1, format!("{elsewhere} unread")));
     }
     let trouble = model.trouble();
     if trouble.is_none() && !model.interfaces.is_empty() {
-        words.push(model.interfaces.join(" "));
+        words.push((4, model.interfaces.join(" ")));
     }
     let columns = usize::from(area.width);
-    let mut line = format!(" {}", words.join(" · "));
+    let joined = |words: &[(u8, String)]| {
+        let words: Vec<&str> = words.iter().map(|(_, word)| word.as_str()).collect();
+        format!(" {}", words.join(" · "))
+    };
+    let mut line = joined(&words);
     while wrap::width(&line) > columns && words.len() > 1 {
-        words.pop();
-        line = format!(" {}", words.join(" · "));
+        let first = words.iter().map(|(soon, _)| *soon).max();
+        words.retain(|(soon, _)| Some(*soon) != first);
+        line = joined(&words);
     }
     put(buffer, area, 0, &wrap::cut(&line, columns), bar);
     if let Some(trouble) = trouble {

@@ -17,25 +17,26 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     fill(buffer, area, Style::default());
     let entries = model.entries();
     let first = first_entry(model, &entries, area.height);
-    for (row, entry) in (0..area.height).zip(entries.iter().skip(first)) {
-        let columns = usize::from(area.width);
-        let mut line = line(model, entry, columns);
+    let end = entries.len().min(first + usize::from(area.height));
+    for (row, entry) in (0..).zip(&entries[first..end]) {
+        let is_last = first + usize::from(row) + 1 == end;
+        let below = if is_last { &entries[end..] } else { &[] };
+        let mut line = line(model, entry, below, usize::from(area.width));
         if model.focus == Focus::List && *entry == model.selected {
             line = line.patch_style(model.theme.selected());
         }
         put_line(buffer, area, row, &line);
     }
-    let hidden = entries
-        .len()
-        .saturating_sub(first + usize::from(area.height));
-    if hidden > 0 && area.height > 0 {
-        let more = format!("↓{hidden} ");
-        super::put_right(buffer, area, area.height - 1, &more, model.theme.dim());
-    }
 }
 
-/// One entry, filled with spaces to the width: mark, name, status, unread count.
-fn line(model: &Model, entry: &Conversation, columns: usize) -> Line<'static> {
+/// One entry, filled with spaces to the width: mark, name, status, how many are `below` the
+/// edge, unread count.
+fn line(
+    model: &Model,
+    entry: &Conversation,
+    below: &[Conversation],
+    columns: usize,
+) -> Line<'static> {
     let theme = model.theme;
     let here = if *entry == model.current { "▸" } else { " " };
     let log = model.logs.get(entry);
@@ -60,7 +61,12 @@ fn line(model: &Model, entry: &Conversation, columns: usize) -> Line<'static> {
         },
     };
     let (mark, mark_style) = mark(model, person);
-    let taken = wrap::width(here) + wrap::width(sign) + wrap::width(&count) + 1;
+    let (more, more_style) = more(model, below);
+    let taken = [here, sign, &more, &count]
+        .map(wrap::width)
+        .iter()
+        .sum::<usize>()
+        + 1;
     let name_columns = columns.saturating_sub(taken + mark.len());
     let name = wrap::cut(&model.title_of(entry), name_columns);
     let style = if unread > 0 {
@@ -98,9 +104,24 @@ fn line(model: &Model, entry: &Conversation, columns: usize) -> Line<'static> {
         Span::styled(mark, mark_style),
         Span::styled(words, theme.dim()),
         Span::raw(" ".repeat(space)),
+        Span::styled(more, more_style),
         Span::styled(count, count_style),
         Span::raw(" "),
     ])
+}
+
+/// How many entries are below the edge of the list, standing out if there is something unread.
+fn more(model: &Model, below: &[Conversation]) -> (String, Style) {
+    if below.is_empty() {
+        return (String::new(), Style::default());
+    }
+    let is_unread = |entry| model.logs.get(entry).is_some_and(|log| log.unread > 0);
+    let style = if below.iter().any(is_unread) {
+        model.theme.unread()
+    } else {
+        model.theme.dim()
+    };
+    (format!(" ↓{}", below.len()), style)
 }
 
 /// What is to be known before one writes to somebody.

@@ -11,7 +11,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::layout::layout;
-use super::model::Model;
+use super::model::{Focus, Model};
 
 pub use panel::panel_rows;
 
@@ -25,8 +25,12 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
         Some((panel, scrolled)) => panel::draw(model, panel, scrolled, parts.pane, buffer),
         None => pane::draw(model, parts.pane, buffer),
     }
+    let (rule, style) = match model.focus {
+        Focus::List => ("┃", model.theme.focus()),
+        Focus::Input => ("│", model.theme.dim()),
+    };
     for y in parts.rule.top()..parts.rule.bottom() {
-        put(buffer, parts.rule, y - parts.rule.y, "│", model.theme.dim());
+        put(buffer, parts.rule, y - parts.rule.y, rule, style);
     }
     list::draw(model, parts.list, buffer);
     bars::notice(model, parts.notice, buffer);

@@ -9,17 +9,30 @@ use super::super::wrap;
 use super::{put, put_line, put_right};
 use crate::api::Conversation;
 
-/// Draws the conversation into `area`, its last row at the bottom.
+/// Draws the conversation into `area`, its last row at the bottom. As long as nobody said
+/// anything in it, what to do stands above, if there is room.
 pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let Some(layouter) = Layouter::of_current(model, area.width) else {
-        welcome(model, area, buffer);
-        return;
-    };
-    let rows = layouter.visible(usize::from(area.height));
-    let first = area.height
-        - u16::try_from(rows.len())
-            .unwrap_or(area.height)
-            .min(area.height);
+    let rows = Layouter::of_current(model, area.width)
+        .map(|layouter| layouter.visible(usize::from(area.height)))
+        .unwrap_or_default();
+    let shown = u16::try_from(rows.len())
+        .unwrap_or(area.height)
+        .min(area.height);
+    let first = area.height - shown;
+    let silent = model
+        .logs
+        .get(&model.current)
+        .is_none_or(|log| !log.has_talk());
+    if silent {
+        welcome(
+            model,
+            Rect {
+                height: first,
+                ..area
+            },
+            buffer,
+        );
+    }
     for (row, content) in (first..area.height).zip(&rows) {
         put_line(buffer, area, row, &content.text);
         if let Some(right) = &content.right {
@@ -28,24 +41,42 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What an empty conversation says.
+/// What a conversation says in which nothing is said yet: the sentences that fit whole.
 fn welcome(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let text = match &model.current {
-        Conversation::Room(_) if model.online() == 0 => {
-            "Nobody else is here yet. Whoever starts lanchat on this network appears in the list.\n\n\
-             F1 shows the keys and commands."
-        }
-        Conversation::Room(_) => {
-            "What you write here, everybody in the room reads.\n\n\
-             Ctrl-L goes to the list: pick somebody with the arrow keys and Enter to talk in private. \
-             F1 shows the keys and commands."
-        }
-        Conversation::Peer(_) => {
-            "What you write here, only the two of you read: it is encrypted from end to end."
-        }
+    let who = model.own.as_ref().map_or(String::new(), |own| {
+        format!("You are {}~{}. ", own.name, own.tag)
+    });
+    let mut sentences = match &model.current {
+        Conversation::Room(_) if model.online() > 0 => vec![
+            format!("{who}What you type goes to everybody here."),
+            "Ctrl-L picks a person to talk in private.".to_owned(),
+        ],
+        Conversation::Room(_) if !model.settled => vec![format!(
+            "{who}Whoever starts lanchat on this network appears in the list."
+        )],
+        Conversation::Room(_) => vec![
+            format!("{who}Whoever starts lanchat on this network appears in the list."),
+            "Somebody is missing? Firewalls must let UDP 5262 and 5263 through; \
+             lanchat --peer ADDRESS reaches a computer directly."
+                .to_owned(),
+        ],
+        Conversation::Peer(_) => vec![
+            "What you type, only the two of you can read: it is encrypted from end to end."
+                .to_owned(),
+            "Ctrl-L goes back to the list.".to_owned(),
+        ],
     };
+    sentences.push("/help shows the rest.".to_owned());
     let columns = usize::from(area.width).max(1);
-    for (row, range) in (0..area.height).zip(wrap::wrap(text, columns)) {
-        put(buffer, area, row, &text[range], model.theme.dim());
+    let mut row = 0;
+    for sentence in sentences {
+        let ranges = wrap::wrap(&sentence, columns);
+        if usize::from(row) + ranges.len() > usize::from(area.height) {
+            break;
+        }
+        for range in ranges {
+            put(buffer, area, row, &sentence[range], model.theme.dim());
+            row += 1;
+        }
     }
 }

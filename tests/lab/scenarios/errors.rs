@@ -4,6 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::json;
@@ -42,6 +43,7 @@ pub const TESTS: &[Test] = &[
         "errors::bad_lines_get_an_error_and_no_more",
         bad_lines_get_an_error_and_no_more,
     ),
+    ("errors::a_file_at_stdin_is_read", a_file_at_stdin_is_read),
     (
         "errors::ephemeral_leaves_nothing_on_disk",
         ephemeral_leaves_nothing_on_disk,
@@ -336,4 +338,32 @@ fn ephemeral_leaves_nothing_on_disk() {
         .flatten()
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// No poll tells of a regular file.
+fn a_file_at_stdin_is_read() {
+    let lan = Lan::new(1);
+    let data = world::scratch();
+    let lines = data.path().join("lines");
+    fs::write(&lines, "/nope\nhello\n").expect("a file");
+    let program = lanchat(data.path());
+    let mut command = Command::new("sh");
+    command
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .args(["-c", "lines=$1; shift; exec \"$@\" < \"$lines\"", "sh"])
+        .arg(&lines)
+        .arg(program.get_program())
+        .args(program.get_args());
+    let ran = run(lan.host(1), command, "", SOON);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("there is no command /nope"),
+        "{}",
+        ran.stderr
+    );
 }

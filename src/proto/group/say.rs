@@ -140,11 +140,13 @@ impl Group {
                     cx.core.send_on_all(&bytes, &paths);
                 }
             }
-            for (member, entries) in room.own.take_resends(cx.now.mono, pace.rtt) {
-                let online = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
-                if let Some(to) = cx.presence.address_of(&member).filter(|_| online) {
-                    super::repair::send_repairs(cx.core, to, &entries);
-                    // It may be the address that is dead, and not the member.
+            for (member, resend) in room.own.take_resends(cx.now.mono, pace.rtt) {
+                let here = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
+                let Some(to) = cx.presence.address_of(&member).filter(|_| here) else {
+                    continue;
+                };
+                super::repair::send_repairs(cx.core, to, &resend.entries);
+                if resend.doubtful {
                     cx.presence.doubt(cx.now.mono, &member);
                 }
             }

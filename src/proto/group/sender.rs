@@ -18,7 +18,9 @@ const COPY_GAP_MAX: Duration = Duration::from_millis(60);
 const SINGLE_COPY_RATE: usize = 20;
 /// Most times that an entry goes again by unicast to a member that does not acknowledge it.
 const RESENDS_MAX: u32 = 8;
-/// Slowest pace of that.
+/// After this many of them in vain the member is asked for a sign of life.
+const DOUBT_AFTER: u32 = 3;
+/// Slowest pace of that; the pace halves with every second one.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
 /// How long a new epoch waits for those who miss something of the one before.
 const EPOCH_END: Duration = Duration::from_secs(2);
@@ -76,6 +78,15 @@ struct HeadsPlan {
     base: Duration,
     round: u32,
     next: Instant,
+}
+
+/// What goes again to one member by unicast.
+#[derive(Default)]
+pub struct Resend {
+    /// The entries.
+    pub entries: Vec<Vec<u8>>,
+    /// So often in vain that the address, or the member, may be dead.
+    pub doubtful: bool,
 }
 
 impl Followed {
@@ -280,17 +291,19 @@ impl OwnSender {
     }
 
     /// Entries to send again by unicast: to whom, and which.
-    pub fn take_resends(&mut self, now: Instant, rtt: Duration) -> BTreeMap<PeerId, Vec<Vec<u8>>> {
-        let mut due: BTreeMap<PeerId, Vec<Vec<u8>>> = BTreeMap::new();
+    pub fn take_resends(&mut self, now: Instant, rtt: Duration) -> BTreeMap<PeerId, Resend> {
+        let mut due: BTreeMap<PeerId, Resend> = BTreeMap::new();
         for followed in self.followed.values_mut() {
             if followed.next_resend.is_none_or(|at| at > now) {
                 continue;
             }
             for member in followed.missing() {
-                due.entry(*member).or_default().push(followed.entry.clone());
+                let resend = due.entry(*member).or_default();
+                resend.entries.push(followed.entry.clone());
+                resend.doubtful |= followed.resends >= DOUBT_AFTER;
             }
             followed.resends += 1;
-            let wait = (rtt * 3 + ACK_DELAY).saturating_mul(1 << followed.resends.min(10));
+            let wait = (rtt * 3 + ACK_DELAY).saturating_mul(1 << (followed.resends / 2).min(10));
             let again = followed.resends < RESENDS_MAX && followed.missing().next().is_some();
             followed.next_resend = again.then(|| now + wait.min(RESEND_SLOWEST));
         }

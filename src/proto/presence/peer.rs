@@ -132,10 +132,12 @@ impl Peer {
         self.addresses.current().is_some()
     }
 
-    /// Whether they count as somebody here: online, validated, not a one-shot command.
+    /// Whether they count as somebody here: validated, not given up, not a one-shot command. A
+    /// Suspect is still here: most of them only lost a few probes.
     #[must_use]
     pub fn is_member(&self) -> bool {
-        self.state == PeerState::Online && self.is_confirmed() && !self.record.transient
+        let here = matches!(self.state, PeerState::Online | PeerState::Suspect);
+        here && self.is_confirmed() && !self.record.transient
     }
 
     /// Whether anything that the row's event tells is other than at the last call.

@@ -135,7 +135,9 @@ pub(super) fn states(
                 used: false,
                 multicast: false,
                 broadcast: false,
-                hint: Some("there is no such interface with an address now".to_owned()),
+                hint: Some(format!(
+                    "there is no interface {name:?} with an address now"
+                )),
             });
         }
     }

@@ -54,12 +54,16 @@ impl Node<'_> {
         self.settle(now);
     }
 
-    /// Says goodbye, for the first reason to end that comes; to end goes before to stop.
+    /// Says goodbye, for the first reason to end that comes; but to end goes before to stop, and
+    /// a failure before an end in order: what was to be written last may be what failed.
     pub(super) fn leave(&mut self, now: Now, purpose: Purpose) {
         match &mut self.leaving {
             Some(leaving) => {
-                if leaving.purpose == Purpose::Suspend {
-                    leaving.purpose = purpose;
+                let failed = purpose == Purpose::End(ExitCode::Failed);
+                match leaving.purpose {
+                    Purpose::Suspend => leaving.purpose = purpose,
+                    Purpose::End(ExitCode::Done) if failed => leaving.purpose = purpose,
+                    Purpose::End(_) => {}
                 }
             }
             None => {

@@ -52,7 +52,9 @@ pub trait FrontEnd {
     /// [`FrontEnd::is_hungry`] true.
     fn ready(&mut self, now: Now, token: Token);
 
-    /// Whether input is left from the last `ready` (its budget ran out); `ready` comes again.
+    /// Whether there is input to read without another event: the budget of the last `ready` ran
+    /// out, or the poll cannot watch the input at all (a file). `ready` comes in the next turn,
+    /// with the token of the last event, or [`FRONT_END_TOKEN`] where there was none.
     fn is_hungry(&self) -> bool {
         false
     }

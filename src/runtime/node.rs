@@ -193,7 +193,8 @@ impl<'f> Node<'f> {
 
     /// How long to wait for an event; none: until one comes.
     fn wait(&self, now: Instant) -> Option<Duration> {
-        if self.hungry {
+        // What was written may have made room for more input, so this is asked only now.
+        if self.hungry || self.front_end.is_hungry() {
             return Some(Duration::ZERO);
         }
         let drain = match self.front_end.flow() {
@@ -278,16 +279,14 @@ impl<'f> Node<'f> {
     }
 
     fn take_input(&mut self, now: Now) {
-        // What no poll tells of, as a regular file at stdin, is hungry without a token.
+        // Input that the poll cannot watch (a file), or that waited for room, has had no event.
         if self.front_end_tokens.is_empty() && self.front_end.is_hungry() {
             self.front_end_tokens.push(Token(FRONT_END_TOKEN));
         }
         for token in &self.front_end_tokens {
             self.front_end.ready(now, *token);
         }
-        if self.front_end.is_hungry() {
-            self.hungry = true;
-        } else {
+        if !self.front_end.is_hungry() {
             self.front_end_tokens.clear();
         }
     }

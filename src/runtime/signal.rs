@@ -3,6 +3,7 @@
 use std::io;
 
 use mio::{Interest, Registry, Token};
+use nix::unistd::{getpgrp, getsid};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook_mio::v1_0::Signals as Source;
 
@@ -40,7 +41,9 @@ impl Signals {
                 SIGINT => sink(Notice::Interrupt),
                 SIGTERM | SIGHUP => sink(Notice::End),
                 SIGWINCH => sink(Notice::Resize),
-                SIGTSTP => sink(Notice::Suspend),
+                SIGTSTP if is_under_a_shell() => sink(Notice::Suspend),
+                // As the system does by default: nobody is there to continue it.
+                SIGTSTP => {}
                 _ if std::mem::take(&mut self.stopped) => {}
                 _ => sink(Notice::Continue),
             }
@@ -55,4 +58,11 @@ impl Signals {
         self.stopped = true;
         signal_hook::low_level::emulate_default_handler(SIGTSTP)
     }
+}
+
+/// Whether somebody can continue this process after a stop. Not so where it belongs to the group
+/// of the session's leader: it is what a terminal window or a remote login was opened for, and
+/// no shell with job control is above it.
+fn is_under_a_shell() -> bool {
+    getsid(None).is_ok_and(|session| session != getpgrp())
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
+use super::front_end::FRONT_END_TOKEN;
 use super::*;
 use crate::api::{Command, Event, Request};
 use crate::error::ExitCode;
@@ -21,6 +22,10 @@ enum Act {
     Quit(ExitCode),
     Drain,
     Fail(io::ErrorKind),
+    /// Is done, and cannot write its last words.
+    FailLast,
+    /// Has input that the poll does not know of, and quits when it may read it.
+    Read,
     /// Stays; another thing has to end it.
     Stay,
 }
@@ -54,7 +59,14 @@ impl FrontEnd for Script {
         Ok(())
     }
 
-    fn ready(&mut self, _now: Now, _token: Token) {}
+    fn ready(&mut self, _now: Now, token: Token) {
+        assert_eq!(token, Token(FRONT_END_TOKEN));
+        self.flow = Flow::Quit(ExitCode::Done);
+    }
+
+    fn is_hungry(&self) -> bool {
+        self.act == Act::Read && self.flushes > 0 && self.flow == Flow::Continue
+    }
 
     fn poll_request(&mut self) -> Option<Request> {
         self.requests.pop()
@@ -87,7 +99,9 @@ impl FrontEnd for Script {
             Act::Quit(code) => self.flow = Flow::Quit(code),
             Act::Drain => self.flow = Flow::Drain(now.mono + Duration::from_millis(50)),
             Act::Fail(kind) => return Err(kind.into()),
-            Act::Request | Act::Stay => {}
+            Act::FailLast if self.flow == Flow::Continue => self.flow = Flow::Quit(ExitCode::Done),
+            Act::FailLast => return Err(io::ErrorKind::StorageFull.into()),
+            Act::Request | Act::Read | Act::Stay => {}
         }
         Ok(())
     }
@@ -178,11 +192,17 @@ fn no_more_input_ends_with_0_when_all_is_settled() {
 }
 
 #[test]
+fn input_that_the_poll_cannot_watch_is_read() {
+    assert_eq!(play(Act::Read).0, ExitCode::Done);
+}
+
+#[test]
 fn a_broken_pipe_ends_quietly_and_other_failures_do_not() {
     let (code, script) = play(Act::Fail(io::ErrorKind::BrokenPipe));
     assert_eq!((code, script.flushes), (ExitCode::Done, 1));
     let (code, _) = play(Act::Fail(io::ErrorKind::Other));
     assert_eq!(code, ExitCode::Failed);
+    assert_eq!(play(Act::FailLast).0, ExitCode::Failed);
 }
 
 #[test]
@@ -200,6 +220,7 @@ fn a_chat_port_that_is_taken_is_said_before_the_front_end_is_asked() {
 #[cfg(unix)]
 mod signals {
     use std::io::{BufRead, BufReader};
+    use std::os::unix::process::CommandExt;
     use std::process::{Child, ChildStdout, Command as Process, Stdio};
 
     use nix::sys::signal::{Signal as Number, kill};
@@ -239,7 +260,10 @@ mod signals {
     #[test]
     #[ignore = "the other side of the tests here"]
     fn child() {
-        if std::env::var_os(CHILD).is_some() {
+        if let Some(role) = std::env::var_os(CHILD) {
+            if role == "leader" {
+                nix::unistd::setsid().expect("a session of its own");
+            }
             let code = run(options(), &mut Said(Script::new(Act::Stay))).expect("run");
             std::process::exit(code as i32);
         }
@@ -253,19 +277,35 @@ mod signals {
     }
 
     impl Running {
+        /// As a shell with job control starts it, in a group of its own.
         fn start() -> Running {
-            let mut process = Process::new(std::env::current_exe().expect("own path"))
+            let mut process = Self::process("member");
+            process.process_group(0);
+            Self::run(process)
+        }
+
+        /// As a terminal window starts it, as the leader of its session.
+        fn start_leader() -> Running {
+            Self::run(Self::process("leader"))
+        }
+
+        fn process(role: &str) -> Process {
+            let mut process = Process::new(std::env::current_exe().expect("own path"));
+            process
                 .args([
                     "--exact",
                     "runtime::tests::signals::child",
                     "--ignored",
                     "--nocapture",
                 ])
-                .env(CHILD, "1")
+                .env(CHILD, role)
                 .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("spawn");
+                .stderr(Stdio::piped());
+            process
+        }
+
+        fn run(mut process: Process) -> Running {
+            let mut process = process.spawn().expect("spawn");
             let stderr = process.stderr.take().expect("piped");
             let mut running = Running {
                 pid: Pid::from_raw(i32::try_from(process.id()).expect("pid")),
@@ -321,6 +361,21 @@ mod signals {
         }
         running.send(Number::SIGWINCH);
         running.expect("signal Resize");
+        running.send(Number::SIGTERM);
+        assert_eq!(running.code(), Some(0));
+    }
+
+    #[test]
+    fn a_stop_that_nobody_could_end_is_not_made() {
+        let mut running = Running::start_leader();
+        running.send(Number::SIGTSTP);
+        // A GOODBYE and then the stop would have come within this time.
+        let end = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < end {
+            running.send(Number::SIGWINCH);
+            let next = running.lines.next().expect("a line").expect("a line");
+            assert_eq!(next, "signal Resize");
+        }
         running.send(Number::SIGTERM);
         assert_eq!(running.code(), Some(0));
     }

@@ -339,7 +339,12 @@ pub fn lanchat(data_dir: &Path) -> Command {
 
 /// The program with `home` as its home and nothing else of this user's environment.
 pub fn bare_lanchat(home: &Path) -> Command {
-    let mut command = Command::new(world::program());
+    bare(world::program().as_ref(), home)
+}
+
+/// A program with `home` as its home and nothing else of this user's environment.
+pub fn bare(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -1,12 +1,13 @@
 //! Bad input and a bad surrounding: one sentence, a hint, the exit code, nothing lost.
 
 use std::fs;
+use std::io::Write;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::mount::{MsFlags, mount, umount};
+use nix::mount::{MntFlags, MsFlags, mount, umount, umount2};
 use serde_json::json;
 
 use super::Test;
@@ -30,6 +31,10 @@ pub const TESTS: &[Test] = &[
     (
         "errors::a_data_directory_that_cannot_be",
         a_data_directory_that_cannot_be,
+    ),
+    (
+        "errors::a_full_disk_is_said_and_the_chat_goes_on",
+        a_full_disk_is_said_and_the_chat_goes_on,
     ),
     (
         "errors::a_corrupt_identity_is_left_alone",
@@ -202,6 +207,82 @@ fn a_data_directory_that_cannot_be() {
     let ran = lanchat_with(&host, &fixed, &["pipe"]);
     umount(&fixed).expect("unmounting it");
     is_error(&ran, 1, "read-only");
+}
+
+/// A file system of 300 KiB, gone with this.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Self {
+        let dir = world::scratch();
+        let (kind, options) = (Some("tmpfs"), Some("size=300k"));
+        mount(kind, dir.path(), kind, MsFlags::empty(), options).expect("a mount");
+        SmallDisk(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Leaves no room on it.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.path().join("fill")).expect("a file");
+        while file.write_all(&[0; 1024]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.path().join("fill")).expect("removing it");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = umount2(self.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+fn a_full_disk_is_said_and_the_chat_goes_on() {
+    let lan = Lan::new(2);
+    let disk = SmallDisk::new();
+    let ana = Node::start_in(lan.host(1), "ana", disk.path(), &[]);
+    let ben = Node::start(lan.host(2), "ben");
+    all_meet(&[&ana, &ben], SOON);
+    disk.fill();
+    let lines: Vec<String> = (0..40)
+        .map(|n| format!("{n} {}", "x".repeat(800)))
+        .collect();
+    for line in &lines {
+        ben.delivered(&ben.say("#lobby", &format!("ben {line}")), SOON);
+        let id = ana.say("#lobby", line);
+        ben.gets(line, SOON);
+        ana.delivered(&id, SOON);
+    }
+    let said = ana.all(|e| e["event"] == "error");
+    assert_eq!(said.len(), 1, "said once: {said:?}");
+    assert_eq!(said[0].text("/code"), "store_failed");
+    // A private message is not sent where it cannot be kept.
+    let secret = format!("a secret {}", lines[0]);
+    let command = json!({"command": "send", "to": "ben", "text": secret});
+    assert_eq!(ana.ask(command.clone()).text("/code"), "store_failed");
+    disk.make_room();
+    assert_eq!(ana.ask(command).text("/event"), "reply");
+    ben.gets(&secret, SOON);
+
+    // No number that went out without being kept is used again.
+    disk.fill();
+    let full = json!({"command": "send", "to": "ben", "text": "y".repeat(60_000)});
+    assert_eq!(ana.ask(full).text("/code"), "store_failed");
+    ana.say("#lobby", &format!("not kept {}", lines[0]));
+    ben.gets(&format!("not kept {}", lines[0]), SOON);
+    ana.kill();
+    disk.make_room();
+    let ana = Node::start_in(lan.host(1), "ana", disk.path(), &[]);
+    all_meet(&[&ana, &ben], SOON);
+    let id = ana.say("#lobby", "from the beginning");
+    ben.gets("from the beginning", SOON);
+    ana.delivered(&id, SOON);
+    let broken = ben.all(|e| e["event"] == "gap" || e["event"] == "error");
+    assert!(broken.is_empty(), "{broken:?}");
 }
 
 /// The file of the identity in a data directory.

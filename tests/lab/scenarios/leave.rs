@@ -1,6 +1,7 @@
 //! People leave, crash, pause and come back.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::Test;
 use crate::harness::lan::Lan;
-use crate::harness::node::{Node, SOON, all_meet, lanchat};
+use crate::harness::node::{Node, SOON, all_meet, bare, lanchat};
 use crate::harness::process::{Process, run};
 use crate::harness::{ms, now, world};
 
@@ -22,6 +23,7 @@ pub const TESTS: &[Test] = &[
         "leave::the_end_of_stdin_delivers_first",
         the_end_of_stdin_delivers_first,
     ),
+    ("leave::stdin_may_be_a_file", stdin_may_be_a_file),
     (
         "leave::a_closed_stdout_ends_quietly",
         a_closed_stdout_ends_quietly,
@@ -112,6 +114,41 @@ fn the_end_of_stdin_delivers_first() {
         first.contains(r#""event":"ready""#),
         "the first line is {first}"
     );
+}
+
+/// No poll watches a file; it is read all the same, and its end is an end.
+fn stdin_may_be_a_file() {
+    let lan = Lan::new(2);
+    let ben = Node::start(lan.host(2), "ben");
+    ben.ready();
+    let data = world::scratch();
+    let script = data.path().join("script");
+    let command = json!({"command": "send", "to": "#lobby", "text": "from a file"});
+    std::fs::write(&script, format!("{command}\n")).expect("a file");
+    let from = |stdin: &Path, arguments: &[&str]| {
+        let program = lanchat(data.path());
+        let mut shell = bare(Path::new("sh"), data.path());
+        shell.args(["-c", "exec \"$@\" < \"$0\""]).arg(stdin);
+        shell.arg(program.get_program()).args(program.get_args());
+        shell.args(arguments);
+        shell
+    };
+    let pipe = from(&script, &["pipe", "--name", "ana"]);
+    let ran = run(lan.host(1), pipe, "", Duration::from_secs(10));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ben.gets("from a file", SOON);
+
+    // Whoever stays after the end of a file costs no processor time.
+    ben.forget();
+    let stay = from(Path::new("/dev/null"), &["pipe", "--stay", "--name", "ana"]);
+    let mut ana = Process::start(lan.host(1), stay, |mut out| {
+        let _ = std::io::copy(&mut out, &mut std::io::sink());
+    });
+    ben.lists("ana", SOON);
+    let before = ana.cpu_time();
+    assert!(ana.try_wait(ms(1000)).is_none(), "{}", ana.stderr());
+    let busy = ana.cpu_time() - before;
+    assert!(busy < ms(300), "busy for {busy:?} of a second at rest");
 }
 
 fn a_closed_stdout_ends_quietly() {

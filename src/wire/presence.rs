@@ -77,7 +77,7 @@ pub struct Heartbeat {
     pub news: Vec<News>,
     /// Paths heard of the peers asked about, at most 16.
     pub heard: Vec<PathsHeard>,
-    /// Group datagrams sent on this link in this run, copies included.
+    /// Signed group datagrams sent on this link in this run, copies included, this one too.
     pub group_sent: u32,
     /// Own 80th-percentile loss of group datagrams, in 1/254; 255 while it is not measured.
     pub loss: u8,

@@ -71,10 +71,16 @@ impl Rtt {
                 smoothed: sample,
                 variation: sample / 2,
             },
-            Some(old) => Rtt {
-                smoothed: old.smoothed * 7 / 8 + sample / 8,
-                variation: old.variation * 3 / 4 + old.smoothed.abs_diff(sample) / 4,
-            },
+            Some(old) => {
+                // A round trip that held an address resolution, seconds long, is soon forgotten.
+                let weight = if sample < old.smoothed { 2 } else { 8 };
+                let smoothed = old.smoothed - old.smoothed / weight + sample / weight;
+                let variation = old.variation * 3 / 4 + smoothed.abs_diff(sample) / 4;
+                Rtt {
+                    smoothed,
+                    variation,
+                }
+            }
         }
     }
 }
@@ -82,7 +88,7 @@ impl Rtt {
 /// What is heard of a peer on one link.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct LinkStats {
-    /// Group datagrams heard in this run, copies included.
+    /// Signed group datagrams heard in this run, copies included.
     pub received: u32,
     /// By which paths, as bits `1 << Path`.
     pub paths: u8,
@@ -90,9 +96,15 @@ pub struct LinkStats {
     last: [Option<Instant>; 4],
     /// The counters at the last heartbeat: what they had sent, what was heard.
     pub mark: Option<(u32, u32)>,
-    /// Smoothed loss, 0 to 1.
-    pub loss: f64,
+    /// Datagrams sent and lost between heartbeats, older ones fading out.
+    sent: f64,
+    lost: f64,
 }
+
+/// Datagrams of which a loss can be told.
+const LOSS_SAMPLES_MIN: f64 = 8.0;
+/// Above this many the older half of them fades out.
+const LOSS_SAMPLES_MAX: f64 = 128.0;
 
 impl LinkStats {
     /// A group datagram of theirs came by this path.
@@ -114,14 +126,27 @@ impl LinkStats {
     /// Their heartbeat says how many they sent on this link.
     pub fn compare(&mut self, sent: u32) {
         if let Some((sent_before, received_before)) = self.mark {
-            let sent = sent.wrapping_sub(sent_before);
-            let received = self.received.wrapping_sub(received_before);
+            // Without the heartbeat itself: that it was heard is why it is counted.
+            let sent = sent.wrapping_sub(sent_before).wrapping_sub(1);
+            let received = self.received.wrapping_sub(received_before).wrapping_sub(1);
             if (1..10_000).contains(&sent) {
-                let lost = 1.0 - (f64::from(received) / f64::from(sent)).min(1.0);
-                self.loss += (lost - self.loss) / 4.0;
+                self.sent += f64::from(sent);
+                self.lost += f64::from(sent.saturating_sub(received));
+            }
+            if self.sent > LOSS_SAMPLES_MAX {
+                self.sent /= 2.0;
+                self.lost /= 2.0;
             }
         }
         self.mark = Some((sent, self.received));
+    }
+}
+
+impl LinkStats {
+    /// The share that is lost, 0 to 1, once enough was heard to tell.
+    #[must_use]
+    pub fn loss(&self) -> Option<f64> {
+        (self.sent >= LOSS_SAMPLES_MIN).then(|| self.lost / self.sent)
     }
 }
 
@@ -184,5 +209,48 @@ pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
         loss: None,
         announced: None,
         told: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_told_only_once_enough_was_heard() {
+        let mut link = LinkStats::default();
+        let (mut sent, mut number) = (0, 0u32);
+        while number < 6 {
+            // Ten datagrams, of which seven arrive, and the heartbeat that tells of them.
+            sent += 11;
+            link.received += 8;
+            link.compare(sent);
+            number += 1;
+            if number == 1 {
+                assert_eq!(link.loss(), None, "the first heartbeat only sets the mark");
+            }
+        }
+        let loss = link.loss().unwrap();
+        assert!((loss - 0.3).abs() < 0.01, "{loss}");
+    }
+
+    #[test]
+    fn heartbeats_alone_tell_no_loss() {
+        let mut link = LinkStats::default();
+        for sent in 1..100 {
+            link.received += 1;
+            link.compare(sent);
+        }
+        assert_eq!(link.loss(), None);
+    }
+
+    #[test]
+    fn one_long_round_trip_is_soon_forgotten() {
+        let ms = Duration::from_millis;
+        let mut rtt = Rtt::update(None, ms(1000));
+        for _ in 0..8 {
+            rtt = Rtt::update(Some(rtt), ms(1));
+        }
+        assert!(rtt.smoothed < ms(10), "{:?}", rtt.smoothed);
     }
 }

@@ -161,7 +161,10 @@ impl Presence {
         let Some(rtt) = peer.addresses.acknowledged(now.mono, source, ack.echo) else {
             return;
         };
-        peer.rtt = Some(Rtt::update(peer.rtt, rtt));
+        // Of the address in use only: others may hold an address resolution, or another network.
+        if peer.addresses.current() == Some(source) {
+            peer.rtt = Some(Rtt::update(peer.rtt, rtt));
+        }
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);

@@ -232,8 +232,7 @@ impl Presence {
         let mut losses: Vec<f64> = self
             .roster
             .members()
-            .filter_map(|peer| peer.links.get(&link).filter(|link| link.mark.is_some()))
-            .map(|link| link.loss)
+            .filter_map(|peer| peer.links.get(&link)?.loss())
             .collect();
         losses.sort_unstable_by(f64::total_cmp);
         let at = losses.len() * 4 / 5;

@@ -5,7 +5,7 @@
 //! [`proto::Endpoint`] is a state machine that does no I/O. Time, randomness and bytes are
 //! arguments; datagrams, events for people and the next deadline are results. It opens no
 //! socket, reads no clock and never sleeps, so that the same code runs under the loop of the
-//! program, in a simulator and under a fuzzer. Whoever drives it keeps to this:
+//! program and in tests in virtual time. Whoever drives it keeps to this:
 //!
 //! 1. One `&mut` call: `handle_datagram(now, arrival, bytes)`, `handle_timeout(now)`,
 //!    `handle_persisted(now, token, result)`, `handle_loaded(now, token, rows)`, or a command.

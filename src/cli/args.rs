@@ -66,12 +66,13 @@ pub enum Verb {
         json: bool,
     },
     /// For scripts: JSON commands on standard input, JSON events on standard output
+    #[command(after_help = PIPE_HELP)]
     Pipe {
         /// Go on after the end of standard input, until a signal
         #[arg(long)]
         stay: bool,
     },
-    /// Show the own identity
+    /// Show your identity
     Id {
         /// Print JSON: the `self` object
         #[arg(long)]
@@ -141,6 +142,13 @@ pub struct Options {
 const YOU: &str = "You";
 const NETWORK: &str = "Network";
 const OUTPUT: &str = "Output";
+
+const PIPE_HELP: &str = r##"One object a line. Commands, for example (a "ref" comes back in the answer):
+  {"command":"send","ref":1,"to":"#lobby","text":"hello"}
+  {"command":"send","ref":2,"to":"ben","text":"hello, you"}
+  {"command":"who"}
+  {"command":"quit"}
+The end of standard input delivers what is queued (at most 5 s), says goodbye and ends."##;
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -18,7 +18,7 @@ use crate::limits::PRIVATE_BODY_LEN_MAX;
 use crate::proto::Now;
 use crate::runtime::{Flow, FrontEnd};
 
-/// A room's roster has settled this long after its last new member...
+/// The roster has settled this long after the last new person (in a room)...
 const SETTLE_QUIET: Duration = Duration::from_millis(300);
 /// ...or this long after the start, with or without one.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
@@ -27,9 +27,11 @@ const REFERENCE: &str = "send";
 
 /// Sends one message as soon as its target is found and ends when it is delivered.
 ///
-/// To a person: at once, and again with every change in who is here while the node knows nobody
-/// of that name. To a room: once the roster has settled, 300 ms after its last new member or 1 s
-/// after the start; to a room other than `#lobby` as soon after that as somebody is in it.
+/// To a name: once the roster has settled, 300 ms after the last new person or 1 s after the start,
+/// since the second of two people of one name may be found a moment after the first; to
+/// `name~tag` or a whole id at once. Then again with every change in who is here while the node
+/// knows nobody of that name. To a room: once its roster has settled; to a room other than
+/// `#lobby` as soon after that as somebody is in it.
 ///
 /// Ends with 0 when everybody it was for has it; with 2 where the name is ambiguous; with 3 where
 /// the wait passed without such a person or room; with 4 where nobody is in `#lobby`, or not
@@ -118,12 +120,11 @@ impl Send {
 
     fn start(&mut self, now: Now) {
         self.end = Some(now.mono + self.wait);
-        match self.target {
-            Target::Person(_) => self.ask(),
-            Target::Room(_) => {
-                let latest = now.mono + SETTLE_MAX.min(self.wait);
-                self.stage = Stage::Settling(latest, latest);
-            }
+        if self.target.is_exact() {
+            self.ask();
+        } else {
+            let latest = now.mono + SETTLE_MAX.min(self.wait);
+            self.stage = Stage::Settling(latest, latest);
         }
     }
 
@@ -169,7 +170,7 @@ impl Send {
     }
 
     fn settled(&mut self) {
-        if !self.members.is_empty() {
+        if !self.target.is_room() || !self.members.is_empty() {
             self.ask();
         } else if self.target.is_lobby() {
             self.end(Err(nobody()));
@@ -420,6 +421,14 @@ mod tests {
             driven
         }
 
+        /// The node is up, the roster has settled, and the whole wait is still to come.
+        fn settled(target: &str) -> Driven {
+            let mut driven = Driven::started(target);
+            driven.pass(1000);
+            driven.send.end = Some(driven.now.mono + WAIT);
+            driven
+        }
+
         fn tell(&mut self, event: &Event) {
             self.send.handle_event(self.now, event);
         }
@@ -494,8 +503,25 @@ mod tests {
     }
 
     #[test]
-    fn a_person_who_is_known_gets_it_at_once() {
+    fn a_name_waits_for_others_of_that_name_and_an_exact_target_for_nobody() {
         let mut driven = Driven::started("ben");
+        driven.pass(100);
+        driven.tell(&peer("ben", 3));
+        driven.pass(299);
+        assert_eq!(driven.asked(), None, "the other ben may come yet");
+        driven.pass(1);
+        assert_eq!(driven.asked().as_deref(), Some("ben"));
+
+        let id = PeerId([3; 32]);
+        for exact in [format!("ben~{}", id.tag()), id.to_string()] {
+            let mut driven = Driven::started(&exact);
+            assert_eq!(driven.asked(), Some(exact));
+        }
+    }
+
+    #[test]
+    fn a_person_who_is_known_gets_it() {
+        let mut driven = Driven::settled("ben");
         assert_eq!(driven.asked().as_deref(), Some("ben"));
         driven.taken();
         driven.tell(&receipt(ReceiptState::Queued, 0, 1, Vec::new()));
@@ -508,7 +534,7 @@ mod tests {
 
     #[test]
     fn a_person_who_comes_later_gets_it_once() {
-        let mut driven = Driven::started("ben");
+        let mut driven = Driven::settled("ben");
         driven.asked();
         driven.refuse("no_such_peer");
         assert_eq!(driven.asked(), None, "nothing changed");
@@ -526,7 +552,7 @@ mod tests {
 
     #[test]
     fn a_new_round_trip_time_is_nobody_new() {
-        let mut driven = Driven::started("ben");
+        let mut driven = Driven::settled("ben");
         driven.asked();
         driven.tell(&peer("cay", 4));
         driven.refuse("no_such_peer");
@@ -540,7 +566,7 @@ mod tests {
 
     #[test]
     fn nobody_of_that_name_is_3_when_the_wait_is_over() {
-        let mut driven = Driven::started("ben");
+        let mut driven = Driven::settled("ben");
         driven.asked();
         driven.refuse("no_such_peer");
         driven.pass(9_999);
@@ -563,14 +589,14 @@ mod tests {
             ("name_conflict", ExitCode::Failed),
             ("store_failed", ExitCode::Failed),
         ] {
-            let mut driven = Driven::started("ben");
+            let mut driven = Driven::settled("ben");
             driven.asked();
             driven.refuse(code);
             let (_, err) = driven.ends_with(exit);
             assert_eq!(err, "lanchat: the node says no\nhint: as it says\n");
         }
         // An error that answers nothing is passed on and ends nothing.
-        let mut driven = Driven::started("ben");
+        let mut driven = Driven::settled("ben");
         driven.tell(&Event::Error {
             reference: None,
             code: "ambiguous_name".into(),
@@ -587,7 +613,7 @@ mod tests {
     #[test]
     fn a_private_message_not_delivered_in_time_is_4_and_says_whether_it_is_kept() {
         for (ephemeral, words) in [(false, "kept in the outbox"), (true, "is not kept")] {
-            let mut driven = Driven::started("ben");
+            let mut driven = Driven::settled("ben");
             driven.send = driven.send.ephemeral(ephemeral);
             driven.asked();
             driven.taken();
@@ -597,7 +623,7 @@ mod tests {
             let first = "lanchat: not delivered to ben within 10 s\nhint: ";
             assert!(err.starts_with(first) && err.contains(words), "{err}");
         }
-        let mut driven = Driven::started("ben");
+        let mut driven = Driven::settled("ben");
         driven.asked();
         driven.taken();
         driven.tell(&receipt(ReceiptState::Failed, 0, 1, Vec::new()));
@@ -707,6 +733,7 @@ mod tests {
     fn json_prints_the_receipts_of_this_message_even_those_before_the_reply() {
         let mut driven = Driven::new("ben", true);
         driven.tell(&network());
+        driven.pass(1000);
         driven.asked();
         let delivered = receipt(ReceiptState::Delivered, 1, 1, Vec::new());
         let mut other = delivered.clone();
@@ -726,7 +753,7 @@ mod tests {
 
     #[test]
     fn a_node_that_does_not_answer_is_not_waited_for_forever() {
-        let mut driven = Driven::started("ben");
+        let mut driven = Driven::settled("ben");
         driven.asked();
         driven.pass(10_000);
         let (_, err) = driven.ends_with(ExitCode::NotDelivered);

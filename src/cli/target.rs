@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::{Event, PeerRef, ReceiptState};
 use crate::control::people::{Person, Roster, line};
 use crate::error::{ExitCode, UserError};
+use crate::id::PeerId;
 use crate::text::RoomName;
 
 /// The room that is there even when nobody is in it.
@@ -47,6 +48,15 @@ impl Target {
     #[must_use]
     pub fn is_room(&self) -> bool {
         matches!(self, Target::Room(_))
+    }
+
+    /// Whether it names one person whoever else is found: `name~tag`, or a whole id.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Target::Person(name) => name.contains('~') || name.parse::<PeerId>().is_ok(),
+            Target::Room(_) => false,
+        }
     }
 
     /// Whether a message to the target may be for this person: a room's counts those who are

@@ -61,7 +61,7 @@ impl Presence {
     }
 
     /// As on a system that does not bind sockets to interfaces.
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux"))]
     pub(super) fn shared_for_test(tokens: std::ops::Range<usize>) -> Self {
         Presence {
             shared: true,

@@ -7,8 +7,9 @@ use super::Test;
 use crate::harness::capture::{self, Capture};
 use crate::harness::lan::{Host, Lan};
 use crate::harness::ms;
-use crate::harness::node::{Node, SOON, all_meet, bare_lanchat};
+use crate::harness::node::{Node, SOON, all_meet, bare_lanchat, lanchat};
 use crate::harness::process::run;
+use crate::harness::world;
 
 pub const TESTS: &[Test] = &[
     ("meet::three_meet_and_talk", three_meet_and_talk),
@@ -186,6 +187,15 @@ fn one_name_twice() {
         "an ambiguous name: {}",
         answer.event
     );
+    // Whoever has just begun to look around does not take the first that is found.
+    let data = world::scratch();
+    let mut command = lanchat(data.path());
+    command.args(["send", "--name", "cid", "ben", "who?"]);
+    let ran = run(lan.host(1), command, "", SOON);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    for tag in [&one, &two].map(|node| format!("ben~{}", &node.id()[..4])) {
+        assert!(ran.stderr.contains(&tag), "{tag}: {}", ran.stderr);
+    }
     let id = two.id();
     ana.say(&id[..12], "you");
     two.gets("you", SOON);

@@ -9,7 +9,7 @@ use super::group::{Cx, Group};
 use super::presence::Presence;
 use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
-use crate::api::{Event, PeerState};
+use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
 use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
 use crate::id::Incarnation;
@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub(super) private: Private,
     /// The incarnation is on its way to the disk; nothing is sent before.
     saving: Option<Token>,
+    /// What was written to people who may only not have been found yet.
+    pub(super) early: Vec<Request>,
     /// How often our own key was heard from a later run than this.
     pub(super) doubles: u32,
 }
@@ -73,6 +75,7 @@ impl Endpoint {
             group,
             private,
             saving: None,
+            early: Vec::new(),
             doubles: 0,
         };
         endpoint.save_incarnation();
@@ -132,6 +135,9 @@ impl Endpoint {
         private.handle_timeout(&mut cx);
         self.close_if_left();
         self.follow_up(now);
+        if self.early_deadline().is_some_and(|at| at <= now.mono) {
+            self.retry_early(now);
+        }
     }
 
     /// The store kept a batch, or could not.
@@ -201,7 +207,7 @@ impl Endpoint {
             let peer = roster.get(&key.id());
             peer.is_some_and(|peer| peer.state != PeerState::Offline && peer.is_confirmed())
         };
-        self.group.is_settled() && self.private.is_settled(is_here)
+        self.early.is_empty() && self.group.is_settled() && self.private.is_settled(is_here)
     }
 
     /// The next thing to do; call until it is a [`Output::Timeout`].
@@ -221,6 +227,7 @@ impl Endpoint {
             (self.presence.deadline(), Timer::Presence),
             (group, Timer::Group),
             (self.private.deadline(), Timer::Direct),
+            (self.early_deadline(), Timer::Presence),
         ];
         let next = deadlines
             .into_iter()
@@ -230,6 +237,12 @@ impl Endpoint {
             Some((at, timer)) => Output::Timeout(Some(at), timer),
             None => Output::Timeout(None, Timer::Idle),
         }
+    }
+
+    /// When whoever is not found by then is not here.
+    fn early_deadline(&self) -> Option<Instant> {
+        let waits = !self.early.is_empty();
+        self.presence.settled_at().filter(|_| waits)
     }
 
     /// What was counted.
@@ -280,12 +293,17 @@ impl Endpoint {
             let (private, mut cx) = self.private_cx(now);
             private.peer_moved(&mut cx, &id);
         }
-        for id in self.presence.take_confirmed() {
+        let confirmed = self.presence.take_confirmed();
+        let found = !confirmed.is_empty();
+        for id in confirmed {
             // In a new run they may have missed what was said, or their ACK got lost.
             let (group, mut cx) = self.group_cx(now);
             group.member_back(&mut cx, &id);
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);
+        }
+        if found {
+            self.retry_early(now);
         }
     }
 

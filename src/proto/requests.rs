@@ -12,6 +12,9 @@ use crate::durable::{Batch, Durability, Write};
 use crate::id::{PeerId, PublicKey};
 use crate::text::{PeerName, StatusText};
 
+/// Most requests that wait for somebody to be found at the start.
+const EARLY_MAX: usize = 256;
+
 impl Endpoint {
     /// A person or a script wants something. Answered with a `reply` or an `error` event that
     /// carries the request's `ref`. `Quit` is the driver's and only answered here.
@@ -23,6 +26,11 @@ impl Endpoint {
                 // Answered once it is stored.
                 match self.send(now, &to, kind, &text, reference.clone()) {
                     Ok(()) => return,
+                    Err(("no_such_peer", ..)) if self.may_appear(now) => {
+                        let command = Command::Send { to, text, kind };
+                        self.early.push(Request { reference, command });
+                        return;
+                    }
                     Err(refusal) => Err(refusal),
                 }
             }
@@ -57,6 +65,20 @@ impl Endpoint {
             Err(refusal) => self.refuse(reference, refusal),
         }
         self.follow_up(now);
+    }
+
+    /// Whether somebody who is not known may only not have been found yet: a script writes its
+    /// first lines before anybody can have answered.
+    fn may_appear(&self, now: Now) -> bool {
+        let settled = self.presence.settled_at().is_some_and(|at| at <= now.mono);
+        !settled && !self.presence.has_left() && self.early.len() < EARLY_MAX
+    }
+
+    /// Tries again what was written to somebody not found yet, in the order it was written.
+    pub(super) fn retry_early(&mut self, now: Now) {
+        for request in std::mem::take(&mut self.early) {
+            self.handle_request(now, request);
+        }
     }
 
     fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {

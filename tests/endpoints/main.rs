@@ -425,6 +425,32 @@ fn a_copied_identity_falls_silent_and_says_where_the_other_runs() {
 }
 
 #[test]
+fn what_is_written_before_anybody_was_found_goes_to_them_in_order() {
+    let mut world = World::new(0.0, 19);
+    world.add("ana");
+    world.add("ben");
+    world.send(0, "ben", "one");
+    world.send(0, "zoe", "to nobody");
+    world.send(0, "ben", "two");
+    world.run(seconds(2));
+    let ana = Conversation::Peer(world.id(0));
+    assert_eq!(world.texts(1, &ana), ["one", "two"]);
+    let refused = world.nodes[0]
+        .events
+        .iter()
+        .find_map(|(at, event)| match event {
+            Event::Error {
+                code, reference, ..
+            } if code == "no_such_peer" => Some((*at, reference.clone())),
+            _ => None,
+        });
+    let (at, reference) = refused.unwrap();
+    assert_eq!(reference, Some("to nobody".into()));
+    let told = at - world.start;
+    assert!(told < Duration::from_millis(1100), "told after {told:?}");
+}
+
+#[test]
 fn ambiguous_and_unknown_targets_are_errors() {
     let mut world = three(0.0, 16);
     world.add("ben");

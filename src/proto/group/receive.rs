@@ -152,6 +152,10 @@ impl Group {
 
     /// The store answered. Returns whether the token was one of ours.
     pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
+        if result.is_ok() {
+            // Room again: a second time it fails is told again.
+            self.store_failed = false;
+        }
         match self.pending.remove(&token) {
             Some(Pending::Own {
                 room,

@@ -17,7 +17,7 @@ const COPY_GAP_MAX: Duration = Duration::from_millis(60);
 /// Above this many entries a second one copy has to do.
 const SINGLE_COPY_RATE: usize = 20;
 /// Most times that an entry goes again by unicast to a member that does not acknowledge it.
-const RESENDS_MAX: u32 = 8;
+const RESENDS_MAX: u32 = 16;
 /// After this many of them in vain the member is asked for a sign of life.
 const DOUBT_AFTER: u32 = 3;
 /// Slowest pace of that; the pace halves with every second one.

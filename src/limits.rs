@@ -56,8 +56,6 @@ pub const PEER_ADDRESSES_MAX: usize = 8;
 pub const STRANGER_MESSAGE_RATE: u32 = 1;
 /// Authors in a room.
 pub const ROOM_AUTHORS_MAX: usize = 1024;
-/// Missing runs of one author's log.
-pub const MISSING_RUNS_MAX: usize = 64;
 /// Entries asked for in one NACK.
 pub const NACK_RUNS_MAX: usize = 16;
 /// NACK answers to one peer.

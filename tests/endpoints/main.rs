@@ -425,6 +425,22 @@ fn a_copied_identity_falls_silent_and_says_where_the_other_runs() {
 }
 
 #[test]
+fn a_first_message_counts_everybody_who_is_listed() {
+    for seed in 1..=60 {
+        let mut world = World::new(0.0, seed);
+        for name in ["ana", "ben", "eva"] {
+            world.add(name);
+        }
+        let listed = |w: &World| [1, 2].iter().all(|&of| w.state(of, 0).is_some());
+        world.run_until(seconds(1), listed);
+        world.send(0, "#lobby", "good morning");
+        world.run(seconds(3));
+        let last = world.receipts(0).last().copied();
+        assert_eq!(last, Some((ReceiptState::Delivered, 2, 2)), "seed {seed}");
+    }
+}
+
+#[test]
 fn what_is_written_before_anybody_was_found_goes_to_them_in_order() {
     let mut world = World::new(0.0, 19);
     world.add("ana");

@@ -138,7 +138,12 @@ impl Presence {
     pub fn settled_at(&self) -> Option<Instant> {
         let others = self.roster.population() - 1;
         // Whoever greeted us first knew so many others; all of them and itself are here.
-        let complete = self.welcomed.is_some_and(|known| others > known as usize);
+        let greeted = self.welcomed.is_some_and(|known| others > known as usize);
+        // Somebody who is listed and just being validated is to be counted as well.
+        let validating = |peer: &Peer| {
+            peer.state == PeerState::Online && !peer.is_confirmed() && !peer.record.transient
+        };
+        let complete = greeted && !self.roster.iter().any(validating);
         let wait = if complete { Duration::ZERO } else { SETTLE };
         self.opened.map(|opened| opened + wait)
     }

@@ -11,10 +11,11 @@ use lanchat::proto::Identity;
 use lanchat::proto::crypto::verify;
 use lanchat::text::{PeerName, RoomName, StatusText};
 use lanchat::wire::{
-    Ack, Body, Digest, Echo, Entry, EntryFields, EntryKind, Goodbye, HeadOf, Header, Heads,
-    Heartbeat, Hello, Known, Nack, News, OwnLog, Packet, Parsed, PathsHeard, PeerRecord, Probe,
-    ProbeAck, RecordFields, RecordRoom, Repair, RoomDigest, Run, Welcome, emit, parse, signature,
-    signing_input,
+    Ack, Alive, Body, Digest, Echo, Entry, EntryFields, EntryKind, Goodbye, HeadOf, Header, Heads,
+    Heartbeat, Hello, Hint, Known, Nack, News, OwnLog, Packet, Parsed, PathsHeard, PeerRecord,
+    Probe, ProbeAck, ProbeReport, ProbeRequest, RecordFields, RecordRoom, Relayed, Repair,
+    RoomDigest, Run, Suspect, SyncChallenge, SyncRequest, SyncResponse, Want, Welcome, emit, parse,
+    signature, signing_input,
 };
 
 fn ana() -> Identity {
@@ -245,6 +246,73 @@ fn presence() {
     check(PROBE, Path::Unicast, &Body::Probe(Probe { nonce }));
     let ack = ProbeAck { echo: nonce };
     check(PROBE_ACK, Path::Unicast, &Body::ProbeAck(ack));
+}
+
+#[test]
+fn failure_detection() {
+    let (nonce, target) = (Nonce([0x6e; 8]), peers()[0]);
+    let incarnation = Incarnation(0x0199_0000_0004);
+    let request = ProbeRequest { nonce, target };
+    let report = ProbeReport {
+        echo: nonce,
+        target,
+        incarnation,
+    };
+    let suspect = Suspect {
+        target,
+        incarnation,
+    };
+    check(PROBE_REQUEST, Path::Unicast, &Body::ProbeRequest(request));
+    check(PROBE_REPORT, Path::Unicast, &Body::ProbeReport(report));
+    check(SUSPECT, Path::Mcast4, &Body::Suspect(suspect));
+    check(ALIVE, Path::Mcast4, &Body::Alive(Alive));
+}
+
+#[test]
+fn roster_sync() {
+    let nonce = Nonce([0x6e; 8]);
+    let by_id = SyncRequest {
+        nonce,
+        token: vec![],
+        want: Want::Ids(peers()),
+    };
+    let by_range = SyncRequest {
+        nonce,
+        token: vec![0x70; 8],
+        want: Want::Range {
+            first: ShortId([0; 8]),
+            last: ShortId([0xff; 8]),
+            buckets: vec![[0xd3; 8], [0xd4; 8]],
+        },
+    };
+    let v4 = Hint {
+        address: ([10, 0, 0, 7], 5263).into(),
+        age_s: 3,
+    };
+    let response = SyncResponse {
+        echo: nonce,
+        digest: Digest {
+            count: 3,
+            xor: [0xd1; 8],
+        },
+        next: Some(ShortId([0x90; 8])),
+        records: vec![Relayed {
+            record: record(),
+            hint: Some(v4),
+        }],
+    };
+    let challenge = SyncChallenge {
+        echo: nonce,
+        token: vec![0x70; 8],
+    };
+    check(SYNC_REQUEST_IDS, Path::Unicast, &Body::SyncRequest(by_id));
+    check(SYNC_REQUEST, Path::Unicast, &Body::SyncRequest(by_range));
+    check(SYNC_RESPONSE, Path::Unicast, &Body::SyncResponse(response));
+    check(
+        SYNC_CHALLENGE,
+        Path::Unicast,
+        &Body::SyncChallenge(challenge),
+    );
 }
 
 #[test]
@@ -522,6 +590,168 @@ const PROBE_ACK: &str = "
     6e6e6e6e6e6e6e6e   ; echo
     83c84a9a8f18480c285c16b3a9a8c5479041a4c73fd4a80db2477fd14608acff ; signature
     cb9686e0a3769837a9e2fa7a375e67c043ddbe54ae76b10f5778ee70bf3ce402
+";
+
+const PROBE_REQUEST: &str = "
+    0c                 ; magic
+    01                 ; version
+    07                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    1eed29b1654fbca9   ; target
+    fcb72940001aef5f5528c29d344d317d0b7b0e0143eece6c5a17ab6446b2d66d ; signature
+    b7eb0fb9c6d71ec6b922a2f1e0a4bc9d16f4a86d6cb2e3cbd6f4b9ca02917200
+";
+
+const PROBE_REPORT: &str = "
+    0c                 ; magic
+    01                 ; version
+    08                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    1eed29b1654fbca9   ; target
+    0000019900000004   ; incarnation
+    50b80b0bd963548e8b8cf1cd2382269d997e1896191572aefef82aa8d779e471 ; signature
+    4e47f47d4045eaf6f9802366aa3da043bd175f422fa892b13e3a162e74c7f005
+";
+
+const SUSPECT: &str = "
+    0c                 ; magic
+    01                 ; version
+    09                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    1eed29b1654fbca9   ; target
+    0000019900000004   ; incarnation
+    b18d2676653664ac17f51e881675840666ead36a106f437892e3e4edca182d47 ; signature
+    72f0bb0bb51eba1d4f34fbf7cc42c1b4d6f402b16907d7abdb5f00851fdc9f09
+";
+
+const ALIVE: &str = "
+    0c                 ; magic
+    01                 ; version
+    0a                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    a51d5e62edbd4697ec1dd56363e5f291e5acd6af101a17bd552b9169b0e8e66b ; signature
+    73e139cc21ecdf5937f95342b7f22d4160eb84e90fc1691f7899f8088d8f890c
+";
+
+const SYNC_REQUEST_IDS: &str = "
+    0c                 ; magic
+    01                 ; version
+    0b                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    00                 ; token length
+    00                 ; want: ids
+    02                 ; ids
+    1eed29b1654fbca9   ; id
+    9c380d6efec2ec39   ; id
+    c0eb2ecddae988d54816ac1d3f5db316a55c0e51bbba4b26c2e3a989209467e8 ; signature
+    0def44a04ba071de1bee73304fef48f71d76d17fdeff17e150fa2636372c2f0d
+";
+
+const SYNC_REQUEST: &str = "
+    0c                 ; magic
+    01                 ; version
+    0b                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    08                 ; token length
+    7070707070707070   ; token
+    01                 ; want: range
+    0000000000000000   ; first
+    ffffffffffffffff   ; last
+    02                 ; buckets
+    d3d3d3d3d3d3d3d3   ; bucket
+    d4d4d4d4d4d4d4d4   ; bucket
+    3cba950dac6672f7c146bb9db11a5f1fa085b085fd292710a1ff4ac68a189392 ; signature
+    99f2e74e6b4cf6c19d8e373c947d59851697a4f038015ff9f607ec6a3b9b4b08
+";
+
+const SYNC_RESPONSE: &str = "
+    0c                 ; magic
+    01                 ; version
+    0c                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    00000003           ; digest count
+    d1d1d1d1d1d1d1d1   ; digest xor
+    01                 ; more
+    9090909090909090   ; next
+    01                 ; records
+    0095               ; record length
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
+    0000019900000001   ; incarnation
+    00000002           ; record seq
+    148f               ; chat port
+    02                 ; flags: DEAF
+    01                 ; status: away
+    08                 ; status text length
+    6174206c756e6368   ; status text
+    03                 ; name length
+    416e61             ; name
+    02                 ; rooms
+    00                 ; room type
+    05                 ; room length
+    6c6f626279         ; room
+    01                 ; room type
+    08                 ; room length
+    a0a1a2a3b0b1b2b3   ; room
+    63                 ; extension type
+    0003               ; extension length
+    e0e1e2             ; extension
+    0abf2ee268eb71cc7862443a801a8293a9405202eb762658498f0ecdd6dff422 ; record signature
+    cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
+    04                 ; hint: IPv4
+    0a000007           ; address
+    148f               ; port
+    0003               ; age in seconds
+    15b135d2f2134329746f0070f04b1e1aa796b7ae7995a0f45b3fb5e93edc94aa ; signature
+    f29aa01c3745cbb63e47b94bfe46d1d944fce88bca793308a41ec3ac4612f905
+";
+
+const SYNC_CHALLENGE: &str = "
+    0c                 ; magic
+    01                 ; version
+    0d                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    08                 ; token length
+    7070707070707070   ; token
+    54b632c845a2ac1be9594fb3d8103c72c4ecd420b8dddc74ba81946e939c0df6 ; signature
+    d862f298da32f633f58bcc3f40f4184dec61f2f86270ed9c4f51dd0897cf0c06
 ";
 
 const DATA: &str = "

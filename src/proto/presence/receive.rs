@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::beacon::PendingWelcome;
 use super::probe::Probing;
 use super::roster::{Merged, Peer, Rtt};
 use super::strangers::allowance;
@@ -36,7 +37,8 @@ impl Presence {
                 self.wake_at(now.mono);
                 self.set_state(core, &id, PeerState::Online);
             }
-            Merged::New | Merged::Changed | Merged::Same => {}
+            Merged::Changed => self.note_news(id),
+            Merged::New | Merged::Same => {}
         }
         true
     }
@@ -99,35 +101,40 @@ impl Presence {
         if hello.known.contains(&core.short()) {
             return;
         }
-        let to = (heard.id, heard.arrival.source, hello.nonce);
-        let population = self.roster.population().max(2);
-        let Some(at) = self.beacon.plan_welcome(core, now.mono, to, population) else {
+        let to = heard.arrival.source;
+        let welcome = PendingWelcome {
+            to,
+            echo: hello.nonce,
+            link: Self::link_of(core, &heard.arrival).map(|link| link.id),
+        };
+        let population = self.roster.crowd().max(2);
+        let planned = self
+            .beacon
+            .plan_welcome(core, now.mono, heard.id, welcome, population);
+        let Some(at) = planned else {
             return;
         };
         // The WELCOME is the first PROBE; one of its own would be too much to say.
         let address = self
             .roster
             .get_mut(&heard.id)
-            .and_then(|p| p.addresses.get_mut(to.1));
+            .and_then(|p| p.addresses.get_mut(to));
         if let Some(address) = address
             && address.validated.is_none()
             && address.tries == 0
         {
             // Off the link there is no room for both.
-            let rest = if reaches(&core.links, to.1) {
-                100
-            } else {
-                1000
-            };
+            let rest = if reaches(&core.links, to) { 100 } else { 1000 };
             address.next_try = Some(at + Duration::from_millis(rest));
             self.wake_at(at + Duration::from_millis(rest));
         }
     }
 
     /// Somebody answers our HELLO.
-    pub fn handle_welcome(&mut self, core: &mut Core, heard: &Heard, welcome: &Welcome) {
+    pub fn handle_welcome(&mut self, core: &mut Core, now: Now, heard: &Heard, welcome: &Welcome) {
         self.welcomed.get_or_insert(welcome.digest.count);
         self.answer(core, heard, welcome.nonce);
+        self.compare_welcome(core, now, heard, welcome);
     }
 
     /// Somebody asks for a sign of life.
@@ -165,15 +172,24 @@ impl Presence {
         if peer.addresses.current() == Some(source) {
             peer.rtt = Some(Rtt::update(peer.rtt, rtt));
         }
+        peer.hearsay = None;
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.note_news(heard.id);
         }
+        self.resume_sync(core, now.mono, &heard.id);
         self.announce(core, &heard.id);
     }
 
     /// A peer is still here. Returns whether its record is not the one we hold.
-    pub fn handle_heartbeat(&mut self, core: &Core, heard: &Heard, heartbeat: &Heartbeat) -> bool {
+    pub fn handle_heartbeat(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        heartbeat: &Heartbeat,
+    ) -> bool {
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return false;
         };
@@ -192,7 +208,9 @@ impl Presence {
         if let Some(heard) = of_us {
             peer.hears_us = Some(heard.paths);
         }
-        peer.record.hash() != heartbeat.record_hash
+        let is_other = peer.record.hash() != heartbeat.record_hash;
+        self.compare_heartbeat(core, now, heard, heartbeat);
+        is_other
     }
 
     /// A peer leaves.

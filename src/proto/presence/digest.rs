@@ -1,0 +1,314 @@
+//! What is counted of the roster: members, strangers, the longest round trip, and for each link
+//! the digest of who is there. Kept up to date row by row, never counted anew for a packet.
+//!
+//! Two sets are kept of each link. *Told* is who is validated: what others are told of. *Known*
+//! has those as well who are only listed, because an address takes a round trip to validate and
+//! nobody is to be asked for again meanwhile. Both leave out this node, which its own record adds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
+use std::time::{Duration, Instant};
+
+use super::peer::Peer;
+use super::reaches;
+use crate::api::PeerState;
+use crate::datagram::{Link, LinkId};
+use crate::id::{Incarnation, PeerId, ShortId};
+use crate::limits::SYNC_BUCKETS_MAX;
+use crate::wire::Digest;
+use crate::wire::sync::bucket_of;
+
+/// Links that are counted, by their place in the list: more than a node ever has.
+const LINKS_MAX: usize = 32;
+
+/// One record's part of a digest: the first 8 bytes of H(id, incarnation, record seq).
+#[must_use]
+pub fn mark(id: &PeerId, incarnation: Incarnation, record_seq: u32) -> u64 {
+    let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 roster digest");
+    hasher.update(&id.0);
+    hasher.update(&incarnation.0.to_be_bytes());
+    hasher.update(&record_seq.to_be_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// Count and XOR over a set of records, by the first bits of their ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sums {
+    count: u32,
+    buckets: [u64; SYNC_BUCKETS_MAX],
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Sums {
+            count: 0,
+            buckets: [0; SYNC_BUCKETS_MAX],
+        }
+    }
+}
+
+impl Sums {
+    fn toggle(&mut self, id: &ShortId, mark: u64, add: bool) {
+        self.buckets[bucket_of(id, SYNC_BUCKETS_MAX)] ^= mark;
+        self.count = if add {
+            self.count + 1
+        } else {
+            self.count.saturating_sub(1)
+        };
+    }
+
+    /// The same with one more record.
+    #[must_use]
+    pub fn with(mut self, record: Option<(ShortId, u64)>) -> Sums {
+        if let Some((id, mark)) = record {
+            self.toggle(&id, mark, true);
+        }
+        self
+    }
+
+    /// The digest of all.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let xor = self.buckets.iter().fold(0, |all, bucket| all ^ bucket);
+        Digest {
+            count: self.count,
+            xor: xor.to_be_bytes(),
+        }
+    }
+
+    /// The XORs of `count` buckets, a power of two up to 64.
+    #[must_use]
+    pub fn buckets(&self, count: usize) -> Vec<[u8; 8]> {
+        let each = SYNC_BUCKETS_MAX / count.clamp(1, SYNC_BUCKETS_MAX);
+        let xor = |part: &[u64]| part.iter().fold(0, |all, bucket| all ^ bucket);
+        self.buckets
+            .chunks(each)
+            .map(|part| xor(part).to_be_bytes())
+            .collect()
+    }
+}
+
+/// What one row adds to the counts.
+#[derive(Clone, PartialEq, Debug)]
+struct Counted {
+    member: bool,
+    /// Here, heard directly and unconfirmed, since then.
+    stranger: Option<Instant>,
+    /// Here, unconfirmed, known from others only.
+    relayed: bool,
+    /// Online and unconfirmed, and no one-shot command.
+    validating: bool,
+    record: (Incarnation, u32),
+    mark: u64,
+    /// Links it is on, as bits by their place in the list.
+    links: u32,
+    rtt: Option<Duration>,
+}
+
+impl Counted {
+    fn of(links: &[Link], peer: &Peer, before: Option<&Counted>) -> Counted {
+        let here = !matches!(peer.state, PeerState::Offline | PeerState::Left);
+        let unconfirmed = here && !peer.is_confirmed();
+        let member = peer.is_member();
+        let record = (peer.record.incarnation, peer.record.record_seq);
+        let held = before.filter(|before| before.record == record);
+        Counted {
+            member,
+            stranger: (unconfirmed && peer.hearsay.is_none()).then_some(peer.first_heard),
+            relayed: unconfirmed && peer.hearsay.is_some(),
+            validating: peer.state == PeerState::Online && unconfirmed && !peer.record.transient,
+            record,
+            mark: held.map_or_else(|| mark(&peer.id, record.0, record.1), |held| held.mark),
+            links: links_of(links, peer),
+            rtt: peer.rtt.filter(|_| member).map(|rtt| rtt.smoothed),
+        }
+    }
+
+    /// Whether it stands in what is known of its links.
+    fn is_known(&self) -> bool {
+        self.member || self.validating
+    }
+}
+
+/// The links that a peer is on: those of its address in use (or, before one is validated, of any
+/// candidate), and those where its group traffic is heard.
+fn links_of(links: &[Link], peer: &Peer) -> u32 {
+    let bits = links.iter().take(LINKS_MAX).enumerate();
+    bits.filter(|(_, link)| is_on(link, peer))
+        .fold(0, |all, (index, _)| all | 1 << index)
+}
+
+/// Whether a peer is on this link.
+pub(super) fn is_on(link: &Link, peer: &Peer) -> bool {
+    let here = |at| reaches(slice::from_ref(link), at);
+    peer.links.contains_key(&link.id)
+        || match peer.addresses.current() {
+            Some(at) => here(at),
+            None => peer.addresses.iter().any(|address| here(address.at)),
+        }
+}
+
+/// The counts, and the rows that have to be looked at again before they hold.
+#[derive(Default)]
+pub(super) struct Summary {
+    links: Vec<Link>,
+    counted: BTreeMap<PeerId, Counted>,
+    /// Handed out to be changed since the last look.
+    stale: Stale,
+    pub(super) totals: Totals,
+}
+
+/// Which rows may have changed.
+#[derive(Default)]
+enum Stale {
+    #[default]
+    None,
+    One(PeerId),
+    All,
+}
+
+/// The counts themselves.
+#[derive(Default, PartialEq, Debug)]
+pub(super) struct Totals {
+    pub(super) members: usize,
+    pub(super) relayed: usize,
+    pub(super) validating: usize,
+    pub(super) strangers: BTreeSet<(Instant, PeerId)>,
+    rtts: BTreeMap<Duration, usize>,
+    told: Vec<Sums>,
+    known: Vec<Sums>,
+}
+
+impl Summary {
+    /// Counts for these links from now on.
+    pub(super) fn set_links(&mut self, links: &[Link]) {
+        self.links = links.iter().take(LINKS_MAX).cloned().collect();
+        self.restart();
+    }
+
+    fn restart(&mut self) {
+        self.counted.clear();
+        self.totals = Totals {
+            told: vec![Sums::default(); self.links.len()],
+            known: vec![Sums::default(); self.links.len()],
+            ..Totals::default()
+        };
+        self.stale = Stale::All;
+    }
+
+    /// This row is handed out to be changed.
+    pub(super) fn touch(&mut self, peers: &BTreeMap<PeerId, Peer>, id: &PeerId) {
+        match self.stale {
+            Stale::One(other) if other != *id => self.settle(peers),
+            _ => {}
+        }
+        if !matches!(self.stale, Stale::All) {
+            self.stale = Stale::One(*id);
+        }
+    }
+
+    /// Any row may be changed.
+    pub(super) fn touch_all(&mut self) {
+        self.stale = Stale::All;
+    }
+
+    /// A row is gone.
+    pub(super) fn forget(&mut self, id: &PeerId) {
+        if let Some(old) = self.counted.remove(id) {
+            self.totals.count(id, &old, false);
+        }
+    }
+
+    /// Looks again at the rows that may have changed.
+    pub(super) fn settle(&mut self, peers: &BTreeMap<PeerId, Peer>) {
+        match std::mem::take(&mut self.stale) {
+            Stale::None => {}
+            Stale::One(id) => self.look(&id, peers.get(&id)),
+            Stale::All => {
+                let gone = |id: &&PeerId| !peers.contains_key(id);
+                let gone: Vec<PeerId> = self.counted.keys().filter(gone).copied().collect();
+                gone.iter().for_each(|id| self.forget(id));
+                for (id, peer) in peers {
+                    self.look(id, Some(peer));
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, id: &PeerId, peer: Option<&Peer>) {
+        let Some(peer) = peer else {
+            return self.forget(id);
+        };
+        let old = self.counted.get(id);
+        let new = Counted::of(&self.links, peer, old);
+        if old == Some(&new) {
+            return;
+        }
+        if let Some(old) = old {
+            self.totals.count(id, old, false);
+        }
+        self.totals.count(id, &new, true);
+        self.counted.insert(*id, new);
+    }
+
+    /// What is told of a link.
+    pub(super) fn told(&self, link: LinkId) -> Sums {
+        self.place(link)
+            .map_or_else(Sums::default, |at| self.totals.told[at])
+    }
+
+    /// What is known of a link.
+    pub(super) fn known(&self, link: LinkId) -> Sums {
+        self.place(link)
+            .map_or_else(Sums::default, |at| self.totals.known[at])
+    }
+
+    fn place(&self, link: LinkId) -> Option<usize> {
+        self.links.iter().position(|entry| entry.id == link)
+    }
+}
+
+impl Totals {
+    /// The longest smoothed round trip of a member.
+    pub(super) fn longest_rtt(&self) -> Option<Duration> {
+        self.rtts.last_key_value().map(|(&rtt, _)| rtt)
+    }
+
+    fn count(&mut self, id: &PeerId, row: &Counted, add: bool) {
+        let step = |total: &mut usize, of: bool| {
+            let one = usize::from(of);
+            *total = if add {
+                *total + one
+            } else {
+                total.saturating_sub(one)
+            };
+        };
+        step(&mut self.members, row.member);
+        step(&mut self.relayed, row.relayed);
+        step(&mut self.validating, row.validating);
+        if let Some(since) = row.stranger {
+            if add {
+                self.strangers.insert((since, *id));
+            } else {
+                self.strangers.remove(&(since, *id));
+            }
+        }
+        if let Some(rtt) = row.rtt {
+            let same = self.rtts.entry(rtt).or_default();
+            step(same, true);
+            if *same == 0 {
+                self.rtts.remove(&rtt);
+            }
+        }
+        for at in (0..self.told.len()).filter(|at| row.links & (1 << at) != 0) {
+            if row.member {
+                self.told[at].toggle(&id.short(), row.mark, add);
+            }
+            if row.is_known() {
+                self.known[at].toggle(&id.short(), row.mark, add);
+            }
+        }
+    }
+}

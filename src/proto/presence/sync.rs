@@ -1,0 +1,665 @@
+//! Two rosters become one: who asks whom for records, and what is answered.
+//!
+//! The responder keeps no state: what it answers follows from the request alone. The requester
+//! asks one peer at a time, by several parts of the range of ids at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::digest::{Sums, mark};
+use super::hearsay::{Learnt, Source};
+use super::page::is_relayable;
+use super::token::Tokens;
+use super::{Heard, Presence, reaches};
+use crate::datagram::{Arrival, Link, LinkId};
+use crate::id::{Nonce, PeerId, ShortId};
+use crate::limits::{SYNC_BUCKETS_MAX, SYNC_IDS_MAX, SYNC_RECORDS_MAX};
+use crate::proto::Now;
+use crate::proto::bucket::Bucket;
+use crate::proto::core::Core;
+use crate::proto::gate::Gate;
+use crate::wire::sync::{SyncChallenge, SyncRequest, SyncResponse, Want};
+use crate::wire::{Body, Digest, Heartbeat, News, Welcome};
+
+/// Above this many peers not all of them greet a newcomer: it asks at once.
+const GREETERS_MAX: u32 = 32;
+/// WELCOMEs are over when none came for this long.
+const QUIET: Duration = Duration::from_millis(30);
+/// Upper bound of the delay where a heartbeat shows a difference: many see it at once.
+const DIFFERS_JITTER: Duration = Duration::from_secs(2);
+/// Requests under way at once.
+const PARTS: usize = 8;
+/// Before a request goes out again.
+const RTO: Duration = Duration::from_millis(100);
+/// Times that a request goes out, a challenge's answer included.
+const TRIES: u8 = 4;
+/// Peers that one exchange asks in turn.
+const RESPONDERS: usize = 3;
+/// Exchanges begun a second, and at once.
+const EXCHANGE_RATE: u32 = 1;
+const EXCHANGE_BURST: u32 = 4;
+/// Requests for single ids a second, and at once.
+const IDS_RATE: u32 = 8;
+/// Such requests under way at once.
+const IDS_PENDING_MAX: usize = 4;
+/// Whoever greeted lately, to go on with where one does not answer.
+const GREETERS_KEPT: usize = 8;
+/// Fruitless exchanges remembered.
+const BARREN_MAX: usize = 256;
+/// N where three peers together ask for what all of them lack.
+const ASKERS: f64 = 3.0;
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+struct Responder {
+    id: PeerId,
+    to: SocketAddr,
+    link: Option<LinkId>,
+    token: Vec<u8>,
+    digest: Digest,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+struct Pending {
+    nonce: Nonce,
+    want: Want,
+    tries: u8,
+    /// When it goes out, again or for the first time.
+    next: Instant,
+}
+
+/// One roster being compared with ours.
+struct Exchange {
+    with: Responder,
+    parts: Vec<Pending>,
+    gained: bool,
+    /// Whom it asked and who did not answer.
+    silent: Vec<PeerId>,
+}
+
+/// What this node asks others for, and how it knows whom to answer.
+pub(super) struct Sync {
+    pub(super) tokens: Tokens,
+    plan: Option<(Instant, Responder)>,
+    exchange: Option<Exchange>,
+    ids: VecDeque<(Responder, Pending)>,
+    greeters: VecDeque<Responder>,
+    /// What they had and what was known here when an exchange brought nothing.
+    barren: BTreeMap<PeerId, (Digest, Digest)>,
+    /// The last heartbeat's digest that was not ours.
+    differing: Option<(PeerId, Digest)>,
+    rate: Bucket,
+    ids_rate: Bucket,
+}
+
+impl Sync {
+    pub(super) fn new(now: Instant, secret: [u8; 32]) -> Self {
+        Sync {
+            tokens: Tokens::new(now, secret),
+            plan: None,
+            exchange: None,
+            ids: VecDeque::new(),
+            greeters: VecDeque::new(),
+            barren: BTreeMap::new(),
+            differing: None,
+            rate: Bucket::new(now, EXCHANGE_RATE, EXCHANGE_BURST),
+            ids_rate: Bucket::new(now, IDS_RATE, IDS_RATE),
+        }
+    }
+
+    /// When a request is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let parts = self.exchange.iter().flat_map(|exchange| &exchange.parts);
+        let ids = self.ids.iter().map(|(_, pending)| pending);
+        let pending = parts.chain(ids).map(|pending| pending.next);
+        let plan = self.plan.as_ref().map(|(at, _)| *at);
+        pending.chain(plan).min()
+    }
+
+    fn is_barren(&self, with: &PeerId, theirs: Digest, mine: Digest) -> bool {
+        self.barren.get(with) == Some(&(theirs, mine))
+    }
+
+    fn note_barren(&mut self, with: PeerId, theirs: Digest, mine: Digest) {
+        if self.barren.len() >= BARREN_MAX && !self.barren.contains_key(&with) {
+            self.barren.pop_first();
+        }
+        self.barren.insert(with, (theirs, mine));
+    }
+}
+
+impl Presence {
+    /// The link that a packet came by: as the socket tells, else by its source.
+    pub(super) fn link_of<'a>(core: &'a Core, arrival: &Arrival) -> Option<&'a Link> {
+        let told = |link: &&Link| Some(link.id) == arrival.link;
+        let near = |link: &&Link| reaches(std::slice::from_ref(*link), arrival.source);
+        let mut links = core.links.iter();
+        core.links.iter().find(told).or_else(|| links.find(near))
+    }
+
+    /// What this node's own record adds to a digest: nothing where it is a one-shot command.
+    pub(super) fn own_mark(&self) -> Option<(ShortId, u64)> {
+        let record = &self.record;
+        let id = record.key.id();
+        let mark = || mark(&id, record.incarnation, record.record_seq);
+        (!record.transient).then(|| (id.short(), mark()))
+    }
+
+    /// Who is validated on a link, with this node: what others are told.
+    pub(super) fn told_on(&self, link: Option<LinkId>) -> Sums {
+        let others = link.map(|link| self.roster.told(link));
+        others.unwrap_or_default().with(self.own_mark())
+    }
+
+    /// Who is listed on a link, with this node.
+    fn known_on(&self, link: Option<LinkId>) -> Sums {
+        let others = link.map(|link| self.roster.known(link));
+        others.unwrap_or_default().with(self.own_mark())
+    }
+
+    /// Whether somebody's roster of a link is ours, or nothing came of asking about it.
+    fn agrees(&self, with: &Responder) -> bool {
+        let known = self.known_on(with.link).digest();
+        with.digest == known
+            || with.digest == self.told_on(with.link).digest()
+            || self.sync.is_barren(&with.id, with.digest, known)
+    }
+
+    /// Whoever answers our HELLO has a roster: it is asked for at once where only some greet, else
+    /// once the WELCOMEs are over, if it has more then.
+    pub(super) fn compare_welcome(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        welcome: &Welcome,
+    ) {
+        if welcome.echo != self.beacon.nonce {
+            return;
+        }
+        let with = Responder {
+            id: heard.id,
+            to: heard.arrival.source,
+            link: Self::link_of(core, &heard.arrival).map(|link| link.id),
+            token: welcome.token.clone(),
+            digest: welcome.digest,
+        };
+        let is_first = self.sync.greeters.is_empty();
+        self.sync.greeters.retain(|other| other.id != with.id);
+        self.sync.greeters.truncate(GREETERS_KEPT - 1);
+        self.sync.greeters.push_front(with.clone());
+        if self.sync.exchange.is_some() || self.agrees(&with) {
+            return;
+        }
+        if is_first && welcome.digest.count > GREETERS_MAX {
+            self.start_exchange(core, now, with);
+            return;
+        }
+        // The one that knows most, once it is quiet.
+        let planned = self.sync.plan.take().map(|(_, planned)| planned);
+        let more = planned.filter(|planned| planned.digest.count >= with.digest.count);
+        self.sync.plan = Some((now.mono + QUIET, more.unwrap_or(with)));
+    }
+
+    /// A heartbeat tells of a roster and of changes in it.
+    pub(super) fn compare_heartbeat(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        heartbeat: &Heartbeat,
+    ) {
+        let with = Responder {
+            id: heard.id,
+            to: heard.arrival.source,
+            link: Self::link_of(core, &heard.arrival).map(|link| link.id),
+            token: Vec::new(),
+            digest: heartbeat.digest,
+        };
+        self.ask_for_news(core, now, &with, &heartbeat.news);
+        if self.agrees(&with) {
+            self.sync.differing = None;
+            return;
+        }
+        let last = self.sync.differing.replace((with.id, with.digest));
+        let Some((last_id, last_digest)) = last else {
+            return;
+        };
+        if self.sync.exchange.is_some() || self.sync.plan.is_some() {
+            return;
+        }
+        // Two that agree with each other: it is this node that lacks something.
+        let alone = last_id != with.id && last_digest == with.digest;
+        if alone || core.unit() < self.few(ASKERS) {
+            self.sync.differing = None;
+            self.sync.plan = Some((now.mono + core.jitter(DIFFERS_JITTER), with));
+        }
+    }
+
+    /// The probability with which `of` peers of all do something.
+    pub(super) fn few(&self, of: f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let crowd = self.roster.crowd() as f64;
+        (of / crowd).min(1.0)
+    }
+
+    /// Asks for the records that somebody says have changed and that are not held here.
+    fn ask_for_news(&mut self, core: &mut Core, now: Now, with: &Responder, news: &[News]) {
+        let own = core.short();
+        let lacks = |news: &&News| {
+            let held = self.roster.by_short(&news.id).map(|peer| &peer.record);
+            news.id != own
+                && held.is_none_or(|record| {
+                    (record.incarnation, record.record_seq) < (news.incarnation, news.record_seq)
+                })
+                && !self.roster.has_left(&news.id, news.incarnation)
+        };
+        let ids: Vec<ShortId> = news.iter().filter(lacks).map(|news| news.id).collect();
+        if ids.is_empty() || core.unit() >= self.few(ASKERS) {
+            return;
+        }
+        self.ask_for(core, now, with.clone(), ids);
+    }
+
+    fn ask_for(&mut self, core: &mut Core, now: Now, with: Responder, mut ids: Vec<ShortId>) {
+        let is_asked = |id: &ShortId| {
+            let mut wants = self.sync.ids.iter().map(|(_, pending)| &pending.want);
+            wants.any(|want| matches!(want, Want::Ids(ids) if ids.contains(id)))
+        };
+        ids.retain(|id| !is_asked(id));
+        ids.truncate(SYNC_IDS_MAX);
+        let full = self.sync.ids.len() >= IDS_PENDING_MAX;
+        if ids.is_empty() || full || !self.sync.ids_rate.take(now.mono, 1) {
+            return;
+        }
+        let pending = Pending {
+            nonce: core.nonce(),
+            want: Want::Ids(ids),
+            tries: 0,
+            next: now.mono,
+        };
+        self.sync.ids.push_back((with, pending));
+        self.send_ids(core, now.mono);
+    }
+
+    /// Begins to compare rosters with one peer.
+    fn start_exchange(&mut self, core: &mut Core, now: Now, with: Responder) {
+        if !self.sync.rate.take(now.mono, 1) {
+            let at = self.sync.rate.ready_at(now.mono);
+            self.sync.plan = Some((at, with));
+            return;
+        }
+        self.sync.plan = None;
+        let known = self.known_on(with.link);
+        let theirs = usize::try_from(with.digest.count).unwrap_or(usize::MAX);
+        let mine = usize::try_from(known.digest().count).unwrap_or(usize::MAX);
+        // Whoever knows few gets nearly everybody, in parts at once; else few buckets differ.
+        let missing = theirs.saturating_sub(mine);
+        let (parts, buckets) = if missing > mine {
+            let parts = (missing / SYNC_RECORDS_MAX).clamp(1, PARTS);
+            let parts = 1 << parts.ilog2();
+            (parts, parts)
+        } else {
+            (1, SYNC_BUCKETS_MAX)
+        };
+        let buckets = known.buckets(buckets);
+        let part = |number: usize| Pending {
+            nonce: core.nonce(),
+            want: Want::Range {
+                first: edge(number, parts, 0),
+                last: edge(number, parts, 0xff),
+                buckets: buckets.clone(),
+            },
+            tries: 0,
+            next: now.mono,
+        };
+        self.sync.exchange = Some(Exchange {
+            parts: (0..parts).map(part).collect(),
+            with,
+            gained: false,
+            silent: Vec::new(),
+        });
+        self.send_parts(core, now.mono);
+    }
+
+    /// Sends what is due of an exchange and of the requests for single ids.
+    pub(super) fn follow_sync(&mut self, core: &mut Core, now: Now) {
+        self.send_ids(core, now.mono);
+        self.send_parts(core, now.mono);
+        let due = |(at, _): &mut (Instant, Responder)| *at <= now.mono;
+        if self.sync.exchange.is_none()
+            && let Some((_, with)) = self.sync.plan.take_if(due)
+            && !self.agrees(&with)
+        {
+            self.start_exchange(core, now, with);
+        }
+    }
+
+    fn send_ids(&mut self, core: &mut Core, now: Instant) {
+        let mut ids = std::mem::take(&mut self.sync.ids);
+        ids.retain(|(_, pending)| pending.next > now || pending.tries < TRIES);
+        for (with, pending) in &mut ids {
+            self.send_request(core, now, with, pending);
+        }
+        self.sync.ids = ids;
+    }
+
+    fn send_parts(&mut self, core: &mut Core, now: Instant) {
+        let Some(mut exchange) = self.sync.exchange.take() else {
+            return;
+        };
+        let over = |part: &Pending| part.next <= now && part.tries >= TRIES;
+        if exchange.parts.iter().any(over) && !self.turn_to_another(core, now, &mut exchange) {
+            return;
+        }
+        for part in &mut exchange.parts {
+            self.send_request(core, now, &exchange.with, part);
+        }
+        self.sync.exchange = Some(exchange);
+    }
+
+    /// One that does not answer is left for another; false if there is nobody else.
+    fn turn_to_another(&self, core: &mut Core, now: Instant, exchange: &mut Exchange) -> bool {
+        exchange.silent.push(exchange.with.id);
+        if exchange.silent.len() >= RESPONDERS {
+            return false;
+        }
+        let fits = |other: &&Responder| {
+            other.link == exchange.with.link && !exchange.silent.contains(&other.id)
+        };
+        let Some(next) = self.sync.greeters.iter().find(fits) else {
+            return false;
+        };
+        exchange.with = next.clone();
+        for part in &mut exchange.parts {
+            part.nonce = core.nonce();
+            (part.tries, part.next) = (0, now);
+        }
+        true
+    }
+
+    /// Sends a request that is due. Where its address is not validated yet, only as much goes
+    /// there as may.
+    fn send_request(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        with: &Responder,
+        pending: &mut Pending,
+    ) {
+        if pending.next > now {
+            return;
+        }
+        pending.next = now + RTO;
+        let request = SyncRequest {
+            nonce: pending.nonce,
+            token: with.token.clone(),
+            want: pending.want.clone(),
+        };
+        let peer = self.roster.get_mut(&with.id);
+        let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(with.to)) else {
+            pending.tries = TRIES;
+            return;
+        };
+        pending.tries += 1;
+        if address.may_send(request_len(&request)) {
+            let len = core.send_to(with.to, &Body::SyncRequest(request));
+            address.sent(len);
+        }
+    }
+
+    /// An address was validated: what could not go there goes now.
+    pub(super) fn resume_sync(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        let Some(exchange) = self.sync.exchange.as_mut() else {
+            return;
+        };
+        if exchange.with.id == *id && exchange.parts.len() > 1 {
+            for part in exchange.parts.iter_mut().filter(|part| part.tries == 1) {
+                part.next = now;
+            }
+            self.send_parts(core, now);
+        }
+    }
+
+    /// One of the three packets of an exchange.
+    pub fn handle_sync(
+        &mut self,
+        core: &mut Core,
+        gate: &mut Gate,
+        now: Now,
+        heard: &Heard,
+        body: &Body,
+    ) {
+        match body {
+            Body::SyncRequest(request) => self.handle_sync_request(core, now, heard, request),
+            Body::SyncResponse(page) => self.handle_sync_response(core, gate, now, heard, page),
+            Body::SyncChallenge(proof) => self.handle_sync_challenge(core, now, heard, proof),
+            _ => {}
+        }
+    }
+
+    /// Somebody asks for records: answered where the address is theirs, else they prove it first.
+    fn handle_sync_request(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        request: &SyncRequest,
+    ) {
+        let source = heard.arrival.source;
+        let proven = self.is_validated(&heard.id, source)
+            || self.sync.tokens.accepts(now.mono, source, &request.token);
+        let body = if proven {
+            let Some(link) = Self::link_of(core, &heard.arrival).cloned() else {
+                return;
+            };
+            let (records, next) = self.page(core, now.mono, &link, &request.want);
+            Body::SyncResponse(SyncResponse {
+                echo: request.nonce,
+                digest: self.told_on(Some(link.id)).digest(),
+                next,
+                records,
+            })
+        } else {
+            Body::SyncChallenge(SyncChallenge {
+                echo: request.nonce,
+                token: self.sync.tokens.issue(now.mono, source),
+            })
+        };
+        let peer = self.roster.get_mut(&heard.id);
+        let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) else {
+            return;
+        };
+        // A token proves the address as well; what it stands for lasts no longer than the answer.
+        if proven || address.may_send(CHALLENGE_LEN) {
+            let len = core.send_to(source, &body);
+            address.sent(len);
+        }
+    }
+
+    /// Somebody wants a token with the request.
+    fn handle_sync_challenge(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        challenge: &SyncChallenge,
+    ) {
+        let is_asked = |with: &Responder| with.id == heard.id && with.to == heard.arrival.source;
+        let echoes = |pending: &Pending| pending.nonce == challenge.echo;
+        if let Some(exchange) = self.sync.exchange.as_mut()
+            && is_asked(&exchange.with)
+            && let Some(part) = exchange.parts.iter_mut().find(|part| echoes(part))
+        {
+            exchange.with.token.clone_from(&challenge.token);
+            part.next = now.mono;
+            self.send_parts(core, now.mono);
+            return;
+        }
+        let mut ids = self.sync.ids.iter_mut();
+        if let Some((with, pending)) = ids.find(|(with, pending)| is_asked(with) && echoes(pending))
+        {
+            with.token.clone_from(&challenge.token);
+            pending.next = now.mono;
+            self.send_ids(core, now.mono);
+        }
+    }
+
+    /// A page of records that this node asked for.
+    fn handle_sync_response(
+        &mut self,
+        core: &mut Core,
+        gate: &mut Gate,
+        now: Now,
+        heard: &Heard,
+        response: &SyncResponse,
+    ) {
+        let is_asked = |with: &Responder| with.id == heard.id && with.to == heard.arrival.source;
+        let echoes = |pending: &Pending| pending.nonce == response.echo;
+        let exchange = self.sync.exchange.as_ref();
+        let part = exchange
+            .filter(|exchange| is_asked(&exchange.with))
+            .and_then(|exchange| exchange.parts.iter().position(echoes));
+        let mut ids = self.sync.ids.iter();
+        let ids = ids.position(|(with, pending)| is_asked(with) && echoes(pending));
+        if part.is_none() && ids.is_none() {
+            return;
+        }
+        let link = Self::link_of(core, &heard.arrival).cloned();
+        let ip = heard.arrival.source.ip();
+        let from = Source {
+            link: link.as_ref(),
+            named: core.config.peers.iter().any(|peer| peer.ip() == ip),
+        };
+        let mut gained = false;
+        for relayed in &response.records {
+            match self.learn(core, gate, now, from, relayed) {
+                Learnt::News => gained = true,
+                Learnt::Nothing => {}
+                // Asked for again later.
+                Learnt::Busy => return,
+                Learnt::Forged => {
+                    self.end_exchange(core, now, heard, response.digest);
+                    return;
+                }
+            }
+        }
+        if let Some(index) = ids {
+            self.sync.ids.remove(index);
+        }
+        if let Some(index) = part {
+            self.next_page(core, now, index, response, gained);
+        }
+    }
+
+    /// A part goes on where its page ended.
+    fn next_page(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        index: usize,
+        response: &SyncResponse,
+        gained: bool,
+    ) {
+        let Some(exchange) = self.sync.exchange.as_mut() else {
+            return;
+        };
+        exchange.gained |= gained;
+        exchange.with.digest = response.digest;
+        let part = &mut exchange.parts[index];
+        let goes_on = match (&mut part.want, response.next) {
+            // A page without a record, or one that leads back, would have no end.
+            (Want::Range { first, last, .. }, Some(next))
+                if next > *first && next <= *last && !response.records.is_empty() =>
+            {
+                *first = next;
+                true
+            }
+            _ => false,
+        };
+        if goes_on {
+            part.nonce = core.nonce();
+            (part.tries, part.next) = (0, now.mono);
+        } else {
+            exchange.parts.swap_remove(index);
+        }
+        if exchange.parts.is_empty() {
+            let done = self.sync.exchange.take();
+            if let Some(done) = done.filter(|done| !done.gained) {
+                let mine = self.known_on(done.with.link).digest();
+                self.sync.note_barren(done.with.id, done.with.digest, mine);
+            }
+            return;
+        }
+        self.send_parts(core, now.mono);
+    }
+
+    /// Whoever passes on forgeries is not asked again until its roster changes.
+    fn end_exchange(&mut self, core: &Core, now: Now, heard: &Heard, theirs: Digest) {
+        tracing::warn!(source = %heard.arrival.source, "a forged record in a SYNC RESPONSE");
+        self.sync.ids.retain(|(with, _)| with.id != heard.id);
+        self.sync.greeters.retain(|with| with.id != heard.id);
+        let link = Self::link_of(core, &heard.arrival).map(|link| link.id);
+        let mine = self.known_on(link).digest();
+        self.sync.note_barren(heard.id, theirs, mine);
+        let ended = self
+            .sync
+            .exchange
+            .take_if(|exchange| exchange.with.id == heard.id);
+        // Others are asked instead.
+        if ended.is_some()
+            && let Some(other) = self.sync.greeters.front().cloned()
+        {
+            self.sync.plan = Some((now.mono + RTO, other));
+        }
+    }
+
+    /// Whether somebody may be told of to others.
+    pub(super) fn is_news_worthy(&self, id: &PeerId, now: Instant) -> bool {
+        let population = self.roster.population();
+        let peer = self.roster.get(id);
+        peer.is_some_and(|peer| is_relayable(peer, now, population))
+    }
+}
+
+/// The lowest (`fill` 0) or highest (0xff) id of a part of all ids.
+fn edge(part: usize, parts: usize, fill: u8) -> ShortId {
+    let width = 256 / parts;
+    let first = part * width + usize::from(fill) * (width - 1) / 255;
+    let mut id = [fill; 8];
+    id[0] = u8::try_from(first).unwrap_or(u8::MAX);
+    ShortId(id)
+}
+
+/// Header, echo, token of 8, signature.
+const CHALLENGE_LEN: usize = 26 + 8 + 1 + 8 + 64;
+
+/// Header, nonce, token, want, signature.
+fn request_len(request: &SyncRequest) -> usize {
+    let want = match &request.want {
+        Want::Ids(ids) => 1 + 1 + 8 * ids.len(),
+        Want::Range { buckets, .. } => 1 + 8 + 8 + 1 + 8 * buckets.len(),
+    };
+    26 + 8 + 1 + request.token.len() + want + 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_ids_without_a_gap() {
+        for parts in [1, 2, 4, 8] {
+            let mut next = [0u8; 8];
+            for part in 0..parts {
+                let (first, last) = (edge(part, parts, 0), edge(part, parts, 0xff));
+                assert_eq!(first.0, next, "{part} of {parts}");
+                assert!(first < last);
+                next = (u64::from_be_bytes(last.0).wrapping_add(1)).to_be_bytes();
+            }
+            assert_eq!(next, [0; 8]);
+        }
+    }
+}

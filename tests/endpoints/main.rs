@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod sync;
 mod world;
 
 use std::net::SocketAddr;

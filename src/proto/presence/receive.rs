@@ -17,6 +17,11 @@ use crate::proto::core::Core;
 use crate::wire::presence::LOSS_UNKNOWN;
 use crate::wire::{Body, Heartbeat, Hello, PeerRecord, Probe, ProbeAck, Welcome};
 
+/// Up to this many peers all of them greet a newcomer, and validate it by that.
+const ALL_GREET: u32 = 32;
+/// Above it, before the first PROBE to somebody heard by the group.
+const VALIDATION_REST: Duration = Duration::from_millis(20);
+
 impl Presence {
     /// Takes in a verified record; whether its sender may go on.
     pub fn merge(&mut self, core: &mut Core, now: Now, record: &PeerRecord) -> bool {
@@ -91,8 +96,24 @@ impl Presence {
         }
         let allowance = allowance(core, source, heard.len);
         if peer.addresses.heard(now.mono, source, allowance) {
-            self.wake_at(now.mono);
+            let delay = self.validation_delay(core, heard.path);
+            let peer = self.roster.get_mut(&heard.id);
+            if let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) {
+                address.next_try = Some(now.mono + delay);
+            }
+            self.wake_at(now.mono + delay);
         }
+    }
+
+    /// How long a new address waits for its first PROBE: a thousand who hear one HELLO do not all
+    /// probe at once, nor before the newcomer knows who they are.
+    fn validation_delay(&self, core: &mut Core, path: Path) -> Duration {
+        let population = u32::try_from(self.roster.population()).unwrap_or(u32::MAX);
+        if path == Path::Unicast || population <= ALL_GREET {
+            return Duration::ZERO;
+        }
+        let most = Duration::from_millis(1).saturating_mul(population);
+        VALIDATION_REST + core.jitter(most)
     }
 
     /// Somebody asks who is here.

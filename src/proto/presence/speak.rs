@@ -92,10 +92,15 @@ impl Presence {
         if !core.open {
             return;
         }
-        if self.beacon.is_crowded(now.mono) {
-            core.send_on_all(&bytes, &[Path::Mcast4, Path::Mcast6]);
-        } else {
-            core.send_on_all(&bytes, &Path::GROUP);
+        let crowded = self.beacon.is_crowded(now.mono);
+        for link in core.links.clone() {
+            let multicast = [Path::Mcast4, Path::Mcast6];
+            let is_open = |path: &Path| core.path_usable(&link, *path);
+            if crowded && multicast.iter().any(is_open) {
+                core.send_on_link(link.id, &bytes, &multicast);
+            } else {
+                core.send_on_link(link.id, &bytes, &Path::GROUP);
+            }
         }
         self.hello_named(core, group);
     }

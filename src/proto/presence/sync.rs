@@ -19,7 +19,7 @@ use crate::proto::Now;
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
 use crate::proto::gate::Gate;
-use crate::wire::sync::{SyncChallenge, SyncRequest, SyncResponse, Want};
+use crate::wire::sync::{Relayed, SyncChallenge, SyncRequest, SyncResponse, Want};
 use crate::wire::{Body, Digest, Heartbeat, News, Welcome};
 
 /// Above this many peers not all of them greet a newcomer: it asks at once.
@@ -68,6 +68,8 @@ struct Pending {
     tries: u8,
     /// When it goes out, again or for the first time.
     next: Instant,
+    /// The address has to be validated before it may go out.
+    held: bool,
 }
 
 /// One roster being compared with ours.
@@ -279,6 +281,7 @@ impl Presence {
             want: Want::Ids(ids),
             tries: 0,
             next: now.mono,
+            held: false,
         };
         self.sync.ids.push_back((with, pending));
         self.send_ids(core, now.mono);
@@ -314,6 +317,7 @@ impl Presence {
             },
             tries: 0,
             next: now.mono,
+            held: false,
         };
         self.sync.exchange = Some(Exchange {
             parts: (0..parts).map(part).collect(),
@@ -404,7 +408,8 @@ impl Presence {
             return;
         };
         pending.tries += 1;
-        if address.may_send(request_len(&request)) {
+        pending.held = !address.may_send(request_len(&request));
+        if !pending.held {
             let len = core.send_to(with.to, &Body::SyncRequest(request));
             address.sent(len);
         }
@@ -415,8 +420,8 @@ impl Presence {
         let Some(exchange) = self.sync.exchange.as_mut() else {
             return;
         };
-        if exchange.with.id == *id && exchange.parts.len() > 1 {
-            for part in exchange.parts.iter_mut().filter(|part| part.tries == 1) {
+        if exchange.with.id == *id {
+            for part in exchange.parts.iter_mut().filter(|part| part.held) {
                 part.next = now;
             }
             self.send_parts(core, now);
@@ -533,8 +538,14 @@ impl Presence {
             link: link.as_ref(),
             named: core.config.peers.iter().any(|peer| peer.ip() == ip),
         };
+        let pending = part
+            .and_then(|at| exchange.map(|exchange| &exchange.parts[at]))
+            .or_else(|| ids.map(|at| &self.sync.ids[at].1));
+        let want = pending.map(|pending| pending.want.clone());
+        let is_wanted =
+            |relayed: &&Relayed| want.as_ref().is_some_and(|want| asks_for(want, relayed));
         let mut gained = false;
-        for relayed in &response.records {
+        for relayed in response.records.iter().filter(is_wanted) {
             match self.learn(core, gate, now, from, relayed) {
                 Learnt::News => gained = true,
                 Learnt::Nothing => {}
@@ -621,6 +632,15 @@ impl Presence {
         let population = self.roster.population();
         let peer = self.roster.get(id);
         peer.is_some_and(|peer| is_relayable(peer, now, population))
+    }
+}
+
+/// Whether a record is one of those that were asked for.
+fn asks_for(want: &Want, relayed: &Relayed) -> bool {
+    let id = relayed.record.key.id().short();
+    match want {
+        Want::Ids(ids) => ids.contains(&id),
+        Want::Range { first, last, .. } => (*first..=*last).contains(&id),
     }
 }
 

@@ -144,7 +144,7 @@ impl Endpoint {
         let own = Some(self.core.identity.public()).filter(|_| sender == self.core.short());
         let Some(key) = record.map(|record| record.key).or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
-            if matches!(body, Body::Heartbeat(_)) {
+            if matches!(body, Body::Heartbeat(_) | Body::Probe(_)) {
                 self.ask(now, inbound.arrival.source, inbound.bytes.len());
             }
             return;

@@ -1,7 +1,6 @@
 //! Discovery at scale: rosters that become one.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lanchat::api::{Event, PeerState};
@@ -11,7 +10,7 @@ use lanchat::id::PeerId;
 use crate::world::{World, seconds};
 
 /// Ids of those that a node lists as online.
-fn listed(world: &World, at: usize) -> BTreeSet<PeerId> {
+pub fn listed(world: &World, at: usize) -> BTreeSet<PeerId> {
     let mut listed = BTreeSet::new();
     for (_, event) in &world.nodes[at].events {
         if let Event::Peer { peer, state, .. } = event {
@@ -30,7 +29,12 @@ fn lists_all(world: &World, at: usize) -> bool {
 }
 
 /// How long a node's roster took to hold `wanted`, shown and confirmed.
-fn join_times(world: &World, at: usize, from: Instant, wanted: usize) -> Option<(Duration, Duration)> {
+fn join_times(
+    world: &World,
+    at: usize,
+    from: Instant,
+    wanted: usize,
+) -> Option<(Duration, Duration)> {
     let (mut shown, mut sure) = (BTreeSet::new(), BTreeSet::new());
     let (mut all_shown, mut all_sure) = (None, None);
     for (when, event) in &world.nodes[at].events {
@@ -137,12 +141,18 @@ fn a_crowd_that_starts_within_a_second_finds_itself() {
         world.run(Duration::from_millis(100));
         let is_group = |(to, _): &&(Destination, usize)| matches!(to, Destination::Group(..));
         let group = world.out[before..].iter().filter(is_group).count();
-        peak = (peak.0.max(group), peak.1.max(world.out.len() - before - group));
+        peak = (
+            peak.0.max(group),
+            peak.1.max(world.out.len() - before - group),
+        );
         if (0..world.nodes.len()).all(|at| lists_all(&world, at)) {
             break;
         }
     }
     let (group, unicast) = peak;
-    println!("{:?} after the last: peak of 100 ms {group} group, {unicast} unicast", world.now.mono - from);
+    println!(
+        "{:?} after the last: peak of 100 ms {group} group, {unicast} unicast",
+        world.now.mono - from
+    );
     assert!((0..world.nodes.len()).all(|at| lists_all(&world, at)));
 }

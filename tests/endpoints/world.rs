@@ -478,7 +478,10 @@ impl World {
     }
 
     pub fn state(&self, of: usize, at: usize) -> Option<(PeerState, bool)> {
-        let id = self.id(of);
+        self.state_of(self.id(of), at)
+    }
+
+    pub fn state_of(&self, id: PeerId, at: usize) -> Option<(PeerState, bool)> {
         self.nodes[at]
             .events
             .iter()

@@ -20,10 +20,8 @@ use crate::proto::gate::Gate;
 use crate::wire::sync::{Hint, Relayed};
 use crate::wire::{Body, Probe};
 
-/// PROBEs sent by one hint.
-const TRIES: u8 = 3;
-/// Between two of them to one peer.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Waits after each of the PROBEs that are sent by one hint.
+const WAITS_MS: [u64; 4] = [250, 500, 1000, 1000];
 /// How long somebody is listed of whom nothing is heard but by others.
 const KEPT: Duration = Duration::from_secs(30);
 /// How long a run that was not to be reached is not listed again on somebody's word.
@@ -192,14 +190,15 @@ impl Presence {
                 continue;
             };
             let next = match hearsay.hint {
-                Some(hint) if hearsay.tries < TRIES => {
+                Some(hint) if usize::from(hearsay.tries) < WAITS_MS.len() => {
                     if !self.hearsays.rate.take(now.mono, 1) {
                         self.hearsays.ready = Some(self.hearsays.rate.ready_at(now.mono));
                         return;
                     }
+                    let wait = WAITS_MS[usize::from(hearsay.tries)];
                     hearsay.tries += 1;
                     probe_hint(core, now.mono, peer, hint);
-                    now.mono + AGAIN
+                    now.mono + Duration::from_millis(wait)
                 }
                 _ => hearsay.since.max(peer.heard) + KEPT,
             };

@@ -115,10 +115,10 @@ fn requests_with_a_forged_source_send_nobody_more_than_they_cost() {
     let mut actor = Actor::new(90, 90);
     actor.answers = false;
     let victim = SocketAddr::from(([10, 0, 0, 200], 7777));
-    let mut cost = actor.hello(&mut world, 0);
+    actor.hello(&mut world, 0);
     world.run(seconds(1));
     actor.at = victim;
-    cost = cost.min(0);
+    let mut cost = 0;
     for round in 0..100u8 {
         cost += actor.say(&mut world, 0, &all(&[round; 8]));
         world.run(Duration::from_millis(50));

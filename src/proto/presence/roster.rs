@@ -153,6 +153,13 @@ impl Roster {
         self.summary.borrow()
     }
 
+    /// Whether the counts are what a full count gives.
+    #[cfg(test)]
+    pub(super) fn counts_hold(&self) -> bool {
+        let summary = self.summary();
+        summary.counted_anew(&self.peers) == summary.totals
+    }
+
     /// Counts for these links from now on.
     pub fn set_links(&mut self, links: &[Link]) {
         self.summary.get_mut().set_links(links);

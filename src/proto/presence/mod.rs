@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod beacon;
+mod compare;
 pub mod digest;
 mod hearsay;
 mod news;

@@ -1,23 +1,29 @@
-//! Pages: which records somebody who asks is sent.
+//! What somebody is answered who asks for records: a page of them, or that the address has to be
+//! proven first. Nothing is remembered: what is answered follows from the request alone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Presence;
 use super::beacon::heartbeat_mean;
 use super::digest::is_on;
 use super::roster::Peer;
+use super::{Heard, Presence};
 use crate::api::PeerState;
 use crate::datagram::Link;
-use crate::id::ShortId;
+use crate::id::{PeerId, ShortId};
 use crate::limits::{DATAGRAM_LEN_MAX, SYNC_RECORDS_MAX};
+use crate::proto::Now;
 use crate::proto::core::Core;
-use crate::wire::sync::{Hint, Relayed, Want, bucket_of};
+use crate::wire::Body;
+use crate::wire::sync::{Hint, Relayed, SyncChallenge, SyncRequest, SyncResponse, Want, bucket_of};
 
 /// Header, echo, digest, next, number of records, signature.
 const RESPONSE_LEN: usize = 26 + 8 + 12 + 9 + 1 + 64;
 /// Whoever was not heard for this many mean heartbeats is not told of.
 const RELAYED_HEARTBEATS: u32 = 3;
+
+/// Header, echo, token of 8, signature.
+const CHALLENGE_LEN: usize = 26 + 8 + 1 + 8 + 64;
 
 /// A page being filled.
 struct Page {
@@ -44,9 +50,48 @@ impl Page {
 }
 
 impl Presence {
+    /// Somebody asks for records: answered where the address is theirs, else they prove it first.
+    pub(super) fn handle_sync_request(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        request: &SyncRequest,
+    ) {
+        let source = heard.arrival.source;
+        let proven = self.is_validated(&heard.id, source)
+            || self.sync.tokens.accepts(now.mono, source, &request.token);
+        let body = if proven {
+            let Some(link) = Self::link_of(core, &heard.arrival).cloned() else {
+                return;
+            };
+            let (records, next) = self.page(core, now.mono, &link, &request.want);
+            Body::SyncResponse(SyncResponse {
+                echo: request.nonce,
+                digest: self.told_on(Some(link.id)).digest(),
+                next,
+                records,
+            })
+        } else {
+            Body::SyncChallenge(SyncChallenge {
+                echo: request.nonce,
+                token: self.sync.tokens.issue(now.mono, source),
+            })
+        };
+        let peer = self.roster.get_mut(&heard.id);
+        let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) else {
+            return;
+        };
+        // A token proves the address as well; what it stands for lasts no longer than the answer.
+        if proven || address.may_send(CHALLENGE_LEN) {
+            let len = core.send_to(source, &body);
+            address.sent(len);
+        }
+    }
+
     /// What is answered to a request that came by this link: a page of records, and where the next
     /// one begins.
-    pub(super) fn page(
+    fn page(
         &self,
         core: &Core,
         now: Instant,
@@ -131,6 +176,12 @@ impl Presence {
         (own_due && !page.add(self.own_relayed())).then_some(own)
     }
 
+    /// Whether somebody may be told of to others.
+    pub(super) fn is_news_worthy(&self, id: &PeerId, now: Instant) -> bool {
+        let population = self.roster.population();
+        let peer = self.roster.get(id);
+        peer.is_some_and(|peer| is_relayable(peer, now, population))
+    }
     /// The own record: where this node is, the answer itself tells.
     fn own_relayed(&self) -> Relayed {
         Relayed {

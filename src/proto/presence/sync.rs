@@ -1,18 +1,14 @@
-//! Two rosters become one: who asks whom for records, and what is answered.
-//!
-//! The responder keeps no state: what it answers follows from the request alone. The requester
-//! asks one peer at a time, by several parts of the range of ids at once.
+//! Two rosters become one: requests and what comes back. One peer is asked at a time, by several
+//! parts of the range of ids at once. Why and when: `compare.rs`. What is answered: `page.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::digest::{Sums, mark};
 use super::hearsay::{Learnt, Source};
-use super::page::is_relayable;
 use super::token::Tokens;
-use super::{Heard, Presence, reaches};
-use crate::datagram::{Arrival, Link, LinkId};
+use super::{Heard, Presence};
+use crate::datagram::LinkId;
 use crate::id::{Nonce, PeerId, ShortId};
 use crate::limits::{SYNC_BUCKETS_MAX, SYNC_IDS_MAX, SYNC_RECORDS_MAX};
 use crate::proto::Now;
@@ -20,14 +16,8 @@ use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
 use crate::proto::gate::Gate;
 use crate::wire::sync::{Relayed, SyncChallenge, SyncRequest, SyncResponse, Want};
-use crate::wire::{Body, Digest, Heartbeat, News, Welcome};
+use crate::wire::{Body, Digest};
 
-/// Above this many peers not all of them greet a newcomer: it asks at once.
-const GREETERS_MAX: u32 = 32;
-/// WELCOMEs are over when none came for this long.
-const QUIET: Duration = Duration::from_millis(30);
-/// Upper bound of the delay where a heartbeat shows a difference: many see it at once.
-const DIFFERS_JITTER: Duration = Duration::from_secs(2);
 /// Requests under way at once.
 const PARTS: usize = 8;
 /// Before a request goes out again.
@@ -43,21 +33,16 @@ const EXCHANGE_BURST: u32 = 4;
 const IDS_RATE: u32 = 8;
 /// Such requests under way at once.
 const IDS_PENDING_MAX: usize = 4;
-/// Whoever greeted lately, to go on with where one does not answer.
-const GREETERS_KEPT: usize = 8;
 /// Fruitless exchanges remembered.
 const BARREN_MAX: usize = 256;
-/// N where three peers together ask for what all of them lack.
-const ASKERS: f64 = 3.0;
-
 /// Whom to ask.
 #[derive(Clone, Debug)]
-struct Responder {
-    id: PeerId,
-    to: SocketAddr,
-    link: Option<LinkId>,
-    token: Vec<u8>,
-    digest: Digest,
+pub(super) struct Responder {
+    pub(super) id: PeerId,
+    pub(super) to: SocketAddr,
+    pub(super) link: Option<LinkId>,
+    pub(super) token: Vec<u8>,
+    pub(super) digest: Digest,
 }
 
 /// A request under way.
@@ -73,7 +58,7 @@ struct Pending {
 }
 
 /// One roster being compared with ours.
-struct Exchange {
+pub(super) struct Exchange {
     with: Responder,
     parts: Vec<Pending>,
     gained: bool,
@@ -84,14 +69,14 @@ struct Exchange {
 /// What this node asks others for, and how it knows whom to answer.
 pub(super) struct Sync {
     pub(super) tokens: Tokens,
-    plan: Option<(Instant, Responder)>,
-    exchange: Option<Exchange>,
+    pub(super) plan: Option<(Instant, Responder)>,
+    pub(super) exchange: Option<Exchange>,
     ids: VecDeque<(Responder, Pending)>,
-    greeters: VecDeque<Responder>,
+    pub(super) greeters: VecDeque<Responder>,
     /// What they had and what was known here when an exchange brought nothing.
     barren: BTreeMap<PeerId, (Digest, Digest)>,
     /// The last heartbeat's digest that was not ours.
-    differing: Option<(PeerId, Digest)>,
+    pub(super) differing: Option<(PeerId, Digest)>,
     rate: Bucket,
     ids_rate: Bucket,
 }
@@ -120,7 +105,7 @@ impl Sync {
         pending.chain(plan).min()
     }
 
-    fn is_barren(&self, with: &PeerId, theirs: Digest, mine: Digest) -> bool {
+    pub(super) fn is_barren(&self, with: &PeerId, theirs: Digest, mine: Digest) -> bool {
         self.barren.get(with) == Some(&(theirs, mine))
     }
 
@@ -133,139 +118,14 @@ impl Sync {
 }
 
 impl Presence {
-    /// The link that a packet came by: as the socket tells, else by its source.
-    pub(super) fn link_of<'a>(core: &'a Core, arrival: &Arrival) -> Option<&'a Link> {
-        let told = |link: &&Link| Some(link.id) == arrival.link;
-        let near = |link: &&Link| reaches(std::slice::from_ref(*link), arrival.source);
-        let mut links = core.links.iter();
-        core.links.iter().find(told).or_else(|| links.find(near))
-    }
-
-    /// What this node's own record adds to a digest: nothing where it is a one-shot command.
-    pub(super) fn own_mark(&self) -> Option<(ShortId, u64)> {
-        let record = &self.record;
-        let id = record.key.id();
-        let mark = || mark(&id, record.incarnation, record.record_seq);
-        (!record.transient).then(|| (id.short(), mark()))
-    }
-
-    /// Who is validated on a link, with this node: what others are told.
-    pub(super) fn told_on(&self, link: Option<LinkId>) -> Sums {
-        let others = link.map(|link| self.roster.told(link));
-        others.unwrap_or_default().with(self.own_mark())
-    }
-
-    /// Who is listed on a link, with this node.
-    fn known_on(&self, link: Option<LinkId>) -> Sums {
-        let others = link.map(|link| self.roster.known(link));
-        others.unwrap_or_default().with(self.own_mark())
-    }
-
-    /// Whether somebody's roster of a link is ours, or nothing came of asking about it.
-    fn agrees(&self, with: &Responder) -> bool {
-        let known = self.known_on(with.link).digest();
-        with.digest == known
-            || with.digest == self.told_on(with.link).digest()
-            || self.sync.is_barren(&with.id, with.digest, known)
-    }
-
-    /// Whoever answers our HELLO has a roster: it is asked for at once where only some greet, else
-    /// once the WELCOMEs are over, if it has more then.
-    pub(super) fn compare_welcome(
+    /// Asks for the records of single ids.
+    pub(super) fn ask_for(
         &mut self,
         core: &mut Core,
         now: Now,
-        heard: &Heard,
-        welcome: &Welcome,
+        with: Responder,
+        mut ids: Vec<ShortId>,
     ) {
-        if welcome.echo != self.beacon.nonce {
-            return;
-        }
-        let with = Responder {
-            id: heard.id,
-            to: heard.arrival.source,
-            link: Self::link_of(core, &heard.arrival).map(|link| link.id),
-            token: welcome.token.clone(),
-            digest: welcome.digest,
-        };
-        let is_first = self.sync.greeters.is_empty();
-        self.sync.greeters.retain(|other| other.id != with.id);
-        self.sync.greeters.truncate(GREETERS_KEPT - 1);
-        self.sync.greeters.push_front(with.clone());
-        if self.sync.exchange.is_some() || self.agrees(&with) {
-            return;
-        }
-        if is_first && welcome.digest.count > GREETERS_MAX {
-            self.start_exchange(core, now, with);
-            return;
-        }
-        // The one that knows most, once it is quiet.
-        let planned = self.sync.plan.take().map(|(_, planned)| planned);
-        let more = planned.filter(|planned| planned.digest.count >= with.digest.count);
-        self.sync.plan = Some((now.mono + QUIET, more.unwrap_or(with)));
-    }
-
-    /// A heartbeat tells of a roster and of changes in it.
-    pub(super) fn compare_heartbeat(
-        &mut self,
-        core: &mut Core,
-        now: Now,
-        heard: &Heard,
-        heartbeat: &Heartbeat,
-    ) {
-        let with = Responder {
-            id: heard.id,
-            to: heard.arrival.source,
-            link: Self::link_of(core, &heard.arrival).map(|link| link.id),
-            token: Vec::new(),
-            digest: heartbeat.digest,
-        };
-        self.ask_for_news(core, now, &with, &heartbeat.news);
-        if self.agrees(&with) {
-            self.sync.differing = None;
-            return;
-        }
-        let last = self.sync.differing.replace((with.id, with.digest));
-        let Some((last_id, last_digest)) = last else {
-            return;
-        };
-        if self.sync.exchange.is_some() || self.sync.plan.is_some() {
-            return;
-        }
-        // Two that agree with each other: it is this node that lacks something.
-        let alone = last_id != with.id && last_digest == with.digest;
-        if alone || core.unit() < self.few(ASKERS) {
-            self.sync.differing = None;
-            self.sync.plan = Some((now.mono + core.jitter(DIFFERS_JITTER), with));
-        }
-    }
-
-    /// The probability with which `of` peers of all do something.
-    pub(super) fn few(&self, of: f64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let crowd = self.roster.crowd() as f64;
-        (of / crowd).min(1.0)
-    }
-
-    /// Asks for the records that somebody says have changed and that are not held here.
-    fn ask_for_news(&mut self, core: &mut Core, now: Now, with: &Responder, news: &[News]) {
-        let own = core.short();
-        let lacks = |news: &&News| {
-            let held = self.roster.by_short(&news.id).map(|peer| &peer.record);
-            news.id != own
-                && held.is_none_or(|record| {
-                    (record.incarnation, record.record_seq) < (news.incarnation, news.record_seq)
-                })
-                && !self.roster.has_left(&news.id, news.incarnation)
-        };
-        let ids: Vec<ShortId> = news.iter().filter(lacks).map(|news| news.id).collect();
-        if ids.is_empty() || core.unit() >= self.few(ASKERS) {
-            return;
-        }
-        self.ask_for(core, now, with.clone(), ids);
-    }
-
-    fn ask_for(&mut self, core: &mut Core, now: Now, with: Responder, mut ids: Vec<ShortId>) {
         let is_asked = |id: &ShortId| {
             let mut wants = self.sync.ids.iter().map(|(_, pending)| &pending.want);
             wants.any(|want| matches!(want, Want::Ids(ids) if ids.contains(id)))
@@ -288,7 +148,7 @@ impl Presence {
     }
 
     /// Begins to compare rosters with one peer.
-    fn start_exchange(&mut self, core: &mut Core, now: Now, with: Responder) {
+    pub(super) fn start_exchange(&mut self, core: &mut Core, now: Now, with: Responder) {
         if !self.sync.rate.take(now.mono, 1) {
             let at = self.sync.rate.ready_at(now.mono);
             self.sync.plan = Some((at, with));
@@ -445,45 +305,6 @@ impl Presence {
         }
     }
 
-    /// Somebody asks for records: answered where the address is theirs, else they prove it first.
-    fn handle_sync_request(
-        &mut self,
-        core: &mut Core,
-        now: Now,
-        heard: &Heard,
-        request: &SyncRequest,
-    ) {
-        let source = heard.arrival.source;
-        let proven = self.is_validated(&heard.id, source)
-            || self.sync.tokens.accepts(now.mono, source, &request.token);
-        let body = if proven {
-            let Some(link) = Self::link_of(core, &heard.arrival).cloned() else {
-                return;
-            };
-            let (records, next) = self.page(core, now.mono, &link, &request.want);
-            Body::SyncResponse(SyncResponse {
-                echo: request.nonce,
-                digest: self.told_on(Some(link.id)).digest(),
-                next,
-                records,
-            })
-        } else {
-            Body::SyncChallenge(SyncChallenge {
-                echo: request.nonce,
-                token: self.sync.tokens.issue(now.mono, source),
-            })
-        };
-        let peer = self.roster.get_mut(&heard.id);
-        let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) else {
-            return;
-        };
-        // A token proves the address as well; what it stands for lasts no longer than the answer.
-        if proven || address.may_send(CHALLENGE_LEN) {
-            let len = core.send_to(source, &body);
-            address.sent(len);
-        }
-    }
-
     /// Somebody wants a token with the request.
     fn handle_sync_challenge(
         &mut self,
@@ -626,13 +447,6 @@ impl Presence {
             self.sync.plan = Some((now.mono + RTO, other));
         }
     }
-
-    /// Whether somebody may be told of to others.
-    pub(super) fn is_news_worthy(&self, id: &PeerId, now: Instant) -> bool {
-        let population = self.roster.population();
-        let peer = self.roster.get(id);
-        peer.is_some_and(|peer| is_relayable(peer, now, population))
-    }
 }
 
 /// Whether a record is one of those that were asked for.
@@ -652,9 +466,6 @@ fn edge(part: usize, parts: usize, fill: u8) -> ShortId {
     id[0] = u8::try_from(first).unwrap_or(u8::MAX);
     ShortId(id)
 }
-
-/// Header, echo, token of 8, signature.
-const CHALLENGE_LEN: usize = 26 + 8 + 1 + 8 + 64;
 
 /// Header, nonce, token, want, signature.
 fn request_len(request: &SyncRequest) -> usize {

@@ -160,8 +160,8 @@ impl Beacon {
         }
     }
 
-    /// HELLOs heard in the last second.
-    fn hellos_heard(&mut self, now: Instant) -> usize {
+    /// HELLOs heard in the last second, 1024 at most.
+    pub fn hellos_heard(&mut self, now: Instant) -> usize {
         let old = |&at: &Instant| now > at + Duration::from_secs(1);
         while self.hellos.front().is_some_and(old) {
             self.hellos.pop_front();

@@ -5,6 +5,7 @@
 //! has those as well who are only listed, because an address takes a round trip to validate and
 //! nobody is to be asked for again meanwhile. Both leave out this node, which its own record adds.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::time::{Duration, Instant};
@@ -105,6 +106,10 @@ struct Counted {
     /// Links it is on, as bits by their place in the list.
     links: u32,
     rtt: Option<Duration>,
+    /// The loss that a member reports, in 1/254.
+    loss: Option<u8>,
+    /// By which group paths a member is reached.
+    paths: Option<u8>,
 }
 
 impl Counted {
@@ -123,6 +128,8 @@ impl Counted {
             mark: held.map_or_else(|| mark(&peer.id, record.0, record.1), |held| held.mark),
             links: links_of(links, peer),
             rtt: peer.rtt.filter(|_| member).map(|rtt| rtt.smoothed),
+            loss: peer.loss.filter(|_| member),
+            paths: member.then(|| peer.paths()),
         }
     }
 
@@ -177,6 +184,8 @@ pub(super) struct Totals {
     pub(super) validating: usize,
     pub(super) strangers: BTreeSet<(Instant, PeerId)>,
     rtts: BTreeMap<Duration, usize>,
+    losses: BTreeMap<u8, usize>,
+    pub(super) paths: BTreeMap<u8, usize>,
     told: Vec<Sums>,
     known: Vec<Sums>,
 }
@@ -285,30 +294,43 @@ impl Totals {
         self.rtts.last_key_value().map(|(&rtt, _)| rtt)
     }
 
+    /// The 80th percentile of the losses that members report, in 1/254.
+    pub(super) fn loss(&self) -> Option<u8> {
+        let reports: usize = self.losses.values().sum();
+        let mut below = reports * 4 / 5;
+        let mut losses = self.losses.iter();
+        let at = losses.find(|&(_, &count)| {
+            let found = below < count;
+            below = below.saturating_sub(count);
+            found
+        });
+        at.map(|(&loss, _)| loss)
+    }
+
     fn count(&mut self, id: &PeerId, row: &Counted, add: bool) {
-        let step = |total: &mut usize, of: bool| {
-            let one = usize::from(of);
+        let step = |total: &mut usize| {
             *total = if add {
-                *total + one
+                *total + 1
             } else {
-                total.saturating_sub(one)
+                total.saturating_sub(1)
             };
         };
-        step(&mut self.members, row.member);
-        step(&mut self.relayed, row.relayed);
-        step(&mut self.validating, row.validating);
+        [
+            (row.member, &mut self.members),
+            (row.relayed, &mut self.relayed),
+            (row.validating, &mut self.validating),
+        ]
+        .into_iter()
+        .filter(|(counts, _)| *counts)
+        .for_each(|(_, total)| step(total));
+        tally(&mut self.rtts, row.rtt, step);
+        tally(&mut self.losses, row.loss, step);
+        tally(&mut self.paths, row.paths, step);
         if let Some(since) = row.stranger {
             if add {
                 self.strangers.insert((since, *id));
             } else {
                 self.strangers.remove(&(since, *id));
-            }
-        }
-        if let Some(rtt) = row.rtt {
-            let same = self.rtts.entry(rtt).or_default();
-            step(same, true);
-            if *same == 0 {
-                self.rtts.remove(&rtt);
             }
         }
         for at in (0..self.told.len()).filter(|at| row.links & (1 << at) != 0) {
@@ -317,6 +339,22 @@ impl Totals {
             }
             if row.is_known() {
                 self.known[at].toggle(&id.short(), row.mark, add);
+            }
+        }
+    }
+}
+
+/// One more or one less of a value.
+fn tally<T: Ord>(counts: &mut BTreeMap<T, usize>, value: Option<T>, step: impl Fn(&mut usize)) {
+    let Some(value) = value else {
+        return;
+    };
+    match counts.entry(value) {
+        Entry::Vacant(entry) => step(entry.insert(0)),
+        Entry::Occupied(mut entry) => {
+            step(entry.get_mut());
+            if *entry.get() == 0 {
+                entry.remove();
             }
         }
     }

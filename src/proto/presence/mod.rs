@@ -245,21 +245,15 @@ impl Presence {
     /// The loss of the group: the 80th percentile of what members report, 0 to 1.
     #[must_use]
     pub fn group_loss(&self) -> Option<f64> {
-        let mut reports: Vec<u8> = self.roster.members().filter_map(|peer| peer.loss).collect();
-        reports.sort_unstable();
-        let index = (reports.len() * 4 / 5).min(reports.len().checked_sub(1)?);
-        Some(f64::from(reports[index]) / 254.0)
+        let loss = self.roster.loss()?;
+        Some(f64::from(loss) / 254.0)
     }
 
     /// The group paths that together reach every member: one where one is enough.
     #[must_use]
     pub fn group_paths(&self) -> Vec<Path> {
-        let masks: Vec<u8> = self
-            .roster
-            .members()
-            .map(Peer::paths)
-            .filter(|&mask| mask != 0)
-            .collect();
+        let mut masks = self.roster.path_masks();
+        masks.retain(|&mask| mask != 0);
         if masks.is_empty() {
             return Path::GROUP.to_vec();
         }

@@ -1,7 +1,7 @@
 //! What others say of themselves. Everything here has verified already.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::beacon::PendingWelcome;
 use super::probe::Probing;
@@ -19,6 +19,10 @@ use crate::wire::{Body, Heartbeat, Hello, PeerRecord, Probe, ProbeAck, Welcome};
 
 /// Up to this many peers all of them greet a newcomer, and validate it by that.
 const ALL_GREET: u32 = 32;
+/// First PROBEs a second that a link carries, of all peers together.
+const VALIDATION_RATE: f64 = 8000.0;
+/// Upper bound of the time over which they are spread.
+const VALIDATION_MAX: Duration = Duration::from_secs(5);
 /// Above it, before the first PROBE to somebody heard by the group.
 const VALIDATION_REST: Duration = Duration::from_millis(20);
 
@@ -96,7 +100,7 @@ impl Presence {
         }
         let allowance = allowance(core, source, heard.len);
         if peer.addresses.heard(now.mono, source, allowance) {
-            let delay = self.validation_delay(core, heard.path);
+            let delay = self.validation_delay(core, now.mono, heard.path);
             let peer = self.roster.get_mut(&heard.id);
             if let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) {
                 address.next_try = Some(now.mono + delay);
@@ -105,14 +109,16 @@ impl Presence {
         }
     }
 
-    /// How long a new address waits for its first PROBE: a thousand who hear one HELLO do not all
-    /// probe at once, nor before the newcomer knows who they are.
-    fn validation_delay(&self, core: &mut Core, path: Path) -> Duration {
-        let population = u32::try_from(self.roster.population()).unwrap_or(u32::MAX);
-        if path == Path::Unicast || population <= ALL_GREET {
+    /// How long a new address waits for its first PROBE: a thousand who hear one HELLO, or a crowd
+    /// of whom each hears all, do not probe at once, nor before they know who they are.
+    fn validation_delay(&mut self, core: &mut Core, now: Instant, path: Path) -> Duration {
+        let crowd = u32::try_from(self.roster.crowd()).unwrap_or(u32::MAX);
+        if path == Path::Unicast || crowd <= ALL_GREET {
             return Duration::ZERO;
         }
-        let most = Duration::from_millis(1).saturating_mul(population);
+        let newcomers = u32::try_from(self.beacon.hellos_heard(now)).unwrap_or(u32::MAX);
+        let pairs = f64::from(crowd) * f64::from(newcomers.max(1));
+        let most = Duration::from_secs_f64(pairs / VALIDATION_RATE).min(VALIDATION_MAX);
         VALIDATION_REST + core.jitter(most)
     }
 

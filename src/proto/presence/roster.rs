@@ -231,6 +231,18 @@ impl Roster {
         self.summary().totals.longest_rtt()
     }
 
+    /// The 80th percentile of the losses that members report, in 1/254.
+    #[must_use]
+    pub fn loss(&self) -> Option<u8> {
+        self.summary().totals.loss()
+    }
+
+    /// By which group paths members are reached: each mask that at least one has.
+    #[must_use]
+    pub fn path_masks(&self) -> Vec<u8> {
+        self.summary().totals.paths.keys().copied().collect()
+    }
+
     /// Who is validated on this link, this node left out.
     #[must_use]
     pub fn told(&self, link: LinkId) -> Sums {

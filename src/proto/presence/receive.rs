@@ -24,7 +24,7 @@ const VALIDATION_RATE: f64 = 8000.0;
 /// Upper bound of the time over which they are spread.
 const VALIDATION_MAX: Duration = Duration::from_secs(5);
 /// Above it, before the first PROBE to somebody heard by the group.
-const VALIDATION_REST: Duration = Duration::from_millis(20);
+const VALIDATION_REST: Duration = Duration::from_millis(10);
 
 impl Presence {
     /// Takes in a verified record; whether its sender may go on.
@@ -134,7 +134,11 @@ impl Presence {
             echo: hello.nonce,
             link: Self::link_of(core, &heard.arrival).map(|link| link.id),
         };
-        let population = self.roster.crowd().max(2);
+        // A HELLO to this node alone is answered by nobody else.
+        let population = match heard.path {
+            Path::Unicast => 1,
+            _ => self.roster.crowd().max(2),
+        };
         let planned = self
             .beacon
             .plan_welcome(core, now.mono, heard.id, welcome, population);

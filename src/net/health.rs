@@ -9,6 +9,7 @@ use super::NetConfig;
 use super::multicast::{Presence, Problem};
 use super::udp::Family;
 use crate::datagram::{Link, LinkId, Path};
+use crate::limits::INTERFACES_MAX;
 
 /// What works on one interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,23 @@ pub struct LinkState {
     pub broadcast: bool,
     /// What is wrong and what to do, if something is known.
     pub hint: Option<String>,
+}
+
+impl LinkState {
+    /// One beyond the most that are used.
+    pub(super) fn left_out(name: &str) -> Self {
+        LinkState {
+            name: name.to_owned(),
+            loopback: false,
+            used: false,
+            multicast: false,
+            broadcast: false,
+            hint: Some(format!(
+                "not used: there are more than {INTERFACES_MAX} interfaces; \
+                 choose with --interface NAME"
+            )),
+        }
+    }
 }
 
 /// The network in one word.

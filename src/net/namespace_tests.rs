@@ -22,7 +22,8 @@ fn in_namespace(name: &str, test: fn()) {
         return;
     }
     let setup = "ip link set lo up && ip link add eth0 type veth peer name peer0 && \
-        ip link set peer0 addrgenmode none && ip link set peer0 up && ip link set eth0 up && ip address add 10.0.3.7/24 dev eth0 && \
+        ip link set peer0 addrgenmode none && ip link set peer0 up && ip link set eth0 addrgenmode none up && \
+        ip address add 10.0.3.7/24 dev eth0 && ip address add fe80::7/64 dev eth0 nodad && \
         exec \"$0\" --exact \"$1\" --nocapture";
     let output = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", setup])
@@ -160,7 +161,7 @@ fn one_socket_for_all_interfaces_tells_them_apart() {
         let config = NetConfig::default();
         let mut ana = Node::open(&config);
         let mut ben = Node::open(&config);
-        ben.net.presence = Presence::shared_for_test(TOKENS.start + 2..TOKENS.end);
+        ben.net.presence = Presence::shared_for_test(PRESENCE_TOKENS);
         let (links, registry) = (ben.net.links.clone(), &ben.net.registry);
         ben.net.presence.update(&config, &links, registry);
         let mut others = [ben];

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod beacon;
+mod flapping;
 pub mod peer;
 pub mod probe;
 pub mod receive;
@@ -25,10 +26,13 @@ use crate::proto::core::Core;
 use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
+use flapping::Flapping;
 use probe::Probing;
 use roster::{Peer, Roster};
 use strangers::Strangers;
 
+/// Upper bound of the delay before HELLO where an interface came: many see it at once.
+pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
@@ -58,6 +62,7 @@ pub struct Presence {
     /// Own record.
     pub record: PeerRecord,
     beacon: Beacon,
+    flapping: Flapping,
     pins: BTreeMap<String, PublicKey>,
     wake: Option<Instant>,
     round_at: Instant,
@@ -85,6 +90,7 @@ impl Presence {
             roster: Roster::default(),
             record: speak::own_record(core, 1)?,
             beacon: Beacon::new(now.mono),
+            flapping: Flapping::default(),
             pins: snapshot.pins.iter().cloned().collect(),
             wake: None,
             round_at: now.mono,
@@ -197,10 +203,13 @@ impl Presence {
         }
     }
 
-    /// The links changed: an address that only a link reached which is gone is not used.
-    pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
+    /// The links changed. An address that only a link reached which is gone is not used, and
+    /// whoever was reached there is asked for a sign of life by what is left. What is new gets
+    /// a burst of HELLOs, later the more often it comes and goes.
+    pub fn links_changed(&mut self, core: &mut Core, now: Now, before: &[Link], jitter: Duration) {
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
+        let mut doubted = Vec::new();
         for peer in self.roster.iter_mut() {
             peer.links.retain(|id, _| links.contains(id));
             let cut: Vec<SocketAddr> = peer
@@ -209,12 +218,36 @@ impl Presence {
                 .map(|address| address.at)
                 .filter(|&at| is_cut(at))
                 .collect();
+            let current = peer.addresses.current();
+            if current.is_some_and(|at| cut.contains(&at)) {
+                doubted.push(peer.id);
+            }
             cut.into_iter()
-                .for_each(|at| peer.addresses.failed(now, at));
+                .for_each(|at| peer.addresses.failed(now.mono, at));
+        }
+        for id in doubted {
+            self.unlink(core, now.mono, &id);
         }
         let ids: Vec<PeerId> = self.roster.iter().map(|peer| peer.id).collect();
         for id in ids {
             self.announce(core, &id);
+        }
+        match self.flapping.links_changed(now.mono, before, &core.links) {
+            Some(at) if at <= now.mono => self.announce_self(core, now, jitter),
+            Some(at) => self.flapping.postpone(at),
+            None => {}
+        }
+    }
+
+    /// The address in use of this peer is cut off on our side: another one is tried at once;
+    /// without one nobody can tell whether they are still here.
+    fn unlink(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        self.doubt(now, id);
+        let is_lost = |peer: &Peer| peer.state == PeerState::Online && !peer.is_confirmed();
+        if self.roster.get(id).is_some_and(is_lost) {
+            self.set_state(core, id, PeerState::Suspect);
+            // The end of an unconfirmed row comes sooner.
+            self.wake_at(now);
         }
     }
 
@@ -394,10 +427,16 @@ impl Presence {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            [self.beacon.deadline(), self.wake, Some(self.round_at)]
-                .into_iter()
-                .flatten()
-                .min()
+            let flapping = self.flapping.deadline();
+            [
+                self.beacon.deadline(),
+                flapping,
+                self.wake,
+                Some(self.round_at),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
         } else {
             self.beacon.deadline()
         }
@@ -426,6 +465,7 @@ impl Presence {
 pub(super) fn reaches(links: &[Link], at: SocketAddr) -> bool {
     links.iter().any(|link| match at {
         SocketAddr::V4(at) => link.v4.iter().any(|own| own.contains(*at.ip())),
-        SocketAddr::V6(at) => at.scope_id() == link.id.0,
+        // Or this host itself, without a link.
+        SocketAddr::V6(at) => at.scope_id() == link.id.0 || link.v6.contains(at.ip()),
     })
 }

@@ -42,6 +42,8 @@ pub struct Address {
     /// Bytes that may go there before it is validated.
     allowance: u64,
     bytes_out: u64,
+    /// It was validated when the link to it was lost.
+    unlinked: bool,
 }
 
 impl Address {
@@ -55,6 +57,7 @@ impl Address {
             next_try: Some(now),
             allowance: 0,
             bytes_out: 0,
+            unlinked: false,
         }
     }
 
@@ -209,6 +212,41 @@ impl Addresses {
         }
     }
 
+    /// No link reaches this address any more: as [`Addresses::failed`], until one does again.
+    pub fn unlinked(&mut self, now: Instant, at: SocketAddr) {
+        let validated = self.is_validated(at);
+        self.failed(now, at);
+        if let Some(address) = self.get_mut(at) {
+            address.unlinked |= validated;
+            address.next_try = None;
+        }
+    }
+
+    /// A link reaches this address again: it is tried as a candidate, with room for as many bytes
+    /// as were granted to nobody but whoever was validated there in this run. Returns whether
+    /// there is something to try.
+    pub fn linked(&mut self, now: Instant, at: SocketAddr, allowance: u64) -> bool {
+        let found = self.get_mut(at).filter(|address| address.unlinked);
+        let Some(address) = found else {
+            return false;
+        };
+        address.unlinked = false;
+        address.reset();
+        address.allowance = allowance;
+        address.next_try = Some(now);
+        true
+    }
+
+    /// Whether a candidate is being tried.
+    #[must_use]
+    pub fn is_trying(&self) -> bool {
+        let mut candidates = self
+            .all
+            .iter()
+            .filter(|address| address.validated.is_none());
+        candidates.any(|address| address.next_try.is_some())
+    }
+
     /// A new run of the peer: nothing is validated any more.
     pub fn invalidate(&mut self, now: Instant) {
         self.current = None;
@@ -322,6 +360,28 @@ mod tests {
         addresses.failed(now, at(1));
         assert!(addresses.heard(now, at(1), 98), "tried again at once");
         assert!(addresses.get_mut(at(1)).unwrap().may_send(98));
+    }
+
+    #[test]
+    fn an_address_behind_a_lost_link_is_tried_once_the_link_is_back_if_it_was_validated() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=2 {
+            addresses.heard(now, at(host), 100);
+        }
+        addresses.get_mut(at(1)).unwrap().probed(Nonce([1; 8]), now);
+        addresses.acknowledged(now, at(1), Nonce([1; 8]));
+        for host in 1..=2 {
+            addresses.unlinked(now, at(host));
+        }
+        assert_eq!(addresses.current(), None);
+        assert!(!addresses.is_trying());
+        assert!(addresses.linked(now, at(1), 98));
+        assert!(!addresses.linked(now, at(1), 98), "once");
+        assert!(!addresses.linked(now, at(2), 98), "nobody was found there");
+        assert!(addresses.is_trying());
+        let address = addresses.get_mut(at(1)).unwrap();
+        assert!(address.may_send(98) && !address.may_send(99));
     }
 
     #[test]

@@ -33,6 +33,9 @@ use strangers::Strangers;
 
 /// Upper bound of the delay before HELLO where an interface came: many see it at once.
 pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
+/// Bytes to an address that was validated before its link was lost, to find it again: three
+/// PROBEs.
+const RELINK_ALLOWANCE: u64 = 3 * tick::PROBE_LEN as u64;
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
@@ -208,22 +211,26 @@ impl Presence {
     /// a burst of HELLOs, later the more often it comes and goes.
     pub fn links_changed(&mut self, core: &mut Core, now: Now, before: &[Link], jitter: Duration) {
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
+        let is_back = |at: SocketAddr| !reaches(before, at) && reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         let mut doubted = Vec::new();
+        let mut tried = false;
         for peer in self.roster.iter_mut() {
             peer.links.retain(|id, _| links.contains(id));
-            let cut: Vec<SocketAddr> = peer
-                .addresses
-                .iter()
-                .map(|address| address.at)
-                .filter(|&at| is_cut(at))
-                .collect();
-            let current = peer.addresses.current();
-            if current.is_some_and(|at| cut.contains(&at)) {
+            let was_used = peer.addresses.current();
+            let all: Vec<SocketAddr> = peer.addresses.iter().map(|address| address.at).collect();
+            for &at in all.iter().filter(|&&at| is_cut(at)) {
+                peer.addresses.unlinked(now.mono, at);
+            }
+            for &at in all.iter().filter(|&&at| is_back(at)) {
+                tried |= peer.addresses.linked(now.mono, at, RELINK_ALLOWANCE);
+            }
+            if was_used.map_or(all.iter().any(|&at| is_cut(at)), is_cut) {
                 doubted.push(peer.id);
             }
-            cut.into_iter()
-                .for_each(|at| peer.addresses.failed(now.mono, at));
+        }
+        if tried {
+            self.wake_at(now.mono);
         }
         for id in doubted {
             self.unlink(core, now.mono, &id);
@@ -243,7 +250,10 @@ impl Presence {
     /// without one nobody can tell whether they are still here.
     fn unlink(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
         self.doubt(now, id);
-        let is_lost = |peer: &Peer| peer.state == PeerState::Online && !peer.is_confirmed();
+        let is_lost = |peer: &Peer| {
+            let out_of_reach = !peer.is_confirmed() && !peer.addresses.is_trying();
+            peer.state == PeerState::Online && out_of_reach
+        };
         if self.roster.get(id).is_some_and(is_lost) {
             self.set_state(core, id, PeerState::Suspect);
             // The end of an unconfirmed row comes sooner.

@@ -220,8 +220,13 @@ impl Presence {
             return;
         };
         let is_current = peer.addresses.current() == Some(at);
-        if !is_current {
+        let has_others = peer
+            .addresses
+            .iter()
+            .any(|a| a.at != at && a.validated.is_some());
+        if !is_current || has_others {
             peer.addresses.failed(now.mono, at);
+            self.doubt(now.mono, &id);
             self.announce(core, &id);
             return;
         }

@@ -21,6 +21,8 @@ const CANDIDATE_REST: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_millis(90);
 /// A validated address that was not heard for this long makes way for a new one.
 const SILENT: Duration = Duration::from_secs(60);
+/// An address heard within this needs no question whether the peer still uses it.
+const QUIET: Duration = Duration::from_millis(200);
 /// An address heard within this is not given up for another.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -160,6 +162,17 @@ impl Addresses {
         address.heard = now;
         self.choose(now);
         Some(now.saturating_duration_since(sent))
+    }
+
+    /// Whether the peer may have left the address in use for `at`, another validated one: it
+    /// speaks from there, and the one in use is quiet and not asked yet.
+    #[must_use]
+    pub fn may_have_moved(&self, now: Instant, at: SocketAddr) -> bool {
+        let in_use = self.all.iter().find(|a| Some(a.at) == self.current);
+        let is_quiet = |a: &Address| {
+            a.at != at && a.probes.is_empty() && now.saturating_duration_since(a.heard) >= QUIET
+        };
+        self.is_validated(at) && in_use.is_some_and(is_quiet)
     }
 
     /// The validated address in use.
@@ -430,6 +443,30 @@ mod tests {
             .probed(Nonce([8; 8]), now + ANSWER);
         addresses.acknowledged(now + ANSWER, at(2), Nonce([8; 8]));
         assert_eq!(addresses.current(), Some(at(2)));
+    }
+
+    #[test]
+    fn a_peer_that_speaks_from_elsewhere_has_its_old_address_asked_once() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=2 {
+            addresses.heard(now, at(host), 100);
+            addresses
+                .get_mut(at(host))
+                .unwrap()
+                .probed(Nonce([host; 8]), now);
+            addresses.acknowledged(now, at(host), Nonce([host; 8]));
+        }
+        assert!(!addresses.may_have_moved(now, at(2)), "heard just now");
+        let later = now + QUIET;
+        assert!(addresses.may_have_moved(later, at(2)));
+        assert!(!addresses.may_have_moved(later, at(1)), "the one in use");
+        assert!(!addresses.may_have_moved(later, at(3)), "not validated");
+        addresses
+            .get_mut(at(1))
+            .unwrap()
+            .probed(Nonce([9; 8]), later);
+        assert!(!addresses.may_have_moved(later, at(2)), "asked already");
     }
 
     #[test]

@@ -131,8 +131,14 @@ impl Presence {
     }
 
     /// Somebody asks for a sign of life.
-    pub fn handle_probe(&mut self, core: &mut Core, heard: &Heard, probe: &Probe) {
+    pub fn handle_probe(&mut self, core: &mut Core, now: Now, heard: &Heard, probe: &Probe) {
         self.answer(core, heard, probe.nonce);
+        // A card of theirs that was pulled does not say so; what they use now does.
+        let peer = self.roster.get(&heard.id);
+        let source = heard.arrival.source;
+        if peer.is_some_and(|peer| peer.addresses.may_have_moved(now.mono, source)) {
+            self.doubt(now.mono, &heard.id);
+        }
     }
 
     fn answer(&mut self, core: &mut Core, heard: &Heard, echo: crate::id::Nonce) {

@@ -9,12 +9,15 @@ use crate::datagram::{Link, LinkAddress4, LinkId};
 use crate::limits::INTERFACES_MAX;
 
 /// What a look at the interfaces found.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Scan {
     /// The interfaces to use now, by ascending index, at most [`INTERFACES_MAX`].
     pub links: Vec<Link>,
     /// The names of those beyond that, by ascending index: they are not used.
     pub left_out: Vec<String>,
+    /// The names of those that have an address and would be used, were they not down or without
+    /// a carrier.
+    pub down: Vec<String>,
 }
 
 /// The interfaces as they are now. One without a carrier counts as absent.
@@ -71,10 +74,16 @@ fn links(entries: Vec<Entry>, config: &NetConfig) -> Scan {
     for entry in entries {
         by_name.entry(entry.name.clone()).or_default().push(entry);
     }
-    let mut links: Vec<Link> = by_name
-        .into_iter()
-        .filter_map(|(name, entries)| link(name, &entries, config))
-        .collect();
+    let mut links = Vec::new();
+    let mut down = Vec::new();
+    for (name, entries) in by_name {
+        let is_up = entries.iter().any(|entry| entry.up);
+        match link(name, &entries, config) {
+            Some(link) if is_up => links.push(link),
+            Some(link) if link.group => down.push(link.name),
+            _ => {}
+        }
+    }
     // Where there are more than can be used, those that find people come first.
     links.sort_by_key(|link| (!link.loopback, !link.group, link.id));
     let beyond = links.split_off(links.len().min(INTERFACES_MAX));
@@ -82,15 +91,14 @@ fn links(entries: Vec<Entry>, config: &NetConfig) -> Scan {
     Scan {
         links,
         left_out: beyond.into_iter().map(|link| link.name).collect(),
+        down,
     }
 }
 
+/// The link that these entries of one interface make, if it is one to use; up or not.
 fn link(name: String, entries: &[Entry], config: &NetConfig) -> Option<Link> {
     // Windows may leave the index out of an adapter's IPv6 entries.
     let index = entries.iter().find_map(|entry| entry.index)?;
-    if !entries.iter().any(|entry| entry.up) {
-        return None;
-    }
     let loopback = entries.iter().any(|entry| entry.ip.is_loopback());
     let named = config.interfaces.contains(&name);
     if !loopback && !named && !config.interfaces.is_empty() {
@@ -240,7 +248,9 @@ mod tests {
             ipv6: false,
             ..NetConfig::default()
         };
-        assert_eq!(names(&links(found, &config).links), ["lo"]);
+        let scan = links(found, &config);
+        assert_eq!(names(&scan.links), ["lo"]);
+        assert_eq!(scan.down, ["eth1"]);
     }
 
     #[test]
@@ -262,7 +272,9 @@ mod tests {
             .collect();
         found.push(entry("lo", 99, "127.0.0.1", 8));
         found.push(entry("docker0", 2, "172.17.0.1", 16));
-        let Scan { links, left_out } = links(found, &NetConfig::default());
+        let Scan {
+            links, left_out, ..
+        } = links(found, &NetConfig::default());
         assert_eq!(links.len(), INTERFACES_MAX);
         assert!(links.iter().any(|link| link.loopback));
         assert!(links.iter().all(|link| link.group));

@@ -123,9 +123,7 @@ pub struct Net {
     presence: Presence,
     /// None where the system has no such thing: then the poll alone finds changes.
     changes: Option<Changes>,
-    links: Vec<Link>,
-    /// Interfaces beyond the most that are used.
-    left_out: Vec<String>,
+    scan: Scan,
     health: BTreeMap<(LinkId, Path), Health>,
     unreachable: Vec<SocketAddr>,
     buffers: Buffers,
@@ -174,8 +172,7 @@ impl Net {
             changes: Changes::listen(registry, CHANGES_TOKEN)
                 .inspect_err(|error| tracing::info!(%error, "interfaces are polled only"))
                 .ok(),
-            links: Vec::new(),
-            left_out: Vec::new(),
+            scan: Scan::default(),
             health: BTreeMap::new(),
             unreachable: Vec::new(),
             buffers: Buffers::new(),
@@ -188,7 +185,7 @@ impl Net {
     /// The interfaces in use, by ascending index.
     #[must_use]
     pub fn links(&self) -> &[Link] {
-        &self.links
+        &self.scan.links
     }
 
     /// The port of the chat sockets, the same in both families.
@@ -200,9 +197,7 @@ impl Net {
     /// What works on each interface; named ones that are not there are listed too.
     #[must_use]
     pub fn states(&self) -> Vec<LinkState> {
-        let mut states = health::states(&self.config, &self.links, &self.presence, &self.health);
-        states.extend(self.left_out.iter().map(|name| LinkState::left_out(name)));
-        states
+        health::states(&self.config, &self.scan, &self.presence, &self.health)
     }
 
     /// What was counted.
@@ -218,25 +213,23 @@ impl Net {
     /// Looks for interfaces that came, went or changed, and tries again what failed. Returns
     /// whether [`Net::links`] changed.
     pub fn rescan(&mut self) -> bool {
-        let Scan { links, left_out } = match interfaces::scan(&self.config) {
+        let scan = match interfaces::scan(&self.config) {
             Ok(scan) => scan,
             Err(error) => {
                 tracing::warn!(%error, "interfaces");
                 return false;
             }
         };
-        self.left_out = left_out;
-        self.presence.update(&self.config, &links, &self.registry);
-        if links == self.links {
+        let before = std::mem::replace(&mut self.scan, scan);
+        let links = &self.scan.links;
+        self.presence.update(&self.config, links, &self.registry);
+        if *links == before.links {
             return false;
         }
         // An address that came may be what a send failed for.
-        let same = |id: &LinkId| {
-            let of = |links: &[Link]| links.iter().find(|link| link.id == *id).cloned();
-            of(&links) == of(&self.links)
-        };
-        self.health.retain(|(id, _), _| same(id));
-        self.links = links;
+        let find = |links: &[Link], id| links.iter().find(|link| link.id == id).cloned();
+        let is_same = |id| find(links, id) == find(&before.links, id);
+        self.health.retain(|(id, _), _| is_same(*id));
         true
     }
 
@@ -377,7 +370,7 @@ impl Net {
     /// Where a group datagram for this link and path goes; nowhere if the link is gone or has
     /// no address of the family.
     fn group_targets(&self, id: LinkId, path: Path) -> Vec<(Option<Via>, SocketAddr)> {
-        let Some(link) = self.links.iter().find(|link| link.id == id) else {
+        let Some(link) = self.scan.links.iter().find(|link| link.id == id) else {
             return Vec::new();
         };
         let port = self.config.port;

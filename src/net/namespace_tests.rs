@@ -162,7 +162,7 @@ fn one_socket_for_all_interfaces_tells_them_apart() {
         let mut ana = Node::open(&config);
         let mut ben = Node::open(&config);
         ben.net.presence = Presence::shared_for_test(PRESENCE_TOKENS);
-        let (links, registry) = (ben.net.links.clone(), &ben.net.registry);
+        let (links, registry) = (ben.net.scan.links.clone(), &ben.net.registry);
         ben.net.presence.update(&config, &links, registry);
         let mut others = [ben];
         for (name, path) in [

@@ -134,7 +134,9 @@ fn a_card_that_is_plugged_in() {
     let [ana, ben] = &nodes;
     ana.ready();
     ben.ready();
-    network(ana, "no network", |event| event["state"] == "down");
+    let told = network(ana, "no network", |event| event["state"] == "down");
+    let why = hint(&told.event, "eth0").unwrap_or_default();
+    assert!(why.contains("cable"), "{why:?}");
     // Nothing has changed since the start: the poll comes five seconds after it.
     let poll = ana.started().min(ben.started()) + POLL;
     let plugged = now();
@@ -147,7 +149,9 @@ fn a_card_that_is_plugged_in() {
     assert_within(BACK_WITHIN, plugged, &met);
     let last = met[0].at.max(met[1].at);
     assert!(last < poll, "the poll may have found it");
-    network(ana, "the network", |event| event["state"] == "ok");
+    network(ana, "the network", |event| {
+        event["state"] == "ok" && hint(event, "eth0").is_some() && hint(event, "eth1").is_none()
+    });
     they_talk(ana, ben, SOON);
 }
 

@@ -271,7 +271,9 @@ impl Endpoint {
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
-            Body::Probe(probe) => self.presence.handle_probe(&mut self.core, heard, &probe),
+            Body::Probe(probe) => self
+                .presence
+                .handle_probe(&mut self.core, now, heard, &probe),
             Body::ProbeAck(ack) => {
                 self.presence
                     .handle_probe_ack(&mut self.core, now, heard, &ack);

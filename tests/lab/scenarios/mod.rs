@@ -4,6 +4,7 @@ mod errors;
 mod faults;
 mod ground;
 mod hostile;
+mod interfaces;
 mod leave;
 mod meet;
 mod screen;
@@ -19,6 +20,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,
+        interfaces::TESTS,
         errors::TESTS,
         screen::TESTS,
     ]

@@ -13,6 +13,7 @@ mod measures;
 #[cfg(target_os = "linux")]
 fn main() {
     harness::pty::play_role();
+    harness::simulated::play_role();
     measures::echo::play_role();
     if let Err(reason) = harness::world::enter() {
         eprintln!("no network namespaces here: {reason}");

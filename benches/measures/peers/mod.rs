@@ -1,0 +1,3 @@
+//! stub
+use super::Scale;
+pub fn compare(_: Scale) {}

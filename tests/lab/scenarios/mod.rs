@@ -6,6 +6,7 @@ mod ground;
 mod hostile;
 mod leave;
 mod meet;
+mod scale;
 mod screen;
 
 /// A test: its name and what it does; it fails by a panic.
@@ -21,6 +22,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         hostile::TESTS,
         errors::TESTS,
         screen::TESTS,
+        scale::TESTS,
     ]
     .into_iter()
     .flatten()

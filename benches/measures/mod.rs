@@ -177,9 +177,7 @@ impl Times {
             target,
         }
     }
-}
 
-impl Times {
     /// How many never came to an end, where some did not, and the longest of the others.
     fn missed(&self) -> String {
         let missed = self.0.iter().filter(|sample| **sample == NEVER).count();

@@ -7,6 +7,7 @@ use crate::harness::crowd::Member;
 use crate::harness::lan::Lan;
 use crate::harness::node::Node;
 use crate::harness::simulated::Simulated;
+use crate::harness::traffic;
 use crate::harness::{now, world};
 
 /// For so long after the last came, what has to be said about it is said.
@@ -18,6 +19,7 @@ pub fn thousand(scale: Scale) -> Vec<Row> {
     let count = scale.of(1000);
     let spread = scale.time(Duration::from_secs(60));
     let lan = Lan::new(2);
+    traffic::count(&lan).expect("counters at the switch");
     let data = world::disk_scratch();
     let node = Node::start_in(lan.host(1), "ana", data.path(), &[]);
     node.ready();
@@ -34,7 +36,10 @@ pub fn thousand(scale: Scale) -> Vec<Row> {
     ana.until(settled, |_| false);
     let span = scale.time(Duration::from_secs(60));
     let (start, before, theirs) = (now(), used(&ana), peers.cpu_time());
+    let passed = traffic::read(&lan);
     pause_until(start + span);
+    let passed = traffic::read(&lan) - passed;
+    let rate = |packets: u64| format!("{:.1}/s", packets as f64 / span.as_secs_f64());
     let share = |used: Duration| 100.0 * used.as_secs_f64() / (now() - start).as_secs_f64();
     let (share, theirs) = (share(used(&ana) - before), share(peers.cpu_time() - theirs));
     let resident = ana.node.resident_kib() as f64 / 1024.0;
@@ -60,6 +65,12 @@ pub fn thousand(scale: Scale) -> Vec<Row> {
             format!("{share:.3} %"),
             format!("the driver {theirs:.1} %"),
             "1 %",
+        ),
+        figure(
+            "the same: packets on the switch, group and unicast",
+            rate(passed.group.packets),
+            rate(passed.unicast.packets),
+            "-",
         ),
         figure(
             "the same: resident memory",

@@ -9,6 +9,8 @@ use crate::harness::now;
 use crate::harness::traffic::{self, Amount};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Whoever joined has the full roster by then, or is counted as never.
+const JOINED_WITHIN: Duration = Duration::from_secs(5);
 /// Between two who join, so that the HELLOs of the one are not those of a rush.
 const BETWEEN: Duration = Duration::from_secs(2);
 /// The burst of a start is over after this.
@@ -17,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// Fifty at once; then one after the other joins 49 who are settled.
 pub fn fifty(scale: Scale) -> Vec<Row> {
     let count = if scale.quick { 10 } else { 50 };
-    let joins = scale.of(40);
+    let joins = scale.of(20);
     let mut crowd = Crowd::new(Lan::new(count + joins));
     let mut rows = start(&mut crowd, count);
     crowd.leave(count, PATIENCE);
@@ -27,9 +29,15 @@ pub fn fifty(scale: Scale) -> Vec<Row> {
     for host in count + 1..=count + joins {
         let started = crowd.join(host, &[]);
         let since = |at: std::time::Instant| at.saturating_duration_since(started);
-        has_all.add_if(crowd.has_all(host, PATIENCE / 4).map(since));
-        all_have.add_if(crowd.complete(PATIENCE / 4).map(since));
-        crowd.leave(host, PATIENCE / 4);
+        let deadline = started + JOINED_WITHIN;
+        has_all.add_if(crowd.has_all(host, JOINED_WITHIN).map(since));
+        let left = deadline.saturating_duration_since(now());
+        let complete = crowd.complete(left);
+        if complete.is_none() {
+            eprintln!("n{host} came, and they lack so many: {:?}", crowd.lacking());
+        }
+        all_have.add_if(complete.map(since));
+        crowd.leave(host, JOINED_WITHIN);
         pause_until(now() + BETWEEN);
     }
     let joiner = format!("process start to the joiner's full roster, N = {count}");

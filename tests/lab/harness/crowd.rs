@@ -58,7 +58,8 @@ impl Crowd {
         started
     }
 
-    /// Ends the node of this host in order, and waits until it is gone at all others.
+    /// Ends the node of this host in order, and waits until it is gone at all others, as far as
+    /// they ever listed it.
     pub fn leave(&mut self, host: usize, within: Duration) -> bool {
         let Some(mut leaving) = self.members.remove(&host) else {
             return false;
@@ -66,7 +67,7 @@ impl Crowd {
         leaving.node.line(r#"{"command": "quit"}"#);
         leaving.node.process.get_mut().wait(within);
         self.data.remove(&host);
-        self.becomes(host, &["left"], now() + within).is_some()
+        self.becomes(host, &["left", ""], now() + within).is_some()
     }
 
     /// Waits until each lists all others, online and confirmed; when the last row appeared.

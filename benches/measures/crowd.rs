@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Row, Scale, Times, figure, millis, pause_until};
-use crate::harness::crowd::Crowd;
+use crate::harness::crowd::{Crowd, Shortfall};
 use crate::harness::lan::Lan;
 use crate::harness::now;
 use crate::harness::traffic::{self, Amount};
@@ -34,7 +34,7 @@ pub fn fifty(scale: Scale) -> Vec<Row> {
         let left = deadline.saturating_duration_since(now());
         let complete = crowd.complete(left);
         if complete.is_none() {
-            eprintln!("n{host} came, and they lack so many: {:?}", crowd.lacking());
+            eprintln!("n{host} came, and of all rosters: {:?}", crowd.shortfall());
         }
         all_have.add_if(complete.map(since));
         crowd.leave(host, JOINED_WITHIN);
@@ -66,7 +66,7 @@ fn start(crowd: &mut Crowd, count: usize) -> Vec<Row> {
     let complete = crowd.complete(PATIENCE);
     let lacking = crowd.lacking();
     let whole = lacking.iter().filter(|rows| **rows == 0).count();
-    let missing: usize = lacking.iter().sum();
+    let short = crowd.shortfall();
     let passed = traffic::read(&crowd.lan);
     let took = complete.map_or("never".to_owned(), |at| {
         millis(at.saturating_duration_since(last))
@@ -82,7 +82,7 @@ fn start(crowd: &mut Crowd, count: usize) -> Vec<Row> {
         figure(
             format!("the same: full rosters within {within} s"),
             format!("{whole} of {count}"),
-            format!("{missing} rows missing"),
+            rows_missing(short),
             "all",
         ),
         figure(
@@ -92,6 +92,16 @@ fn start(crowd: &mut Crowd, count: usize) -> Vec<Row> {
             "-",
         ),
     ]
+}
+
+fn rows_missing(short: Shortfall) -> String {
+    if short == Shortfall::default() {
+        return "no row missing".to_owned();
+    }
+    format!(
+        "rows: {} absent, {} unconfirmed, {} suspect, {} offline",
+        short.absent, short.unconfirmed, short.suspect, short.offline
+    )
 }
 
 /// What each costs and what passes the switch while nobody does anything.
@@ -151,7 +161,7 @@ fn at_rest(crowd: &mut Crowd, span: Duration) -> Vec<Row> {
         figure(
             "the same: full rosters at its end",
             format!("{whole} of {count}"),
-            "-".into(),
+            rows_missing(crowd.shortfall()),
             "all",
         ),
     ]

@@ -104,6 +104,27 @@ impl Crowd {
         self.lan
     }
 
+    /// What all rosters together are short of now.
+    pub fn shortfall(&mut self) -> Shortfall {
+        let hosts: Vec<usize> = self.members.keys().copied().collect();
+        let mut short = Shortfall::default();
+        for (own, member) in &mut self.members {
+            member.until(now(), |_| false);
+            for host in hosts.iter().filter(|host| *host != own) {
+                match member.rows.get(&name(*host)) {
+                    None => short.absent += 1,
+                    Some(row) if is_present(row) => {}
+                    Some(row) => match row.text("/state") {
+                        "online" => short.unconfirmed += 1,
+                        "suspect" => short.suspect += 1,
+                        _ => short.offline += 1,
+                    },
+                }
+            }
+        }
+        short
+    }
+
     /// For each member, of how many others it lacks a row that is online and confirmed.
     pub fn lacking(&mut self) -> Vec<usize> {
         let others = self.members.len() - 1;
@@ -115,6 +136,19 @@ impl Crowd {
             })
             .collect()
     }
+}
+
+/// What the rows of all rosters together are short of.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// No row at all.
+    pub absent: usize,
+    /// Online, but no address of theirs is validated.
+    pub unconfirmed: usize,
+    /// Shown as suspect.
+    pub suspect: usize,
+    /// Shown as offline or left.
+    pub offline: usize,
 }
 
 impl Member {

@@ -7,6 +7,9 @@ use super::lan::Lan;
 use super::node::{Heard, Node};
 use super::{now, world};
 
+/// Hosts that may ask for each other's hardware addresses: other LANs have theirs to ask for too.
+const ASKING_MAX: usize = 10;
+
 /// Nodes named after their hosts, `n1`, `n2` and so on.
 pub struct Crowd {
     /// Where they are.
@@ -29,8 +32,12 @@ pub struct Member {
 }
 
 impl Crowd {
-    /// Nobody yet, on this LAN.
+    /// Nobody yet, on this LAN; more than a few get to know their hardware addresses, see
+    /// [`Lan::introduce`].
     pub fn new(lan: Lan) -> Self {
+        if lan.hosts().len() > ASKING_MAX {
+            lan.introduce().expect("neighbours");
+        }
         Crowd {
             lan,
             members: BTreeMap::new(),

@@ -24,7 +24,7 @@ pub fn thousand(scale: Scale) -> Vec<Row> {
     let node = Node::start_in(lan.host(1), "ana", data.path(), &[]);
     node.ready();
     let started = now();
-    let peers = Simulated::start(lan.host(2), count, spread, lan.host(1).v4());
+    let peers = Simulated::start(lan.host(2), count, spread, lan.host(1));
     let mut ana = Member::new(node);
     let patience = started + spread + PATIENCE;
     let full = ana.until(patience, |ana| ana.present() == count);

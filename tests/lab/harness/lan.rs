@@ -176,6 +176,11 @@ impl Host {
         Ok(host)
     }
 
+    /// Its number, from 1.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     /// Its IPv4 address on `eth0`.
     pub fn v4(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, 0, u8::try_from(self.number).expect("at most 250"))
@@ -290,7 +295,7 @@ impl Host {
 }
 
 /// The hardware address of a host's card on this switch.
-fn hardware(number: usize, switch: usize) -> String {
+pub(super) fn hardware(number: usize, switch: usize) -> String {
     format!("02:00:00:00:{switch:02x}:{number:02x}")
 }
 

@@ -30,7 +30,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::lan::Host;
+use super::lan::{Host, hardware};
 use super::process::Process;
 
 /// First argument of the process that simulates.
@@ -56,18 +56,25 @@ pub struct Simulated {
 
 impl Simulated {
     /// Gives `host` so many more addresses, and starts a peer on each, over this time. They know
-    /// of nobody but the node at `real` and each other.
-    pub fn start(host: &Host, count: usize, spread: Duration, real: Ipv4Addr) -> Self {
-        let mut batch = String::new();
-        for index in 0..count {
-            let _ = writeln!(batch, "addr add {}/16 brd + dev eth0", address(index));
+    /// of nobody but the node on the host `real` and each other. That host need not ask for their
+    /// hardware address, for the reason given at [`super::lan::Lan::introduce`].
+    pub fn start(host: &Host, count: usize, spread: Duration, real: &Host) -> Self {
+        let (mut addresses, mut neighbours) = (String::new(), String::new());
+        let hardware = hardware(host.number(), 0);
+        for address in (0..count).map(address) {
+            let _ = writeln!(addresses, "addr add {address}/16 brd + dev eth0");
+            let _ = writeln!(
+                neighbours,
+                "neigh replace {address} lladdr {hardware} dev eth0 nud permanent"
+            );
         }
-        host.ip(&batch);
+        host.ip(&addresses);
+        real.ip(&neighbours);
         let mut command = Command::new(env::current_exe().expect("this program"));
         command.arg(ROLE).args([
             count.to_string(),
             spread.as_millis().to_string(),
-            real.to_string(),
+            real.v4().to_string(),
         ]);
         let (tell, says) = mpsc::channel();
         let process = Process::start(host, command, move |out| {

@@ -78,7 +78,7 @@ fn one_node_among_simulated_peers() {
     let node = Node::start(lan.host(1), "ana");
     node.ready();
     let spread = Duration::from_secs(seconds);
-    let _peers = Simulated::start(lan.host(2), count, spread, lan.host(1).v4());
+    let _peers = Simulated::start(lan.host(2), count, spread, lan.host(1));
     let mut ana = Member::new(node);
     let all = ana.until(now() + spread + PATIENCE, |ana| ana.present() == count);
     assert!(

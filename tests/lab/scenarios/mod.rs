@@ -7,6 +7,7 @@ mod hostile;
 mod interfaces;
 mod leave;
 mod meet;
+mod scale;
 mod screen;
 
 /// A test: its name and what it does; it fails by a panic.
@@ -23,6 +24,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         interfaces::TESTS,
         errors::TESTS,
         screen::TESTS,
+        scale::TESTS,
     ]
     .into_iter()
     .flatten()

@@ -20,6 +20,7 @@ use super::Now;
 use super::bucket::Bucket;
 use super::core::Core;
 use super::presence::Presence;
+use super::sabotage::{Sabotage, is_sabotaged};
 use crate::api::{Event, PeerRef};
 use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag, ShortId};
@@ -127,8 +128,10 @@ impl Group {
             epoch: room.own.sent_epoch,
             seq: room.own.sent_seq,
         };
+        let told = |_: &(&RoomTag, &Room)| !is_sabotaged(Sabotage::NoHeads);
         self.rooms
             .iter()
+            .filter(told)
             .take(crate::limits::RECORD_ROOMS_MAX)
             .map(log)
             .collect()
@@ -252,8 +255,9 @@ fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> 
     let id = room.id;
     let own = snapshot.own_heads.iter().filter(|head| head.room == id);
     if let Some(head) = own.max_by_key(|head| head.epoch) {
-        room.own
-            .restore(head.network, head.epoch, head.seq, head.hash);
+        let back = u32::from(is_sabotaged(Sabotage::NumberTwice));
+        let seq = head.seq.saturating_sub(back);
+        room.own.restore(head.network, head.epoch, seq, head.hash);
     }
     for head in snapshot.heads.iter().filter(|head| head.room == id) {
         if head.author != core.identity.id() {

@@ -11,6 +11,7 @@ use crate::api::{Event, PeerRef, PeerState};
 use crate::id::{Incarnation, PeerId, ShortId, TAG_CHARS};
 use crate::limits::{PEERS_MAX, UNCONFIRMED_DIRECT_MAX};
 use crate::proto::gate::Window;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Digest, PeerRecord, RecordRoom};
 
 /// How long a GOODBYE keeps older packets of that run from reviving the row.
@@ -50,7 +51,8 @@ impl Roster {
             .retain(|_, &mut (_, at)| now.saturating_duration_since(at) < TOMBSTONE);
         let is_dead =
             |&(incarnation, _): &(Incarnation, Instant)| record.incarnation <= incarnation;
-        if self.tombstones.get(&id).is_some_and(is_dead) {
+        let is_buried = self.tombstones.get(&id).is_some_and(is_dead);
+        if is_buried && !is_sabotaged(Sabotage::TombstoneIgnored) {
             return Merged::Refused;
         }
         if let Some(peer) = self.peers.get_mut(&id) {

@@ -249,6 +249,8 @@ impl AuthorLog {
     ) -> Option<(u32, Vec<Run>)> {
         let mut runs: Vec<Run> = Vec::new();
         let mut tries = 0;
+        // One for all: what is asked for together is asked for together again.
+        let mut wait = None;
         for (&seq, ask) in &mut self.missing {
             if ask.next > now {
                 continue;
@@ -265,7 +267,8 @@ impl AuthorLog {
             ask.tries += 1;
             tries = tries.max(ask.tries);
             let slow = 1u32 << ask.tries.saturating_sub(QUICK_TRIES).min(10);
-            ask.next = now + pace().saturating_mul(slow).min(ASK_SLOWEST);
+            let wait = *wait.get_or_insert_with(&mut pace);
+            ask.next = now + wait.saturating_mul(slow).min(ASK_SLOWEST);
         }
         (!runs.is_empty()).then_some((tries, runs))
     }

@@ -26,7 +26,7 @@ use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag, ShortId};
 use crate::limits::HEARTBEAT_HEADS_MAX;
 use crate::text::RoomName;
-use crate::wire::{Entry, OwnLog, RoomDigest};
+use crate::wire::{Body, Entry, Heads, OwnLog, RoomDigest};
 use log::AuthorLog;
 use order::Hlc;
 use room::Room;
@@ -185,6 +185,22 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
+        }
+    }
+
+    /// Tells a member that was given up and is back where the own logs stand: what was said
+    /// meanwhile was not for it, and where no group path works nothing else would tell.
+    pub fn tell_heads(&self, cx: &mut Cx, id: &PeerId) {
+        let Some(to) = cx.presence.address_of(id) else {
+            return;
+        };
+        for (tag, room) in &self.rooms {
+            if room.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
+                let (epoch, seq) = (room.own.sent_epoch, room.own.sent_seq);
+                let room = *tag;
+                cx.core
+                    .send_to(to, &Body::Heads(Heads { room, epoch, seq }));
+            }
         }
     }
 

@@ -96,7 +96,11 @@ impl Byzantine {
         if ring.len() == CAPTURED_MAX {
             ring.pop_front();
         }
-        ring.push_back((source, bytes.to_vec()));
+        // What came to it alone it does not pass on: whoever relays both a PROBE and its answer
+        // is on the way to its sender, and no signature tells.
+        if group {
+            ring.push_back((source, bytes.to_vec()));
+        }
         let echo = match &packet.body {
             Body::Welcome(welcome) if !group => welcome.nonce,
             Body::Probe(probe) if !group => probe.nonce,

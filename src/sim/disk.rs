@@ -123,6 +123,12 @@ impl Disk {
         self.epochs.clear();
     }
 
+    /// The epoch of the own log that is continued.
+    #[must_use]
+    pub fn own_epoch(&self) -> Option<u64> {
+        self.epochs.iter().map(|head| head.epoch).max()
+    }
+
     /// Whether this entry is kept.
     #[must_use]
     pub fn has(&self, key: &EntryKey) -> bool {

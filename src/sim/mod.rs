@@ -9,6 +9,7 @@ mod byzantine;
 pub mod checker;
 pub mod dice;
 pub mod disk;
+pub mod figures;
 pub mod network;
 pub mod scenario;
 mod script;

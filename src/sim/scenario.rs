@@ -23,6 +23,23 @@ pub struct Settings {
     pub peers: Option<usize>,
     /// Loss while nothing else is wrong; the scenario's own choice where none is given.
     pub loss: Option<Loss>,
+    /// How many of the last steps a report shows.
+    pub last: usize,
+}
+
+impl Settings {
+    /// The random scenario of this seed, nothing else chosen.
+    #[must_use]
+    pub fn new(start: Instant, seed: u64) -> Settings {
+        Settings {
+            start,
+            seed,
+            sabotage: None,
+            peers: None,
+            loss: None,
+            last: super::trace::LAST,
+        }
+    }
 }
 
 /// What became of a run.
@@ -49,6 +66,7 @@ const BURIED: Duration = Duration::from_secs(45);
 #[must_use]
 pub fn random(settings: &Settings) -> Outcome {
     let mut world = World::new(settings.start, settings.seed, settings.sabotage);
+    world.trace.last_max = settings.last;
     play(&mut world, settings);
     outcome(&world, settings.seed)
 }
@@ -65,11 +83,11 @@ fn play(world: &mut World, settings: &Settings) {
         }
     }
     let script = script::draw(world, Duration::from_secs(2), FAULTS, honest);
-    for (at, act) in &script {
-        if !world.run_to(*at) {
+    for cue in &script {
+        if !world.run_to(cue.at) {
             return;
         }
-        act.run(world);
+        cue.act.run(world, cue.until);
     }
     heal(world, honest, byzantine);
     (world.network.multicast, world.network.broadcast) = paths;
@@ -108,6 +126,7 @@ fn populate(world: &mut World, honest: usize) -> Option<usize> {
 
 /// Ends all faults: links work, whoever was stopped goes on, some of the dead come back.
 fn heal(world: &mut World, honest: usize, byzantine: Option<usize>) {
+    let healed = world.now;
     world.fault(0, "heal".into());
     world.network.heal();
     world.network.unicast = true;
@@ -119,7 +138,7 @@ fn heal(world: &mut World, honest: usize, byzantine: Option<usize>) {
         } else {
             Mood::Quiet
         };
-        script::Act::Byzantine(eve, mood).run(world);
+        script::Act::Byzantine(eve, mood).run(world, healed);
     }
     for node in 0..honest {
         world.nodes[node].crash_in = None;

@@ -67,10 +67,10 @@ impl Act {
         }
     }
 
-    /// Does it.
-    pub fn run(&self, world: &mut World) {
+    /// Does it; it lasts `until` then.
+    pub fn run(&self, world: &mut World, until: Duration) {
         world.fault(0, format!("{self:?}"));
-        let until = world.now + AFTERMATH;
+        let until = until.max(world.now) + AFTERMATH;
         match self.disturbs() {
             Disturbed::Nobody => {}
             Disturbed::One(node) => world.checker.disturb(node, until),
@@ -157,8 +157,21 @@ enum Disturbed {
     All,
 }
 
-/// A script: what happens, in order of time.
-pub type Script = Vec<(Duration, Act)>;
+/// What happens when, and until when it lasts.
+#[derive(Clone, Debug)]
+pub struct Cue {
+    pub at: Duration,
+    pub act: Act,
+    pub until: Duration,
+}
+
+/// A script, in order of time.
+pub type Script = Vec<Cue>;
+
+fn cue(at: Duration, act: Act) -> Cue {
+    let until = at;
+    Cue { at, act, until }
+}
 
 /// Draws the faults and the chat of `span` from the world's dice.
 pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) -> Script {
@@ -177,16 +190,16 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
         let node = world.dice.below(honest);
         let to = world.dice.below(honest);
         if world.dice.chance(0.3) && to != node {
-            script.push((at, Act::SayTo(node, to, format!("private {number}"))));
+            script.push(cue(at, Act::SayTo(node, to, format!("private {number}"))));
         } else {
-            script.push((at, Act::Say(node, format!("line {number}"))));
+            script.push(cue(at, Act::Say(node, format!("line {number}"))));
             if world.dice.chance(0.3) {
-                script.push((at, Act::Say(node, format!("more {number}"))));
+                script.push(cue(at, Act::Say(node, format!("more {number}"))));
             }
         }
     }
     // A stable sort: what was drawn first comes first.
-    script.sort_by_key(|(at, _)| *at);
+    script.sort_by_key(|cue| cue.at);
     script
 }
 
@@ -194,7 +207,10 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
     let dice = &mut world.dice;
     let node = dice.below(honest);
     let other = (node + 1 + dice.below(honest.max(2) - 1)) % honest;
-    let mut both = |first: Act, then: Act| script.extend([(at, first), (end, then)]);
+    let mut both = |act: Act, then: Act| {
+        let until = end;
+        script.extend([Cue { at, act, until }, cue(end, then)]);
+    };
     match dice.below(20) {
         0 => {
             let loss = Loss::percent(90.0 * dice.unit(), 90.0 * dice.unit());
@@ -225,7 +241,21 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
         11 => both(Act::Suspend(node), Act::Resume(node)),
         12 => both(Act::Multicast(false), Act::Multicast(true)),
         13 => both(Act::Unicast(false), Act::Unicast(true)),
-        14 => both(Act::Leave(node), Act::Boot(node)),
+        14 => {
+            both(Act::Leave(node), Act::Boot(node));
+            // A visit so short that its HELLOs come after its GOODBYE.
+            let (leave, back) = (Duration::from_millis(700), Duration::from_secs(5));
+            let until = end + back;
+            let act = Act::Hold(0.4);
+            script.push(Cue {
+                at: end,
+                act,
+                until,
+            });
+            script.push(cue(end + leave, Act::Leave(node)));
+            script.push(cue(end + leave * 2, Act::Hold(0.0)));
+            script.push(cue(until, Act::Boot(node)));
+        }
         15 => {
             let far = 1 + i64::try_from(dice.below(3_600_000)).unwrap_or(0);
             let most = Duration::from_millis(200);
@@ -233,14 +263,14 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
                 Act::SlowDisks(most),
                 Act::SlowDisks(Duration::from_millis(1)),
             );
-            script.push((at, Act::StepClock(node, far)));
+            script.push(cue(at, Act::StepClock(node, far)));
         }
         16 => {
             let then = end + Duration::from_secs(1);
-            script.push((at, Act::Backup(node)));
-            script.push((end, Act::Crash(node, Crash::Kill, 0)));
-            script.push((end, Act::Restore(node)));
-            script.push((then, Act::Boot(node)));
+            script.push(cue(at, Act::Backup(node)));
+            script.push(cue(end, Act::Crash(node, Crash::Kill, 0)));
+            script.push(cue(end, Act::Restore(node)));
+            script.push(cue(then, Act::Boot(node)));
         }
         _ => {
             let how = if dice.chance(0.7) {
@@ -252,7 +282,7 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             let outputs = u32::try_from(dice.below(60)).unwrap_or(0);
             let text = "the last words";
             both(Act::Crash(node, how, outputs), Act::Boot(node));
-            script.push((at, Act::Say(node, text.into())));
+            script.push(cue(at, Act::Say(node, text.into())));
         }
     }
 }

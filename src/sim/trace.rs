@@ -9,8 +9,8 @@ use crate::api::{Event, PeerState};
 use crate::datagram::Destination;
 use crate::id::PeerId;
 
-/// How much of the end is kept for the report of a failure.
-const LAST: usize = 40;
+/// How many of the last steps are kept for the report of a failure.
+pub const LAST: usize = 40;
 
 /// One thing that happened at one node.
 #[derive(Clone, PartialEq, Debug)]
@@ -80,14 +80,17 @@ pub struct Trace {
     hasher: blake3::Hasher,
     last: VecDeque<(Duration, usize, Step)>,
     faults: Vec<(Duration, usize, String)>,
+    /// How many of the last steps are kept.
+    pub last_max: usize,
 }
 
 impl Default for Trace {
     fn default() -> Self {
         Trace {
             hasher: blake3::Hasher::new(),
-            last: VecDeque::with_capacity(LAST + 1),
+            last: VecDeque::new(),
             faults: Vec::new(),
+            last_max: LAST,
         }
     }
 }
@@ -106,7 +109,7 @@ impl Trace {
         if let Step::Fault(what) = &step {
             self.faults.push((now, node, what.clone()));
         }
-        if self.last.len() == LAST {
+        if self.last.len() >= self.last_max {
             self.last.pop_front();
         }
         self.last.push_back((now, node, step));

@@ -57,6 +57,10 @@ impl Checker {
             let Some((&(_, epoch, last), _)) = numbers.last() else {
                 continue;
             };
+            // A log that a power cut or a restored backup ended is nobody's to tell of.
+            if disk(author).own_epoch() != Some(epoch) {
+                continue;
+            }
             for &node in live.iter().filter(|&&node| node != author) {
                 let held: Vec<(u32, MessageId)> = disk(node)
                     .log(room, id, epoch)
@@ -86,10 +90,13 @@ impl Checker {
         self.letters_came(now, &live, disk);
     }
 
-    /// Whether a node's run began after this line was sent: it need not have it.
+    /// Whether a node's run began, or it met the author, after this line was sent: it need not
+    /// have it.
     fn joined_after(&self, node: usize, author: usize, epoch: u64, seq: u32) -> bool {
+        let met = self.rows[node][author].validated.unwrap_or_default();
+        let joined = met.max(self.people[node].since) + super::LATE;
         let sent = self.sent_at.get(&(author, epoch, seq));
-        sent.is_none_or(|&at| self.people[node].since + super::LATE > at)
+        sent.is_none_or(|&at| joined > at)
     }
 
     fn letters_came<'a>(

@@ -329,7 +329,7 @@ impl Byzantine {
     /// Says that somewhere else is its address, without the nonce.
     fn forge_ack(&mut self, dice: &mut Dice) -> Option<Send> {
         let mut echo = [0; 8];
-        echo.copy_from_slice(&dice.next().to_be_bytes());
+        echo.copy_from_slice(&dice.bits().to_be_bytes());
         let echo = crate::id::Nonce(echo);
         let bytes = self.packet(&Body::ProbeAck(ProbeAck { echo }));
         let source = self.source(dice, self.address);
@@ -344,7 +344,7 @@ impl Byzantine {
         let count = 20 + dice.below(200);
         let junk = |dice: &mut Dice| {
             let mut bytes: Vec<u8> = (0..30 + dice.below(300))
-                .map(|_| dice.next().to_le_bytes()[0])
+                .map(|_| dice.bits().to_le_bytes()[0])
                 .collect();
             bytes[..2].copy_from_slice(&[wire::MAGIC, wire::VERSION]);
             bytes[2] = dice.pick(&KINDS).map_or(1, |kind| *kind as u8);

@@ -122,6 +122,7 @@ struct Lines {
 }
 
 /// The invariants and what they need to know.
+#[derive(Default)]
 pub struct Checker {
     /// What is true of each node.
     pub people: Vec<Person>,
@@ -156,32 +157,6 @@ pub struct Checker {
     lines: Vec<Lines>,
     /// Bytes in from and out to addresses that are nobody's, for each node.
     strangers: BTreeMap<(usize, SocketAddr), (u64, u64)>,
-}
-
-impl Default for Checker {
-    fn default() -> Self {
-        Checker {
-            people: Vec::new(),
-            rows: Vec::new(),
-            violation: None,
-            replays: false,
-            false_offlines: Vec::new(),
-            listed_by: Vec::new(),
-            lists: Vec::new(),
-            watched: None,
-            seen: Vec::new(),
-            lenient: false,
-            index: HashMap::new(),
-            at: BTreeMap::new(),
-            truth: HashMap::new(),
-            numbers: BTreeMap::new(),
-            sent_at: BTreeMap::new(),
-            heads: BTreeMap::new(),
-            letters: BTreeMap::new(),
-            lines: Vec::new(),
-            strangers: BTreeMap::new(),
-        }
-    }
 }
 
 impl Checker {

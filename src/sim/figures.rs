@@ -138,7 +138,9 @@ fn join(world: &mut World, extent: &Extent) -> String {
         world.leave(joiner);
         // What a GOODBYE did not reach is not to count as listed in the next round.
         let gone = world.now + Duration::from_secs(90);
-        world.run_until(gone, |world| world.checker.listed_by[joiner] == 0);
+        world.run_until(gone, |world| {
+            world.nodes[joiner].endpoint.is_none() && world.checker.listed_by[joiner] == 0
+        });
     }
     let mut text = format!("rosters of the others complete before: {whole}\n");
     text += &full.line("joiner lists everybody", rounds);

@@ -1,5 +1,8 @@
 //! Nodes in virtual time: one heap of events, timers among them, and one seed.
 
+mod life;
+mod wire;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,11 +16,10 @@ use super::disk::Disk;
 use super::network::Network;
 use super::trace::{Step, Trace, kind_of};
 use crate::api::{Command, Request, TextKind};
-use crate::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path, Transmit};
+use crate::datagram::{Arrival, LinkId};
 use crate::durable::{Batch, Row, Token};
 use crate::proto::sabotage::{self, Sabotage};
-use crate::proto::{Config, Endpoint, Identity, Now, Output, crypto};
-use crate::text::{PeerName, RoomName, StatusText};
+use crate::proto::{Endpoint, Identity, Now, Output, crypto};
 
 /// The one link of every node.
 pub const LINK: LinkId = LinkId(1);
@@ -232,124 +234,6 @@ impl World {
         self.trace.add(self.now, node, Step::Fault(what));
     }
 
-    /// Starts a node's process.
-    ///
-    /// # Panics
-    /// Never: the names are names.
-    #[expect(clippy::unwrap_used, reason = "constants that are names")]
-    pub fn boot(&mut self, index: usize) {
-        if self.nodes[index].endpoint.is_some() || self.nodes[index].byzantine.is_some() {
-            return;
-        }
-        self.fault(index, "boot".into());
-        let now = self.clock(index);
-        let seed = self.dice.seed();
-        let node = &mut self.nodes[index];
-        node.run += 1;
-        node.refuses = false;
-        node.crash_in = None;
-        let config = Config {
-            name: PeerName::new(&format!("node{index}")).unwrap(),
-            status: crate::api::Status::Available,
-            status_text: StatusText::default(),
-            chat_port: CHAT_PORT,
-            presence_port: PRESENCE_PORT,
-            peers: node.named.clone(),
-            multicast: true,
-            broadcast: true,
-            transient: false,
-            rooms: vec![RoomName::new(super::checker::LOBBY).unwrap()],
-            first_hello_ms_max: 5,
-            snapshot: node.disk.snapshot(node.identity.id()),
-            person_rate: crate::limits::PERSON_RATE,
-            person_burst: crate::limits::PERSON_BURST,
-            seed,
-        };
-        let mut endpoint = Endpoint::new(now, node.identity.clone(), config);
-        endpoint.set_links(now, &[link(node.address)]);
-        node.endpoint = Some(endpoint);
-        self.checker.started(self.now, index);
-        self.drain(index);
-    }
-
-    /// Ends a node's process at once.
-    pub fn crash(&mut self, index: usize, how: Crash) {
-        if self.nodes[index].endpoint.is_none() {
-            return;
-        }
-        self.fault(index, format!("{how:?}"));
-        self.stop(index, how == Crash::Kill);
-        // What was on its way to the disk got there, up to some point.
-        let handed = std::mem::take(&mut self.nodes[index].handed);
-        let done = self.dice.below(handed.len() + 1);
-        for (_, batch) in handed.iter().take(done) {
-            let _ = self.keep(index, batch);
-        }
-        if how == Crash::Power {
-            let kept = self.dice.below(self.nodes[index].disk.unsynced() + 1);
-            let before = self.nodes[index].disk.unsynced();
-            self.nodes[index].disk.power_cut(kept);
-            if kept < before {
-                self.checker.forgot(index);
-            }
-        }
-    }
-
-    fn stop(&mut self, index: usize, refuses: bool) {
-        let node = &mut self.nodes[index];
-        node.endpoint = None;
-        node.deadline = None;
-        node.crash_in = None;
-        node.suspended = None;
-        node.run += 1;
-        node.refuses = refuses;
-        self.checker.stopped(self.now, index);
-    }
-
-    /// A dead node's disk is set back to its last backup.
-    pub fn restore(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
-        if let (None, Some(backup)) = (&node.endpoint, node.backup.clone()) {
-            node.disk = backup;
-            node.disk.retire();
-            self.checker.forgot(index);
-            self.fault(index, "restored backup".into());
-        }
-    }
-
-    /// A node begins to say GOODBYE; its process ends once it is out.
-    pub fn leave(&mut self, index: usize) {
-        self.fault(index, "leave".into());
-        if self.nodes[index].endpoint.is_some() {
-            self.checker.leaving(self.now, index);
-            self.with(index, Endpoint::leave);
-        }
-    }
-
-    /// The process is stopped (SIGSTOP): nothing is handled, the sockets go on to hear.
-    pub fn suspend(&mut self, index: usize) {
-        self.fault(index, "suspend".into());
-        let node = &mut self.nodes[index];
-        if node.endpoint.is_some() && node.suspended.is_none() {
-            node.suspended = Some(Vec::new());
-        }
-    }
-
-    /// The process goes on: first what came meanwhile, then the timers.
-    pub fn resume(&mut self, index: usize) {
-        self.fault(index, "resume".into());
-        for action in self.nodes[index].suspended.take().unwrap_or_default() {
-            self.act(action);
-        }
-        self.arm(index);
-    }
-
-    /// Whether a node's process is stopped.
-    #[must_use]
-    pub fn is_suspended(&self, index: usize) -> bool {
-        self.nodes[index].suspended.is_some()
-    }
-
     /// A person at a node writes something.
     pub fn say(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
@@ -483,88 +367,6 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: usize, transmit: &Transmit) {
-        let len = transmit.segment_len.unwrap_or(transmit.bytes.len());
-        for bytes in transmit.bytes.chunks(len.max(1)) {
-            let (destination, kind) = (transmit.destination, kind_of(bytes));
-            let step = Step::Sent(destination, kind, bytes.len());
-            self.trace.add(self.now, from, step);
-            let on_link = |at: SocketAddr| is_on_link(at.ip());
-            let disk = &self.nodes[from].disk;
-            self.checker
-                .sent(self.now, from, (destination, bytes), disk, on_link);
-            let source = self.nodes[from].address;
-            self.send(from, source, destination, bytes);
-        }
-    }
-
-    /// A datagram leaves a host, whatever source it names.
-    pub(super) fn send(
-        &mut self,
-        from: usize,
-        source: SocketAddr,
-        destination: Destination,
-        bytes: &[u8],
-    ) {
-        let group = matches!(destination, Destination::Group(..));
-        self.network.traffic.count(self.now, group, bytes.len());
-        let passes = match destination {
-            Destination::Group(_, Path::Mcast4) => self.network.multicast,
-            Destination::Group(_, Path::Bcast4) => self.network.broadcast,
-            Destination::Group(..) => false,
-            Destination::Unicast(_) => self.network.unicast,
-        };
-        if !passes {
-            return;
-        }
-        let mut datagram = Datagram {
-            source,
-            presence: group,
-            bytes: bytes.into(),
-        };
-        match destination {
-            Destination::Group(..) => {
-                let datagram = Rc::new(datagram);
-                for to in 0..self.nodes.len() {
-                    self.carry(from, to, true, &datagram);
-                }
-            }
-            Destination::Unicast(at) => {
-                let Some(&to) = self.hosts.get(&at.ip()) else {
-                    return;
-                };
-                if at.port() == PRESENCE_PORT || at == self.nodes[to].address {
-                    datagram.presence = at.port() == PRESENCE_PORT;
-                    self.carry(from, to, false, &Rc::new(datagram));
-                }
-                self.refuse(from, to, at);
-            }
-        }
-    }
-
-    fn carry(&mut self, from: usize, to: usize, group: bool, datagram: &Rc<Datagram>) {
-        let node = &self.nodes[to];
-        if node.endpoint.is_none() && node.byzantine.is_none() {
-            return;
-        }
-        let fate = self.network.fate(&mut self.dice, (from, to), group);
-        for after in fate.into_iter().flatten() {
-            self.schedule(after, Action::Arrive(to, Rc::clone(datagram)));
-        }
-    }
-
-    /// The host of a dead process says so.
-    fn refuse(&mut self, from: usize, to: usize, at: SocketAddr) {
-        if !self.nodes[to].refuses {
-            return;
-        }
-        let there = self.network.fate(&mut self.dice, (from, to), false);
-        let back = self.network.fate(&mut self.dice, (to, from), false);
-        if let (Some(there), Some(back)) = (there[0], back[0]) {
-            self.schedule(there + back, Action::Refused(from, at));
-        }
-    }
-
     /// Handles the next event if it is due by `until`; false if none is.
     pub fn step(&mut self, until: Duration) -> bool {
         let due = self.queue.peek().is_some_and(|next| next.at <= until);
@@ -672,37 +474,6 @@ impl World {
         });
     }
 
-    /// A byzantine node does something and plans the next.
-    fn mischief(&mut self, index: usize) {
-        let Some(mut byzantine) = self.nodes[index].byzantine.take() else {
-            return;
-        };
-        let true_ms = self.true_ms();
-        let sends = byzantine.act(&mut self.dice, true_ms);
-        let next = byzantine.pause(&mut self.dice);
-        self.nodes[index].byzantine = Some(byzantine);
-        self.emit(index, sends);
-        self.schedule(next, Action::Mischief(index));
-    }
-
-    fn overhear(&mut self, index: usize, source: SocketAddr, group: bool, bytes: &[u8]) {
-        let Some(mut byzantine) = self.nodes[index].byzantine.take() else {
-            return;
-        };
-        let answer = byzantine.hear(source, group, bytes);
-        self.nodes[index].byzantine = Some(byzantine);
-        self.emit(index, answer);
-    }
-
-    fn emit(&mut self, index: usize, sends: Vec<super::byzantine::Send>) {
-        for send in sends {
-            if let Some(entry) = &send.entry {
-                self.checker.learn(entry);
-            }
-            self.send(index, send.source, send.destination, &send.bytes);
-        }
-    }
-
     /// Runs to this moment, or to the first violation; whether there was none.
     pub fn run_to(&mut self, until: Duration) -> bool {
         while self.step(until) {}
@@ -719,29 +490,5 @@ impl World {
                 return done(self);
             }
         }
-    }
-}
-
-/// Whether an address is on the subnet of every node.
-fn is_on_link(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V4(v4) if v4.octets()[..2] == [10, 77])
-}
-
-/// The only link of a node.
-fn link(address: SocketAddr) -> Link {
-    let v4 = match address.ip() {
-        IpAddr::V4(address) => vec![LinkAddress4 {
-            address,
-            prefix_len: 16,
-        }],
-        IpAddr::V6(_) => Vec::new(),
-    };
-    Link {
-        id: LINK,
-        name: "eth0".into(),
-        loopback: false,
-        v4,
-        v6: Vec::new(),
-        group: true,
     }
 }

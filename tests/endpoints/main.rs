@@ -3,6 +3,7 @@
 mod actor;
 mod faults;
 mod hostile;
+mod links;
 mod relay;
 mod sync;
 mod world;

@@ -29,6 +29,10 @@ simulate *arguments:
 bench *arguments:
     cargo bench --bench lan -- {{arguments}}
 
+# lanchat beside termchat and ZRE, which it installs below target/
+peers *arguments:
+    benches/peers.sh {{arguments}}
+
 # Licences, bans and sources of the dependencies (needs cargo-deny)
 deny:
     cargo deny check licenses bans sources

@@ -6,16 +6,13 @@ use super::core::Core;
 use super::direct::Direct;
 use super::gate::Gate;
 use super::group::{Cx, Group};
-use super::presence::Presence;
+use super::presence::{CHANGE_JITTER, GAP, Presence};
 use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
 use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
 use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
 use crate::id::Incarnation;
-
-/// Upper bound of the delay before HELLO where an interface came or went: many see it at once.
-const CHANGE_JITTER: Duration = Duration::from_millis(20);
 
 /// What an endpoint wants done.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,6 +40,8 @@ pub struct Endpoint {
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
     pub(super) early: Vec<Request>,
+    /// When the driver was last asked to come back.
+    asked: Option<Instant>,
     /// How often our own key was heard from a later run than this.
     pub(super) doubles: u32,
 }
@@ -76,6 +75,7 @@ impl Endpoint {
             private,
             saving: None,
             early: Vec::new(),
+            asked: None,
             doubles: 0,
         };
         endpoint.save_incarnation();
@@ -119,11 +119,48 @@ impl Endpoint {
         self.follow_up(now);
     }
 
+    /// The system slept, for seconds or for days: everybody else may have changed. All are asked
+    /// for a sign of life; nobody is given up before.
+    pub fn handle_wake(&mut self, now: Now) {
+        self.core.mono = now.mono;
+        self.asked = None;
+        self.presence.wake(&mut self.core, now);
+        self.follow_up(now);
+    }
+
+    /// The process did not run for `by`, until now: it was stopped, or the host was too busy.
+    /// Whoever is asked for a sign of life has so much more time for it; a delay that this node
+    /// noticed for itself already counts once. Any value is safe.
+    pub fn handle_late(&mut self, now: Now, by: Duration) {
+        self.core.mono = now.mono;
+        self.asked = None;
+        self.presence.late(&self.core, now.mono, by);
+    }
+
+    /// Makes up for it where the driver comes much later than it was asked to.
+    pub(super) fn catch_up(&mut self, now: Now) {
+        let late = self.asked.map(|at| now.mono.saturating_duration_since(at));
+        if let Some(by) = late.filter(|&by| by > GAP) {
+            self.handle_late(now, by);
+        }
+    }
+
+    /// Whether nothing at all is heard any more of those who were here.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.presence.is_disconnected()
+    }
+
     /// The deadline passed.
     pub fn handle_timeout(&mut self, now: Now) {
         self.core.mono = now.mono;
         if self.saving.is_some() {
             return;
+        }
+        self.catch_up(now);
+        if self.presence.is_round_due(now.mono) {
+            let talking_to = self.private.talking_to();
+            self.presence.set_conversations(talking_to);
         }
         self.presence
             .handle_timeout(&mut self.core, now, &self.group);
@@ -216,6 +253,7 @@ impl Endpoint {
             return output;
         }
         if self.saving.is_some() {
+            self.asked = None;
             return Output::Timeout(None, Timer::Idle);
         }
         let group = if self.core.open {
@@ -233,6 +271,7 @@ impl Endpoint {
             .into_iter()
             .filter_map(|(at, timer)| Some((at?, timer)))
             .min();
+        self.asked = next.map(|(at, _)| at);
         match next {
             Some((at, timer)) => Output::Timeout(Some(at), timer),
             None => Output::Timeout(None, Timer::Idle),

@@ -285,6 +285,10 @@ impl World {
         self.nodes[index].deadline = None;
     }
 
+    pub fn endpoint(&self, index: usize) -> &Endpoint {
+        self.nodes[index].endpoint.as_ref().unwrap()
+    }
+
     pub fn id(&self, index: usize) -> PeerId {
         Identity::from_secret(&[self.nodes[index].secret; 32]).id()
     }

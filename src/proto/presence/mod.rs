@@ -2,15 +2,20 @@
 
 pub mod address;
 pub mod beacon;
+mod indirect;
+mod lifeguard;
 pub mod peer;
 pub mod probe;
 pub mod receive;
 pub mod roster;
+mod schedule;
 pub mod speak;
 mod strangers;
+mod suspect;
 mod tick;
+mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -25,10 +30,18 @@ use crate::proto::core::Core;
 use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
-use probe::Probing;
+use indirect::Relays;
+pub use lifeguard::GAP;
+use lifeguard::Health;
+use probe::ROUND_MIN;
 use roster::{Peer, Roster};
+use schedule::Schedule;
 use strangers::Strangers;
+use suspect::Accusations;
+use tick::Pace;
 
+/// Upper bound of the delay before HELLO where an interface came or went: many see it at once.
+pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
@@ -59,9 +72,20 @@ pub struct Presence {
     pub record: PeerRecord,
     beacon: Beacon,
     pins: BTreeMap<String, PublicKey>,
-    wake: Option<Instant>,
+    schedule: Schedule,
+    pace: Pace,
+    /// When the next round on the ring begins.
     round_at: Instant,
     round: usize,
+    /// With whom conversations are open.
+    conversations: BTreeSet<PeerId>,
+    health: Health,
+    accusations: Accusations,
+    relays: Relays,
+    /// When the links were last seen to change.
+    linked_at: Instant,
+    /// Up to when standing still was made up for.
+    caught_up: Instant,
     candidate_rate: Bucket,
     strangers: Strangers,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
@@ -86,9 +110,17 @@ impl Presence {
             record: speak::own_record(core, 1)?,
             beacon: Beacon::new(now.mono),
             pins: snapshot.pins.iter().cloned().collect(),
-            wake: None,
-            round_at: now.mono,
+            schedule: Schedule::default(),
+            pace: Pace::of(1, 0),
+            // Not all that were started together at the same time.
+            round_at: now.mono + core.jitter(ROUND_MIN),
             round: 0,
+            conversations: BTreeSet::new(),
+            health: Health::new(now.mono),
+            accusations: Accusations::new(now.mono),
+            relays: Relays::new(now.mono),
+            linked_at: now.mono,
+            caught_up: now.mono,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: Strangers::new(now.mono),
             sources: BTreeMap::new(),
@@ -187,13 +219,9 @@ impl Presence {
 
     /// What was sent to this peer is not answered: asks it for a sign of life.
     pub fn doubt(&mut self, now: Instant, id: &PeerId) {
-        let Some(peer) = self.roster.get_mut(id) else {
-            return;
-        };
-        let live = peer.state == PeerState::Online && peer.is_confirmed();
-        if live && peer.probing.is_none() {
-            peer.probing = Some(Probing::start(now, peer.rtt));
-            self.wake_at(now);
+        let is_idle = |peer: &Peer| peer.is_live() && peer.probing.is_none();
+        if self.roster.get(id).is_some_and(is_idle) {
+            self.look(now, now, id);
         }
     }
 
@@ -216,6 +244,8 @@ impl Presence {
         for id in ids {
             self.announce(core, &id);
         }
+        self.linked_at = now;
+        self.plan_all(core);
     }
 
     /// The round trip of the group: the longest of a live peer, 10 to 500 ms.
@@ -394,17 +424,14 @@ impl Presence {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            [self.beacon.deadline(), self.wake, Some(self.round_at)]
+            let round = Some(self.round_at);
+            [self.beacon.deadline(), self.schedule.next(), round]
                 .into_iter()
                 .flatten()
                 .min()
         } else {
             self.beacon.deadline()
         }
-    }
-
-    fn wake_at(&mut self, at: Instant) {
-        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
     /// A row changes its state.
@@ -419,6 +446,7 @@ impl Presence {
             }
         }
         self.announce(core, id);
+        self.plan(core, id);
     }
 }
 

@@ -32,11 +32,10 @@ impl Presence {
             }
             Merged::Restarted => {
                 self.restarted.push(id);
-                // Its addresses are to be validated again.
-                self.wake_at(now.mono);
                 self.set_state(core, &id, PeerState::Online);
             }
-            Merged::New | Merged::Changed | Merged::Same => {}
+            Merged::New => self.plan(core, &id),
+            Merged::Changed | Merged::Same => {}
         }
         true
     }
@@ -56,12 +55,21 @@ impl Presence {
             return;
         };
         peer.heard = now.mono;
+        peer.watch.acquit();
         // An answer to a probe has to come from the peer; a sign of life is one as well.
-        peer.probing = None;
-        if peer.state != PeerState::Online {
+        let probing = peer.probing.take();
+        let is_back = peer.state != PeerState::Online;
+        if is_back {
             peer.state = PeerState::Online;
             self.returned.push(heard.id);
         }
+        if probing.is_some() || is_back {
+            self.plan(core, &heard.id);
+        }
+        if probing.is_some_and(|probing| probing.has_asked()) {
+            self.health.answered();
+        }
+        self.network_heard(core, now);
         self.sighted(core, now, heard);
         self.announce(core, &heard.id);
     }
@@ -89,7 +97,7 @@ impl Presence {
         }
         let allowance = allowance(core, source, heard.len);
         if peer.addresses.heard(now.mono, source, allowance) {
-            self.wake_at(now.mono);
+            self.plan(core, &heard.id);
         }
     }
 
@@ -119,8 +127,9 @@ impl Presence {
             } else {
                 1000
             };
-            address.next_try = Some(at + Duration::from_millis(rest));
-            self.wake_at(at + Duration::from_millis(rest));
+            let next = at + Duration::from_millis(rest);
+            address.next_try = Some(next);
+            self.hasten(&heard.id, next);
         }
     }
 
@@ -168,7 +177,9 @@ impl Presence {
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.plan(core, &heard.id);
         }
+        self.report(core, now.mono, &heard.id);
         self.announce(core, &heard.id);
     }
 
@@ -223,13 +234,16 @@ impl Presence {
         if !is_current {
             peer.addresses.failed(now.mono, at);
             self.announce(core, &id);
+            self.plan(core, &id);
             return;
         }
-        if peer.state == PeerState::Online
-            && peer.probing.is_none_or(|probing| !probing.is_verdict())
-        {
-            peer.probing = Some(Probing::refused(now.mono, peer.rtt));
-            self.wake_at(now.mono);
+        let is_judged = peer.probing.as_ref().is_some_and(Probing::is_verdict);
+        if peer.state == PeerState::Online && !is_judged && !self.health.is_disconnected() {
+            let stretch = self.health.stretch();
+            peer.probing = Some(Probing::refused(now.mono, peer.rtt, stretch));
+            if peer.watch.accused.is_none() {
+                self.accuse(now.mono, &id);
+            }
             self.set_state(core, &id, PeerState::Suspect);
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::address::Addresses;
 use super::peer::new_peer;
 pub use super::peer::{Peer, Rtt};
+use super::suspect::Watch;
 use crate::api::{Event, PeerRef, PeerState};
 use crate::id::{Incarnation, PeerId, ShortId, TAG_CHARS};
 use crate::limits::{PEERS_MAX, UNCONFIRMED_DIRECT_MAX};
@@ -266,6 +267,7 @@ fn merge_known(now: Instant, peer: &mut Peer, record: &PeerRecord) -> Merged {
         peer.links.clear();
         peer.hears_us = None;
         peer.probing = None;
+        peer.watch = Watch::default();
         peer.addresses.invalidate(now);
         peer.record = record.clone();
         return Merged::Restarted;

@@ -1,5 +1,6 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
+mod detect;
 mod faults;
 mod hostile;
 mod world;

@@ -21,6 +21,8 @@ pub enum Action {
     Arrive(usize, Arrival2, Vec<u8>),
     Persisted(usize, Token, Stored),
     Loaded(usize, Token, Vec<Row>),
+    /// The host at this address says that nobody listens there.
+    Refused(usize, SocketAddr),
 }
 
 pub type Arrival2 = (SocketAddr, bool);
@@ -186,7 +188,15 @@ pub struct Node {
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
+    /// Stopped, as by SIGSTOP: what comes waits, if there is room.
+    pub stopped: bool,
+    pub backlog: Vec<(Arrival2, Vec<u8>)>,
+    /// The process is gone, its host is there and says so.
+    pub refuses: bool,
 }
+
+/// What a socket holds for a process that does not run.
+const BACKLOG: usize = 200;
 
 pub struct World {
     pub now: Now,
@@ -195,6 +205,10 @@ pub struct World {
     pub queue: BinaryHeap<Scheduled>,
     pub order: u64,
     pub loss: f64,
+    /// Loss of unicast datagrams where it is another one.
+    pub unicast_loss: Option<f64>,
+    /// Nothing goes from one node to another.
+    pub cut: BTreeSet<(usize, usize)>,
     pub rng: u64,
     pub sent: Vec<(usize, Vec<u8>)>,
     /// The disk answers only while this is set.
@@ -220,6 +234,8 @@ impl World {
             queue: BinaryHeap::new(),
             order: 0,
             loss,
+            unicast_loss: None,
+            cut: BTreeSet::new(),
             rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             sent: Vec::new(),
             disk_works: true,
@@ -246,6 +262,9 @@ impl World {
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
+            stopped: false,
+            backlog: Vec::new(),
+            refuses: false,
         });
         self.boot(index);
         index
@@ -277,12 +296,35 @@ impl World {
         let mut endpoint = Endpoint::new(self.now, identity, config);
         endpoint.set_links(self.now, &[link(node.address, 24)]);
         node.endpoint = Some(endpoint);
+        node.refuses = false;
         self.drain(index);
     }
 
     pub fn kill(&mut self, index: usize) {
         self.nodes[index].endpoint = None;
         self.nodes[index].deadline = None;
+    }
+
+    /// The process dies, its host lives on.
+    pub fn kill_process(&mut self, index: usize) {
+        self.kill(index);
+        self.nodes[index].refuses = true;
+    }
+
+    /// Pulls a node's cable.
+    pub fn unplug(&mut self, index: usize) {
+        for other in 0..self.nodes.len() {
+            self.cut.extend([(index, other), (other, index)]);
+        }
+        self.cut.remove(&(index, index));
+    }
+
+    /// A stopped node goes on: first what waits for it, then what is due.
+    pub fn go_on(&mut self, index: usize) {
+        self.nodes[index].stopped = false;
+        for (from, bytes) in std::mem::take(&mut self.nodes[index].backlog) {
+            self.act(Action::Arrive(index, from, bytes));
+        }
     }
 
     pub fn endpoint(&self, index: usize) -> &Endpoint {
@@ -376,8 +418,15 @@ impl World {
             }
         };
         for (receiver, group) in receivers {
-            let lost = receiver != from && self.unit() < self.loss;
-            if !lost {
+            let loss = self.unicast_loss.filter(|_| !group).unwrap_or(self.loss);
+            let lost = receiver != from && self.unit() < loss;
+            if lost || self.cut.contains(&(from, receiver)) {
+                continue;
+            }
+            if self.nodes[receiver].refuses && !group {
+                let address = self.nodes[receiver].address;
+                self.schedule(WIRE * 2, Action::Refused(from, address));
+            } else {
                 let jitter = Duration::from_micros((self.unit() * 100.0) as u64);
                 let action = Action::Arrive(receiver, (source, group), bytes.to_vec());
                 self.schedule(WIRE + jitter, action);
@@ -394,6 +443,7 @@ impl World {
             .nodes
             .iter()
             .enumerate()
+            .filter(|(_, n)| !n.stopped)
             .filter_map(|(i, n)| Some((n.deadline?, i)))
             .min();
         let next = self.queue.peek().map(|scheduled| scheduled.at);
@@ -402,6 +452,8 @@ impl World {
             (Some(at), None) | (None, Some(at)) => at,
             (None, None) => until,
         };
+        // Of a node that was stopped it may be long past.
+        let at = at.max(self.now.mono);
         if at > until {
             self.advance(until);
             return false;
@@ -428,6 +480,12 @@ impl World {
 
     pub fn act(&mut self, action: Action) {
         match action {
+            Action::Arrive(index, from, bytes) if self.nodes[index].stopped => {
+                let backlog = &mut self.nodes[index].backlog;
+                if backlog.len() < BACKLOG {
+                    backlog.push((from, bytes));
+                }
+            }
             Action::Arrive(index, (source, presence_port), bytes) => {
                 let arrival = Arrival {
                     link: Some(LINK),
@@ -437,6 +495,11 @@ impl World {
                 };
                 self.with(index, |endpoint, now| {
                     endpoint.handle_datagram(now, arrival, &bytes)
+                });
+            }
+            Action::Refused(index, address) => {
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_unreachable(now, address);
                 });
             }
             Action::Persisted(index, token, stored) => {

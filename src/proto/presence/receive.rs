@@ -244,6 +244,8 @@ impl Presence {
             if peer.watch.accused.is_none() {
                 self.accuse(now.mono, &id);
             }
+            // It may be our own network that is gone.
+            self.listen_around(now.mono, &id);
             self.set_state(core, &id, PeerState::Suspect);
         }
     }

@@ -30,6 +30,9 @@ const OFFLINE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 const PATHS_KEPT: u32 = 5;
 /// Silence of this many mean heartbeat intervals has anybody probed by everybody.
 const SILENT_HEARTBEATS: f64 = 2.5;
+/// Whoever was heard within this is passed over in their turn. No longer: the turns of those who
+/// look after one peer are spread, and what all of them hear would bring them together.
+const HEARD_JUST_NOW: Duration = Duration::from_millis(250);
 /// One look for each 1/250 s of N: 250 PROBEs a second and as many answers, however many people.
 const LOOKS_PER_SECOND: f64 = 250.0;
 
@@ -95,16 +98,17 @@ impl Presence {
     }
 
     /// The next of the ring successors by id is looked at; where there are few, all.
-    fn walk_ring(&mut self, core: &Core, now: Instant) {
+    fn walk_ring(&mut self, core: &mut Core, now: Instant) {
         let own = core.identity.id();
         let near = self.roster.successors(&own, ALL_UP_TO + 1);
         self.pace = Pace::of(self.roster.population(), near.len());
-        self.round_at = now + self.pace.interval;
+        // The turns of those who look after one peer shall not stay as they once fell.
+        self.round_at = now + self.pace.interval.mul_f64(0.9 + 0.2 * core.unit());
         self.round = self.round.wrapping_add(1);
         if self.pace.all {
             near.iter().for_each(|id| self.plan(core, id));
         } else if let Some(&id) = near.get(self.round % RING) {
-            self.look_if_silent(now, &id, self.pace.interval / 2);
+            self.look_if_silent(now, &id, HEARD_JUST_NOW);
         }
     }
 

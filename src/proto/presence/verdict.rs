@@ -75,8 +75,8 @@ impl Presence {
         self.set_state(core, id, PeerState::Suspect);
     }
 
-    /// Nothing was heard from anybody lately: asks some others, to tell whose fault it is.
-    fn listen_around(&mut self, now: Instant, but: &PeerId) {
+    /// Nothing may come from anybody any more: asks some others, to tell whose fault it is.
+    pub(super) fn listen_around(&mut self, now: Instant, but: &PeerId) {
         let mut others = self.roster.successors(but, OTHERS + 1);
         others.retain(|id| id != but);
         for id in others {

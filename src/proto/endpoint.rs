@@ -1,5 +1,6 @@
 //! The endpoint: everything a node decides, without I/O.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
@@ -111,11 +112,21 @@ impl Endpoint {
         self.follow_up(now);
     }
 
-    /// Sending to this address failed, or an ICMP error came back for it.
-    pub fn handle_unreachable(&mut self, now: Now, address: std::net::SocketAddr) {
+    /// Sending to this address failed, or an ICMP error came back for it: there is no way to it,
+    /// which may be the fault of our own network.
+    pub fn handle_unreachable(&mut self, now: Now, address: SocketAddr) {
+        self.unreachable(now, address, false);
+    }
+
+    /// The host of this address said that nobody listens there (ICMP port unreachable).
+    pub fn handle_refused(&mut self, now: Now, address: SocketAddr) {
+        self.unreachable(now, address, true);
+    }
+
+    fn unreachable(&mut self, now: Now, address: SocketAddr, refused: bool) {
         self.core.mono = now.mono;
         self.presence
-            .handle_unreachable(&mut self.core, now, address);
+            .handle_unreachable(&mut self.core, now, address, refused);
         self.follow_up(now);
     }
 

@@ -499,7 +499,7 @@ impl World {
             }
             Action::Refused(index, address) => {
                 self.with(index, |endpoint, now| {
-                    endpoint.handle_unreachable(now, address);
+                    endpoint.handle_refused(now, address);
                 });
             }
             Action::Persisted(index, token, stored) => {

@@ -21,8 +21,8 @@ pub const RING: usize = 3;
 const REFUTE: Duration = Duration::from_secs(2);
 /// The same where its round trips are short, so that silence means more.
 const REFUTE_FAST: Duration = Duration::from_secs(1);
-/// How long somebody may refute whose host said that nobody listens there. It can be spoofed.
-const REFUTE_REFUSED: Duration = Duration::from_millis(500);
+/// How long somebody may refute who cannot be reached, an ICMP error says. It can be spoofed.
+const REFUTE_UNREACHABLE: Duration = Duration::from_millis(500);
 /// Between the probes to a Suspect.
 const SUSPECT_EVERY: Duration = Duration::from_millis(200);
 
@@ -33,6 +33,8 @@ pub struct Probing {
     pub started: Instant,
     /// The PROBE REQUESTs of this attempt.
     pub asked: Option<Asked>,
+    /// Whether its host said that nobody listens there: then the silence is theirs.
+    pub refused: bool,
     rto: Duration,
     /// How many times as long the verdict takes.
     stretch: u32,
@@ -77,6 +79,7 @@ impl Probing {
         Probing {
             started: at,
             asked: None,
+            refused: false,
             rto: rto(rtt),
             stretch,
             prompted: false,
@@ -95,12 +98,12 @@ impl Probing {
         }
     }
 
-    /// Its host said that nobody listens there: half a second to refute.
+    /// An ICMP error says that it cannot be reached: half a second to refute.
     #[must_use]
-    pub fn refused(now: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
+    pub fn unreachable(now: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
         Probing {
             tries: 3,
-            verdict: Some(now + REFUTE_REFUSED * stretch),
+            verdict: Some(now + REFUTE_UNREACHABLE * stretch),
             ..Probing::start(now, rtt, stretch)
         }
     }
@@ -235,7 +238,7 @@ mod tests {
     #[test]
     fn a_refusal_gives_half_a_second_to_refute() {
         let start = Instant::now();
-        let steps = run(Probing::refused(start, None, 1), start);
+        let steps = run(Probing::unreachable(start, None, 1), start);
         assert_eq!(steps[0], (0, Step::ProbeAll));
         assert_eq!(steps.last(), Some(&(500, Step::Offline)));
     }

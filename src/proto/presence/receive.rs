@@ -217,8 +217,8 @@ impl Presence {
         self.roster.bury(now.mono, id);
     }
 
-    /// The host of this address said that nobody listens there.
-    pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr) {
+    /// There is no way to this address; `refused`: its host says that nobody listens there.
+    pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr, refused: bool) {
         if !core.used_lately(now.mono, at) {
             return;
         }
@@ -237,10 +237,13 @@ impl Presence {
             self.plan(core, &id);
             return;
         }
-        let is_judged = peer.probing.as_ref().is_some_and(Probing::is_verdict);
-        if peer.state == PeerState::Online && !is_judged && !self.health.is_disconnected() {
+        if let Some(probing) = peer.probing.as_mut().filter(|p| p.is_verdict()) {
+            probing.refused |= refused;
+        } else if peer.state == PeerState::Online && (refused || !self.health.is_disconnected()) {
             let stretch = self.health.stretch();
-            peer.probing = Some(Probing::refused(now.mono, peer.rtt, stretch));
+            let mut probing = Probing::unreachable(now.mono, peer.rtt, stretch);
+            probing.refused = refused;
+            peer.probing = Some(probing);
             if peer.watch.accused.is_none() {
                 self.accuse(now.mono, &id);
             }

@@ -92,13 +92,15 @@ impl Presence {
         let Some(peer) = self.roster.get(id) else {
             return;
         };
-        let started = peer.probing.as_ref().map_or(now, |probing| probing.started);
+        let Some(probing) = &peer.probing else {
+            return;
+        };
         let others = || {
             self.roster
                 .iter()
                 .any(|other| other.id != *id && other.is_live())
         };
-        let is_deaf = self.health.is_deaf_since(started) && others();
+        let is_deaf = !probing.refused && self.health.is_deaf_since(probing.started) && others();
         if !is_deaf && !is_cut_off(&core.links, peer) {
             self.give_up(core, id);
             return;
@@ -198,15 +200,15 @@ impl Presence {
     }
 }
 
-/// Whether this node is connected, in the words of the front ends. Which interface works how,
-/// whoever drives the endpoint knows better.
+/// Whether anybody is heard. Which interface works how, and what to do, whoever drives the
+/// endpoint knows better and adds.
 fn network_event(core: &Core, disconnected: bool) -> Event {
     let outside = core.links.iter().filter(|link| !link.loopback);
     let describe = |link: &Link| InterfaceState {
         name: link.name.clone(),
         multicast: core.path_usable(link, Path::Mcast4) || core.path_usable(link, Path::Mcast6),
         broadcast: core.path_usable(link, Path::Bcast4),
-        hint: disconnected.then(|| DISCONNECTED_HINT.to_owned()),
+        hint: None,
     };
     Event::Network {
         state: if disconnected {
@@ -217,7 +219,3 @@ fn network_event(core: &Core, disconnected: bool) -> Event {
         interfaces: outside.map(describe).collect(),
     }
 }
-
-/// What a person is told while nobody is heard.
-pub const DISCONNECTED_HINT: &str =
-    "nobody answers any more, you are disconnected: check the cable or the Wi-Fi";

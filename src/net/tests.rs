@@ -159,7 +159,7 @@ fn a_refused_datagram_names_its_destination_and_hinders_no_other() {
                 .any(|to| to.at == closed && to.refused)
         }));
         while let Some(address) = ana.net.next_unreachable() {
-            assert_eq!(address, closed);
+            assert_eq!(address.at, closed);
         }
     }
 }

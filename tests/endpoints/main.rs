@@ -1,8 +1,11 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
+mod actor;
 mod detect;
 mod faults;
 mod hostile;
+mod relay;
+mod sync;
 mod world;
 
 use std::net::SocketAddr;

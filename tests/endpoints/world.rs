@@ -205,6 +205,8 @@ pub struct World {
     pub queue: BinaryHeap<Scheduled>,
     pub order: u64,
     pub loss: f64,
+    /// The loss of group datagrams where it is another.
+    pub group_loss: Option<f64>,
     /// Loss of unicast datagrams where it is another one.
     pub unicast_loss: Option<f64>,
     /// Nothing goes from one node to another.
@@ -234,6 +236,7 @@ impl World {
             queue: BinaryHeap::new(),
             order: 0,
             loss,
+            group_loss: None,
             unicast_loss: None,
             cut: BTreeSet::new(),
             rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -298,6 +301,12 @@ impl World {
         node.endpoint = Some(endpoint);
         node.refuses = false;
         self.drain(index);
+    }
+
+    /// Forgets what was sent: a crowd sends much.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+        self.out.clear();
     }
 
     pub fn kill(&mut self, index: usize) {
@@ -418,7 +427,12 @@ impl World {
             }
         };
         for (receiver, group) in receivers {
-            let loss = self.unicast_loss.filter(|_| !group).unwrap_or(self.loss);
+            let other = if group {
+                self.group_loss
+            } else {
+                self.unicast_loss
+            };
+            let loss = other.unwrap_or(self.loss);
             let lost = receiver != from && self.unit() < loss;
             if lost || self.cut.contains(&(from, receiver)) {
                 continue;
@@ -535,7 +549,10 @@ impl World {
     }
 
     pub fn state(&self, of: usize, at: usize) -> Option<(PeerState, bool)> {
-        let id = self.id(of);
+        self.state_of(self.id(of), at)
+    }
+
+    pub fn state_of(&self, id: PeerId, at: usize) -> Option<(PeerState, bool)> {
         self.nodes[at]
             .events
             .iter()

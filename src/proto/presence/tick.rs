@@ -68,9 +68,7 @@ impl Pace {
 impl Presence {
     /// The deadline passed.
     pub fn handle_timeout(&mut self, core: &mut Core, now: Now, group: &Group) {
-        if self.beacon.deadline().is_some_and(|at| at <= now.mono) {
-            self.speak(core, now, group);
-        }
+        self.speak(core, now, group);
         if self.beacon.leaving != Leaving::No {
             return;
         }
@@ -232,7 +230,7 @@ impl Presence {
             return Some(peer.heard + kept);
         }
         // Without any link nobody can be heard; that tells nothing of them.
-        if peer.is_confirmed() || is_cut_off(&core.links, peer) {
+        if peer.is_confirmed() || peer.hearsay.is_some() || is_cut_off(&core.links, peer) {
             return None;
         }
         // Somebody who speaks on and on but never answers is behind a firewall, and still here.

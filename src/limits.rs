@@ -58,6 +58,16 @@ pub const UNCONFIRMED_DIRECT_MAX: usize = 256;
 pub const PEERS_MAX: usize = 4096;
 /// Addresses remembered of one peer, candidates included.
 pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Peers remembered of one network.
+pub const NEIGHBORS_MAX: usize = 64;
+/// Networks of which peers are remembered.
+pub const NEIGHBOR_NETWORKS_MAX: usize = 64;
+/// Peers remembered of a network that are asked whether they are there.
+pub const NEIGHBORS_ASKED_MAX: usize = 32;
+/// Unicast HELLOs to remembered peers.
+pub const NEIGHBOR_HELLO_RATE: u32 = 20;
+/// Days after which a remembered peer that was not heard is forgotten.
+pub const NEIGHBOR_DAYS_MAX: u64 = 90;
 /// Messages of authors never met.
 pub const STRANGER_MESSAGE_RATE: u32 = 1;
 /// Authors in a room.

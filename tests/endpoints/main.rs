@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod reach;
 mod world;
 
 use std::net::SocketAddr;

@@ -65,6 +65,7 @@ pub struct Disk {
         lanchat::durable::PrivateRow,
     )>,
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
+    pub neighbors: Vec<lanchat::durable::Neighbor>,
 }
 
 impl Disk {
@@ -104,6 +105,11 @@ impl Disk {
             Write::PrivateOut { id, to, message } => self.outbox.push((*to, *id, message.clone())),
             Write::PrivateState { id, .. } => self.outbox.retain(|(_, other, _)| other != id),
             Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
+            Write::Neighbor(neighbor) => {
+                let of = (neighbor.network, neighbor.id);
+                self.neighbors.retain(|kept| (kept.network, kept.id) != of);
+                self.neighbors.insert(0, *neighbor);
+            }
         }
         true
     }
@@ -174,6 +180,7 @@ impl Disk {
             heads: self.heads(own),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
+            neighbors: self.neighbors.clone(),
         }
     }
 }
@@ -186,6 +193,8 @@ pub struct Node {
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
+    /// Addresses it is told to say HELLO to.
+    pub peers: Vec<SocketAddr>,
 }
 
 pub struct World {
@@ -203,6 +212,8 @@ pub struct World {
     pub disk_fails: bool,
     /// Where everything went and how long it was.
     pub out: Vec<(Destination, usize)>,
+    /// Whether a group datagram of the first node reaches the second.
+    pub group_passes: fn(usize, usize) -> bool,
 }
 
 impl World {
@@ -225,6 +236,7 @@ impl World {
             disk_works: true,
             disk_fails: false,
             out: Vec::new(),
+            group_passes: |_, _| true,
         }
     }
 
@@ -246,6 +258,7 @@ impl World {
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
+            peers: Vec::new(),
         });
         self.boot(index);
         index
@@ -263,7 +276,7 @@ impl World {
             status_text: StatusText::default(),
             chat_port: 5263,
             presence_port: 5262,
-            peers: Vec::new(),
+            peers: node.peers.clone(),
             multicast: true,
             broadcast: true,
             transient: false,
@@ -362,7 +375,11 @@ impl World {
         let source = self.nodes[from].address;
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
-            Destination::Group(..) => (0..self.nodes.len()).map(|i| (i, true)).collect(),
+            Destination::Group(..) => (0..self.nodes.len())
+                .filter(|&i| same_net(self.nodes[i].address, source))
+                .filter(|&i| i == from || (self.group_passes)(from, i))
+                .map(|i| (i, true))
+                .collect(),
             Destination::Unicast(to) => {
                 let is_to = |i: &usize| self.nodes[*i].address == to;
                 (0..self.nodes.len())
@@ -396,7 +413,10 @@ impl World {
         let at = match (timer.map(|(at, _)| at), next) {
             (Some(a), Some(b)) => a.min(b),
             (Some(at), None) | (None, Some(at)) => at,
-            (None, None) => until,
+            (None, None) => {
+                self.advance(until);
+                return false;
+            }
         };
         if at > until {
             self.advance(until);
@@ -517,6 +537,15 @@ impl World {
         };
         self.nodes[at].events.iter().filter_map(receipt).collect()
     }
+}
+
+/// Whether two addresses are in one /24: groups pass no router.
+fn same_net(one: SocketAddr, other: SocketAddr) -> bool {
+    let net = |at: SocketAddr| match at.ip() {
+        std::net::IpAddr::V4(ip) => ip.to_bits() >> 8,
+        std::net::IpAddr::V6(_) => panic!("not IPv4"),
+    };
+    net(one) == net(other)
 }
 
 /// The only link, with this own address.

@@ -5,6 +5,7 @@ pub mod beacon;
 pub mod peer;
 pub mod probe;
 pub mod receive;
+mod remembered;
 pub mod roster;
 pub mod speak;
 mod strangers;
@@ -26,6 +27,7 @@ use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
 use probe::Probing;
+use remembered::Remembered;
 use roster::{Peer, Roster};
 use strangers::Strangers;
 
@@ -64,6 +66,7 @@ pub struct Presence {
     round: usize,
     candidate_rate: Bucket,
     strangers: Strangers,
+    remembered: Remembered,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
     sources: BTreeMap<SocketAddr, PeerId>,
     /// Grows with every change of the pins.
@@ -91,6 +94,7 @@ impl Presence {
             round: 0,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: Strangers::new(now.mono),
+            remembered: Remembered::new(&snapshot.neighbors, now),
             sources: BTreeMap::new(),
             pins_version: 0,
             opened: None,
@@ -394,10 +398,9 @@ impl Presence {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            [self.beacon.deadline(), self.wake, Some(self.round_at)]
-                .into_iter()
-                .flatten()
-                .min()
+            let wakes = [self.wake, Some(self.round_at), self.remembered.deadline()];
+            let wakes = wakes.into_iter().flatten();
+            wakes.chain(self.beacon.deadline()).min()
         } else {
             self.beacon.deadline()
         }
@@ -424,8 +427,5 @@ impl Presence {
 
 /// Whether one of these links reaches an address without a router.
 pub(super) fn reaches(links: &[Link], at: SocketAddr) -> bool {
-    links.iter().any(|link| match at {
-        SocketAddr::V4(at) => link.v4.iter().any(|own| own.contains(*at.ip())),
-        SocketAddr::V6(at) => at.scope_id() == link.id.0,
-    })
+    links.iter().any(|link| link.reaches(at))
 }

@@ -100,7 +100,11 @@ impl Presence {
             return;
         }
         let to = (heard.id, heard.arrival.source, hello.nonce);
-        let population = self.roster.population().max(2);
+        // Who says it to us alone has nobody else to answer them.
+        let population = match heard.path {
+            Path::Unicast => 2,
+            _ => self.roster.population().max(2),
+        };
         let Some(at) = self.beacon.plan_welcome(core, now.mono, to, population) else {
             return;
         };
@@ -168,6 +172,7 @@ impl Presence {
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.remembered.confirmed(now.mono);
         }
         self.announce(core, &heard.id);
     }

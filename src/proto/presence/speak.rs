@@ -1,8 +1,10 @@
 //! What a node says of itself and to whom.
 
+use std::net::SocketAddr;
+
 use super::beacon::{Due, PendingWelcome};
 use super::roster::Peer;
-use super::{Presence, beacon};
+use super::{Presence, beacon, reaches};
 use crate::api::PeerState;
 use crate::datagram::Path;
 use crate::id::{PeerId, ShortId};
@@ -17,6 +19,8 @@ use crate::wire::{
 
 /// Heartbeats take the paths in turn.
 const ROTATION: [Path; 4] = [Path::Mcast4, Path::Mcast6, Path::Mcast4, Path::Bcast4];
+/// The longest WELCOME: a record of 320 bytes, a token, six logs.
+const WELCOME_LEN_MAX: usize = 578;
 /// Peers whose paths one heartbeat tells.
 const HEARD_MAX: usize = 16;
 
@@ -35,7 +39,7 @@ pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
         record_seq,
         chat_port: config.chat_port,
         transient: config.transient,
-        deaf: false,
+        deaf: core.deaf,
         status: config.status,
         status_text: config.status_text.clone(),
         name: config.name.clone(),
@@ -54,8 +58,14 @@ impl Presence {
         let population = self.roster.population();
         while let Some(due) = self.beacon.take_due(core, now.mono, population) {
             match due {
-                Due::Hello => self.say_hello(core, group),
-                Due::Heartbeat => self.say_heartbeat(core, group),
+                Due::Hello => {
+                    self.say_hello(core, group);
+                    self.ask_remembered(core, now.mono);
+                }
+                Due::Heartbeat => {
+                    self.say_heartbeat(core, group);
+                    self.ask_some_remembered(core, now.mono);
+                }
                 Due::Goodbye => say_goodbye(core),
             }
         }
@@ -64,7 +74,14 @@ impl Presence {
         }
     }
 
-    fn hello(&self, group: &Group) -> Body {
+    /// A HELLO for one address alone.
+    pub(super) fn say_hello_to(&self, core: &mut Core, group: &Group, to: SocketAddr) {
+        let hello = self.hello(group, hello_len_min(core, to));
+        core.send_to(to, &hello);
+    }
+
+    /// A HELLO of at least `len_min` bytes.
+    fn hello(&self, group: &Group, len_min: usize) -> Body {
         let known: Vec<ShortId> = self
             .roster
             .iter()
@@ -72,7 +89,7 @@ impl Presence {
             .map(|peer| peer.id.short())
             .collect();
         let logs = group.own_logs();
-        let known = Known::fitting(&known, &self.record, logs.len());
+        let known = Known::padded(&known, &self.record, logs.len(), len_min);
         Body::Hello(Hello {
             record: self.record.clone(),
             nonce: self.beacon.nonce,
@@ -83,7 +100,7 @@ impl Presence {
 
     /// To every link by every path, and to the addresses that were named.
     fn say_hello(&mut self, core: &mut Core, group: &Group) {
-        let Some(bytes) = core.packet(&self.hello(group)) else {
+        let Some(bytes) = core.packet(&self.hello(group, 0)) else {
             return;
         };
         if !core.open {
@@ -100,7 +117,6 @@ impl Presence {
         if open.is_empty() {
             return;
         }
-        let hello = self.hello(group);
         for peer in open {
             let ports = match peer.port() {
                 0 => vec![crate::proto::config::CHAT_PORT, core.config.presence_port],
@@ -109,7 +125,7 @@ impl Presence {
             for port in ports {
                 let mut to = peer;
                 to.set_port(port);
-                core.send_to(to, &hello);
+                self.say_hello_to(core, group, to);
             }
         }
     }
@@ -254,6 +270,7 @@ impl Presence {
             return;
         }
         if core.open {
+            self.keep_remembered(core, now);
             say_goodbye(core);
             for id in talking_to {
                 if let Some(to) = self.address_of(id) {
@@ -277,6 +294,16 @@ fn say_goodbye(core: &mut Core) {
 fn welcome_len(welcome: &Welcome) -> usize {
     let fixed = 26 + 2 + 12 + 8 + 8 + 1 + 1 + 64;
     fixed + welcome.record.bytes.len() + welcome.token.len() + welcome.logs.len() * 20
+}
+
+/// How long a HELLO to this address has to be: off the link nothing longer comes back, so that
+/// it makes room for the longest WELCOME.
+fn hello_len_min(core: &Core, to: SocketAddr) -> usize {
+    if reaches(&core.links, to) {
+        0
+    } else {
+        WELCOME_LEN_MAX
+    }
 }
 
 /// Length of a HELLO that lists nobody as known: header, name, record, nonce, logs, list,

@@ -36,6 +36,7 @@ impl Presence {
         if self.beacon.leaving != super::Leaving::No {
             return;
         }
+        self.follow_remembered(core, now, group);
         if now.mono >= self.round_at {
             self.start_round(core, now.mono);
         }

@@ -68,6 +68,10 @@ pub const NEIGHBORS_ASKED_MAX: usize = 32;
 pub const NEIGHBOR_HELLO_RATE: u32 = 20;
 /// Days after which a remembered peer that was not heard is forgotten.
 pub const NEIGHBOR_DAYS_MAX: u64 = 90;
+/// Members reached by no group path that get each entry, and the GOODBYE, by unicast.
+pub const UNREACHED_MAX: usize = 64;
+/// Members reached by no group path that one node pushes its heartbeats to.
+pub const PUSHES_MAX: usize = 64;
 /// Messages of authors never met.
 pub const STRANGER_MESSAGE_RATE: u32 = 1;
 /// Authors in a room.

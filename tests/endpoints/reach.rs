@@ -1,15 +1,20 @@
 //! Networks that carry no groups: remembered peers, named addresses, nodes that hear no group.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lanchat::api::PeerState;
 use lanchat::datagram::Destination;
 use lanchat::durable::Neighbor;
 use lanchat::id::PeerId;
+use lanchat::proto::Endpoint;
+use lanchat::wire::{self, Body, Parsed};
 
 use crate::world::{Disk, World, lobby, seconds};
 
 const HELLO: u8 = 1;
+const HEARTBEAT: u8 = 3;
 
 /// Ana and ben, who met while groups passed and are down now that they do not.
 fn two_that_met(seed: u64) -> World {
@@ -151,4 +156,151 @@ fn a_peer_is_kept_once_and_then_once_an_hour() {
     world.run(seconds(20 * 60));
     assert!(kept(&world) > first);
     assert_eq!(world.nodes[0].disk.neighbors.len(), 1);
+}
+
+/// Whether the last record that this node told of says that it is deaf.
+fn says_deaf(world: &World, of: usize) -> bool {
+    let records = world.sent.iter().rev().filter(|(from, _)| *from == of);
+    let mut flags = records.filter_map(|(_, bytes)| match wire::parse(bytes) {
+        Ok(Parsed::Packet(packet)) => match packet.body {
+            Body::Hello(hello) => Some(hello.record.deaf),
+            _ => None,
+        },
+        _ => None,
+    });
+    flags.next().expect("it said HELLO")
+}
+
+/// When each heartbeat went to this address by unicast, and who sent it.
+fn pushes_to(world: &World, at: SocketAddr) -> Vec<usize> {
+    let sent = world.sent.iter().zip(&world.out);
+    let is_push = |((_, bytes), (to, _)): &(&(usize, Vec<u8>), &(Destination, usize))| {
+        bytes.get(2) == Some(&HEARTBEAT) && *to == Destination::Unicast(at)
+    };
+    sent.filter(is_push).map(|((from, _), _)| *from).collect()
+}
+
+/// Eight that met; then groups do not reach the first one any more.
+fn eight_and_one_is_deaf(seed: u64) -> World {
+    let mut world = World::new(0.0, seed);
+    for name in ["ana", "ben", "cid", "dan", "eva", "fay", "gus", "hal"] {
+        world.add(name);
+    }
+    world.run_until(seconds(5), World::all_listed);
+    world.run(seconds(60));
+    assert!((0..8).all(|node| !says_deaf(&world, node)));
+    world.group_passes = |_, to| to != 0;
+    world
+}
+
+#[test]
+fn a_node_that_hears_no_group_says_so_and_three_push_it_their_heartbeats() {
+    let mut world = eight_and_one_is_deaf(21);
+    let ana = world.nodes[0].address;
+    world.run_until(seconds(60), |w| says_deaf(w, 0));
+    assert!((1..8).all(|node| !says_deaf(&world, node)), "only ana is");
+    world.run(seconds(5));
+    world.sent.clear();
+    world.out.clear();
+    let mut pushers = BTreeSet::new();
+    for _ in 0..8 {
+        let before = pushes_to(&world, ana).len();
+        world.run(seconds(25));
+        let pushes = pushes_to(&world, ana);
+        assert!(pushes.len() > before, "no push in 25 s");
+        pushers.extend(pushes);
+    }
+    assert_eq!(pushers.len(), 3, "{pushers:?}");
+    for other in 2..8 {
+        let at = world.nodes[other].address;
+        assert_eq!(pushes_to(&world, at), [0; 0], "a group reaches {other}");
+    }
+    // What is said reaches her at once, not only when nobody acknowledged it.
+    world.send(1, "#lobby", "by unicast");
+    let took = world.run_until(seconds(1), |w| !w.texts(0, &lobby()).is_empty());
+    assert!(took < Duration::from_millis(2), "{took:?}");
+    // A leave as well.
+    let leaver = world.nodes.len() - 1;
+    world.with(leaver, Endpoint::leave);
+    let left = |w: &World| w.state(7, 0).map(|state| state.0) == Some(PeerState::Left);
+    let took = world.run_until(seconds(1), left);
+    assert!(took < Duration::from_millis(2), "{took:?}");
+
+    world.group_passes = |_, _| true;
+    let took = world.run_until(seconds(60), |w| !says_deaf(w, 0));
+    assert!(took < seconds(13), "{took:?}");
+    world.run(seconds(1));
+    world.sent.clear();
+    world.out.clear();
+    world.run(seconds(60));
+    assert_eq!(pushes_to(&world, ana), [0; 0], "she hears groups again");
+}
+
+#[test]
+fn a_node_whose_groups_reach_nobody_tells_its_successors_by_unicast() {
+    let mut world = World::new(0.0, 22);
+    world.group_passes = |from, _| from != 0;
+    for name in ["ana", "ben", "cid", "dan", "eva"] {
+        world.add(name);
+    }
+    world.run_until(seconds(5), World::all_listed);
+    world.run(seconds(60));
+    assert!(!says_deaf(&world, 0), "she hears the others");
+    world.sent.clear();
+    world.out.clear();
+    world.run(seconds(30));
+    let told = (1..5).filter(|&other| {
+        let at = world.nodes[other].address;
+        pushes_to(&world, at).contains(&0)
+    });
+    assert_eq!(told.count(), 3);
+}
+
+#[test]
+fn where_no_group_passes_all_are_deaf_and_pushes_stay_few() {
+    let mut world = World::new(0.0, 23);
+    world.group_passes = |_, _| false;
+    for name in ["ana", "ben", "cid", "dan", "eva", "fay"] {
+        let all: Vec<SocketAddr> = world.nodes.iter().map(|node| node.address).collect();
+        let new = world.add(name);
+        world.kill(new);
+        world.nodes[new].peers = all;
+        world.boot(new);
+    }
+    world.run_until(seconds(5), World::all_listed);
+    world.run(seconds(60));
+    assert!((0..6).all(|node| says_deaf(&world, node)));
+    world.sent.clear();
+    world.out.clear();
+    world.run(seconds(100));
+    let pushes: usize = (0..6)
+        .map(|node| pushes_to(&world, world.nodes[node].address).len())
+        .sum();
+    // Each is pushed to by three, and pushes to three, every 10 s.
+    assert!((6 * 3 * 8..=6 * 6 * 13).contains(&pushes), "{pushes}");
+    world.send(2, "#lobby", "hello all");
+    world.run(Duration::from_millis(10));
+    for node in [0, 1, 3, 4, 5] {
+        assert_eq!(world.texts(node, &lobby()), ["hello all"]);
+    }
+}
+
+#[test]
+fn a_node_tells_since_when_it_is_alone() {
+    let mut world = World::new(0.0, 25);
+    let start = world.now.mono;
+    world.add("ana");
+    let alone = |w: &World| w.nodes[0].endpoint.as_ref().unwrap().alone_since();
+    world.run(seconds(3));
+    let since = alone(&world).expect("nobody else is here");
+    assert!(since - start < Duration::from_millis(10));
+    world.add("ben");
+    world.run_until(seconds(1), World::all_listed);
+    assert_eq!(alone(&world), None);
+    world.run(seconds(10));
+    let left = world.now.mono;
+    world.with(1, Endpoint::leave);
+    world.run(seconds(2));
+    let since = alone(&world).expect("ben left");
+    assert!(since >= left && since - left < Duration::from_millis(50));
 }

@@ -13,7 +13,7 @@ const HELLO_INTERVAL: Duration = Duration::from_millis(250);
 /// HELLOs of a burst; heartbeats take over from there.
 const HELLO_BURST: u32 = 7;
 /// Shortest mean interval of heartbeats.
-pub const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
+const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
 /// Group packets of heartbeats a second that a link carries at most, however many people.
 const HEARTBEATS_PER_SECOND: usize = 20;
 /// Between two WELCOMEs to one peer.
@@ -228,7 +228,11 @@ impl Beacon {
 
 /// T_hb: `max(10 s, N / 20)`, 25 % either way.
 fn heartbeat_interval(core: &mut Core, population: usize) -> Duration {
+    heartbeat_mean(population).mul_f64(0.75 + 0.5 * core.unit())
+}
+
+/// The mean of T_hb.
+pub fn heartbeat_mean(population: usize) -> Duration {
     let seconds = u64::try_from(population / HEARTBEATS_PER_SECOND).unwrap_or(u64::MAX);
-    let mean = Duration::from_secs(seconds).max(HEARTBEAT_MIN);
-    mean.mul_f64(0.75 + 0.5 * core.unit())
+    Duration::from_secs(seconds).max(HEARTBEAT_MIN)
 }

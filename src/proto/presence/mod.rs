@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod beacon;
+mod deaf;
 pub mod peer;
 pub mod probe;
 pub mod receive;
@@ -26,6 +27,7 @@ use crate::proto::core::Core;
 use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
+use deaf::Reach;
 use probe::Probing;
 use remembered::Remembered;
 use roster::{Peer, Roster};
@@ -67,6 +69,9 @@ pub struct Presence {
     candidate_rate: Bucket,
     strangers: Strangers,
     remembered: Remembered,
+    reach: Reach,
+    /// When somebody was last here.
+    company: Option<Instant>,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
     sources: BTreeMap<SocketAddr, PeerId>,
     /// Grows with every change of the pins.
@@ -95,6 +100,8 @@ impl Presence {
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: Strangers::new(now.mono),
             remembered: Remembered::new(&snapshot.neighbors, now),
+            reach: Reach::new(now.mono),
+            company: None,
             sources: BTreeMap::new(),
             pins_version: 0,
             opened: None,
@@ -129,6 +136,7 @@ impl Presence {
             self.record = record;
         }
         self.beacon = Beacon::new(now.mono);
+        self.reach = Reach::new(now.mono);
     }
 
     /// This node begins to speak.
@@ -204,6 +212,7 @@ impl Presence {
     /// The links changed: an address that only a link reached which is gone is not used.
     pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
+        self.reach.links_changed(now);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         for peer in self.roster.iter_mut() {
             peer.links.retain(|id, _| links.contains(id));
@@ -398,9 +407,14 @@ impl Presence {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            let wakes = [self.wake, Some(self.round_at), self.remembered.deadline()];
-            let wakes = wakes.into_iter().flatten();
-            wakes.chain(self.beacon.deadline()).min()
+            let wakes = [
+                self.beacon.deadline(),
+                self.wake,
+                Some(self.round_at),
+                self.remembered.deadline(),
+                Some(self.reach.deadline()),
+            ];
+            wakes.into_iter().flatten().min()
         } else {
             self.beacon.deadline()
         }

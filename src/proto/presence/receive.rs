@@ -56,12 +56,14 @@ impl Presence {
             return;
         };
         peer.heard = now.mono;
+        self.company = Some(now.mono);
         // An answer to a probe has to come from the peer; a sign of life is one as well.
         peer.probing = None;
         if peer.state != PeerState::Online {
             peer.state = PeerState::Online;
             self.returned.push(heard.id);
         }
+        self.note_group(core, now, heard);
         self.sighted(core, now, heard);
         self.announce(core, &heard.id);
     }
@@ -182,7 +184,8 @@ impl Presence {
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return false;
         };
-        if let Some(link) = heard.arrival.link {
+        // One that was pushed is not in the count of those that groups lost.
+        if let Some(link) = heard.arrival.link.filter(|_| heard.path != Path::Unicast) {
             peer.links
                 .entry(link)
                 .or_default()

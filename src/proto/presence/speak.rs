@@ -1,12 +1,13 @@
 //! What a node says of itself and to whom.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::beacon::{Due, PendingWelcome};
 use super::roster::Peer;
 use super::{Presence, beacon, reaches};
 use crate::api::PeerState;
-use crate::datagram::Path;
+use crate::datagram::{LinkId, Path};
 use crate::id::{PeerId, ShortId};
 use crate::limits::RECORD_ROOMS_MAX;
 use crate::proto::Now;
@@ -197,18 +198,9 @@ impl Presence {
                 .find(|&path| core.path_usable(&link, path));
             let Some(path) = path else { continue };
             let on_link = |peer: &&Peer| peer.links.contains_key(&link.id);
-            let sent = core.group_sent.get(&link.id).copied().unwrap_or(0);
-            let heartbeat = Heartbeat {
-                record_hash: self.record.hash(),
-                digest: self.roster.digest(),
-                news: Vec::new(),
-                heard: self.heard_on(link.id, turn),
-                // This one is counted too: whoever hears it has it in its own count.
-                group_sent: sent.wrapping_add(1),
-                loss: self.loss_on(link.id),
-                echoes: Vec::new(),
-                rooms: group.digests(&core.identity.id(), turn),
-            };
+            let mut heartbeat = self.heartbeat_on(core, group, link.id, turn);
+            // This one is counted too: whoever hears it has it in its own count.
+            heartbeat.group_sent = heartbeat.group_sent.wrapping_add(1);
             let crowd = self.roster.members().filter(on_link).count();
             tracing::trace!(link = link.name, ?path, crowd, "heartbeat");
             if let Some(bytes) = core.packet(&Body::Heartbeat(heartbeat)) {
@@ -218,7 +210,27 @@ impl Presence {
         self.hello_named(core, group);
     }
 
-    fn heard_on(&self, link: crate::datagram::LinkId, turn: usize) -> Vec<PathsHeard> {
+    /// What a heartbeat tells on this link now.
+    pub(super) fn heartbeat_on(
+        &self,
+        core: &Core,
+        group: &Group,
+        link: LinkId,
+        turn: usize,
+    ) -> Heartbeat {
+        Heartbeat {
+            record_hash: self.record.hash(),
+            digest: self.roster.digest(),
+            news: Vec::new(),
+            heard: self.heard_on(link, turn),
+            group_sent: core.group_sent.get(&link).copied().unwrap_or(0),
+            loss: self.loss_on(link),
+            echoes: Vec::new(),
+            rooms: group.digests(&core.identity.id(), turn),
+        }
+    }
+
+    fn heard_on(&self, link: LinkId, turn: usize) -> Vec<PathsHeard> {
         let on_link: Vec<PathsHeard> = self
             .roster
             .members()
@@ -244,7 +256,7 @@ impl Presence {
     }
 
     /// 80th percentile of the loss from each peer on this link, in 1/254.
-    fn loss_on(&self, link: crate::datagram::LinkId) -> u8 {
+    fn loss_on(&self, link: LinkId) -> u8 {
         let mut losses: Vec<f64> = self
             .roster
             .members()
@@ -264,7 +276,8 @@ impl Presence {
         scaled
     }
 
-    /// Leaves: GOODBYE now and again in 40 ms, on all paths and to whoever is talked with.
+    /// Leaves: GOODBYE now and again in 40 ms, on all paths, and to whoever is talked with or reached
+    /// by no group.
     pub fn leave(&mut self, core: &mut Core, now: Now, talking_to: &[PeerId]) {
         if self.beacon.leaving != beacon::Leaving::No {
             return;
@@ -272,10 +285,10 @@ impl Presence {
         if core.open {
             self.keep_remembered(core, now);
             say_goodbye(core);
-            for id in talking_to {
-                if let Some(to) = self.address_of(id) {
-                    core.send_to(to, &Body::Goodbye(Goodbye));
-                }
+            let talking_to = talking_to.iter().filter_map(|id| self.address_of(id));
+            let to: BTreeSet<SocketAddr> = talking_to.chain(self.unreached()).collect();
+            for to in to {
+                core.send_to(to, &Body::Goodbye(Goodbye));
             }
             self.beacon.goodbye_sent(now.mono);
         } else {

@@ -37,6 +37,7 @@ impl Presence {
             return;
         }
         self.follow_remembered(core, now, group);
+        self.follow_reach(core, now, group);
         if now.mono >= self.round_at {
             self.start_round(core, now.mono);
         }
@@ -58,7 +59,7 @@ impl Presence {
             due.truncate(RING);
             due = vec![due[self.round % RING]];
         }
-        let mean = super::beacon::HEARTBEAT_MIN.max(Duration::from_secs_f64(seconds * 12.5));
+        let mean = super::beacon::heartbeat_mean(population);
         let long = mean.mul_f64(SILENT_HEARTBEATS);
         let kept = mean * PATHS_KEPT;
         for peer in self.roster.iter_mut() {

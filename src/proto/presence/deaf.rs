@@ -35,7 +35,8 @@ impl Reach {
     pub(super) fn new(now: Instant) -> Self {
         Reach {
             group_heard: now,
-            next_at: now,
+            // Before that nobody can have been silent for long.
+            next_at: now + heartbeat_mean(1),
         }
     }
 

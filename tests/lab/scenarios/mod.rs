@@ -6,6 +6,7 @@ mod ground;
 mod hostile;
 mod leave;
 mod meet;
+mod reach;
 mod screen;
 
 /// A test: its name and what it does; it fails by a panic.
@@ -16,6 +17,7 @@ pub fn all() -> impl Iterator<Item = Test> {
     [
         ground::TESTS,
         meet::TESTS,
+        reach::TESTS,
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,

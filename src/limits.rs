@@ -70,8 +70,6 @@ pub const NEIGHBOR_HELLO_RATE: u32 = 20;
 pub const NEIGHBOR_DAYS_MAX: u64 = 90;
 /// Members reached by no group path that get each entry, and the GOODBYE, by unicast.
 pub const UNREACHED_MAX: usize = 64;
-/// Members reached by no group path that one node pushes its heartbeats to.
-pub const PUSHES_MAX: usize = 64;
 /// Messages of authors never met.
 pub const STRANGER_MESSAGE_RATE: u32 = 1;
 /// Authors in a room.
@@ -86,6 +84,8 @@ pub const NACK_ANSWER_BYTES: u32 = 64 * 1000;
 pub const AMPLIFICATION_MAX: u64 = 3;
 /// PROBEs to candidate addresses.
 pub const CANDIDATE_PROBE_RATE: u32 = 200;
+/// Of these, kept for the first PROBE to an address.
+pub const CANDIDATE_FIRST_RATE: u32 = 100;
 /// Messages a person may send at once before they wait, and per second.
 pub const PERSON_BURST: u32 = 10;
 /// Messages per second of a person.

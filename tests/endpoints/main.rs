@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod limits;
 mod reach;
 mod world;
 

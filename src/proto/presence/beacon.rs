@@ -62,6 +62,8 @@ pub enum Due {
 pub struct Beacon {
     hello_at: Option<Instant>,
     hello_count: u32,
+    /// When the last HELLO went.
+    hello_last: Option<Instant>,
     heartbeat_at: Option<Instant>,
     welcomes: BTreeMap<PeerId, PendingWelcome>,
     welcomed: VecDeque<(PeerId, Instant)>,
@@ -81,6 +83,7 @@ impl Beacon {
         Beacon {
             hello_at: None,
             hello_count: 0,
+            hello_last: None,
             heartbeat_at: None,
             welcomes: BTreeMap::new(),
             welcomed: VecDeque::new(),
@@ -96,7 +99,9 @@ impl Beacon {
     pub fn burst(&mut self, core: &mut Core, now: Instant, jitter: Duration, population: usize) {
         self.nonce = core.nonce();
         self.hello_count = 0;
-        self.hello_at = Some(now + core.jitter(jitter));
+        // However often something changes, HELLOs keep their shortest distance.
+        let earliest = self.hello_last.map_or(now, |last| last + HELLO_INTERVAL);
+        self.hello_at = Some(earliest.max(now + core.jitter(jitter)));
         self.heartbeat_at = Some(now + heartbeat_interval(core, population));
     }
 
@@ -198,6 +203,7 @@ impl Beacon {
         }
         if self.hello_at.is_some_and(|at| at <= now) {
             self.hello_count += 1;
+            self.hello_last = Some(now);
             let interval = HELLO_INTERVAL * (1 << (self.hello_count - 1).min(5));
             let spread = interval.mul_f64(0.8 + 0.4 * core.unit());
             self.hello_at = (self.hello_count < HELLO_BURST).then(|| now + spread);

@@ -11,7 +11,7 @@ use super::roster::{Peer, Roster};
 use super::{Heard, Presence};
 use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
-use crate::limits::{PUSHES_MAX, UNREACHED_MAX};
+use crate::limits::UNREACHED_MAX;
 use crate::proto::Now;
 use crate::proto::core::Core;
 use crate::proto::group::Group;
@@ -108,7 +108,6 @@ impl Presence {
             .filter(is_settled)
             .filter(|peer| is_successor(&self.roster, &own, &peer.id))
             .map(|peer| peer.id)
-            .take(PUSHES_MAX)
             .collect();
         let is_heard = |peer: &Peer| peer.hears_us.is_some_and(|paths| paths != 0);
         if self.roster.members().any(|peer| is_settled(&peer))

@@ -3,6 +3,9 @@
 pub mod address;
 pub mod beacon;
 mod deaf;
+#[cfg(test)]
+mod limits_tests;
+mod past;
 pub mod peer;
 pub mod probe;
 pub mod receive;
@@ -70,6 +73,8 @@ pub struct Presence {
     strangers: Strangers,
     remembered: Remembered,
     reach: Reach,
+    /// Jumps above an own past that others told of.
+    jumps: u32,
     /// When somebody was last here.
     company: Option<Instant>,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
@@ -101,6 +106,7 @@ impl Presence {
             strangers: Strangers::new(now.mono),
             remembered: Remembered::new(&snapshot.neighbors, now),
             reach: Reach::new(now.mono),
+            jumps: 0,
             company: None,
             sources: BTreeMap::new(),
             pins_version: 0,

@@ -9,7 +9,7 @@ use super::strangers::allowance;
 use super::tick::PROBE_LEN;
 use super::{Heard, Presence, reaches};
 use crate::api::PeerState;
-use crate::datagram::Path;
+use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
 use crate::proto::Now;
 use crate::proto::core::Core;
@@ -68,24 +68,30 @@ impl Presence {
         self.announce(core, &heard.id);
     }
 
-    /// A packet of a known peer, perhaps a copy: where it came from and by which path.
-    pub fn sighted(&mut self, core: &mut Core, now: Now, heard: &Heard) {
-        let Some(peer) = self.roster.get_mut(&heard.id) else {
-            return;
-        };
+    /// A packet of a known peer comes by a group path for the first time.
+    pub fn count_path(&mut self, now: Now, heard: &Heard, link: LinkId) {
         if heard.path != Path::Unicast
-            && let Some(link) = heard.arrival.link
+            && let Some(peer) = self.roster.get_mut(&heard.id)
         {
             let stats = peer.links.entry(link).or_default();
             stats.count(heard.path, now.mono);
         }
+    }
+
+    /// A packet of a known peer, perhaps a copy: where it came from.
+    pub fn sighted(&mut self, core: &mut Core, now: Now, heard: &Heard) {
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return;
+        };
         let source = heard.arrival.source;
         if !is_usable(core, source) {
             return;
         }
-        // Copies cost nobody a signature: sources made up in numbers are not even looked at.
-        let is_new = peer.addresses.get_mut(source).is_none();
-        if is_new && !self.candidate_rate.holds(now.mono, 1) {
+        // Copies cost nobody a signature: sources made up in numbers are not even looked at, but
+        // for the first of each.
+        let is_further =
+            peer.addresses.get_mut(source).is_none() && peer.addresses.shown().is_some();
+        if is_further && !self.candidate_rate.holds(now.mono, 1) {
             core.stats.limited += 1;
             return;
         }

@@ -137,7 +137,7 @@ impl Remembered {
 
     /// What is to be kept of those who are here: who is new or elsewhere, the others once an
     /// hour.
-    fn take_writes(&mut self, core: &Core, now: Now, roster: &Roster) -> Vec<Write> {
+    pub(super) fn take_writes(&mut self, core: &Core, now: Now, roster: &Roster) -> Vec<Write> {
         self.keep_at = Some(now.mono + KEEP_EVERY);
         let mut writes = Vec::new();
         for peer in roster.members() {
@@ -188,7 +188,8 @@ impl Presence {
     /// Says the HELLOs that are due, and keeps who is here.
     pub(super) fn follow_remembered(&mut self, core: &mut Core, now: Now, group: &Group) {
         while let Some(at) = self.remembered.take_due(now.mono, &self.roster) {
-            if !self.is_known_source(at) {
+            let holder = self.holder_of(at);
+            if !holder.is_some_and(|id| is_here(&self.roster, &id)) {
                 self.say_hello_to(core, group, at);
             }
         }

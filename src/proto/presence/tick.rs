@@ -7,6 +7,7 @@ use super::probe::{Probing, RING, ROUND_MIN, Step};
 use super::roster::Peer;
 use crate::api::PeerState;
 use crate::id::PeerId;
+use crate::limits::CANDIDATE_FIRST_RATE;
 use crate::proto::Now;
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
@@ -120,16 +121,23 @@ impl Presence {
     }
 }
 
-/// PROBEs to the addresses that are not validated yet.
+/// PROBEs to the addresses that are not validated yet. A first PROBE goes before further ones:
+/// a crowd that never answers keeps no newcomer waiting.
 fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut Bucket) {
     for address in peer.addresses.iter_mut() {
         if address.validated.is_some() || address.next_try.is_none_or(|at| at > now) {
             continue;
         }
-        if !rate.take(now, 1) {
-            address.next_try = Some(rate.ready_at(now));
+        let wanted = if address.tries == 0 {
+            1
+        } else {
+            1 + CANDIDATE_FIRST_RATE
+        };
+        if !rate.holds(now, wanted) {
+            address.next_try = Some(rate.ready_for(now, wanted));
             continue;
         }
+        rate.take(now, 1);
         let nonce = core.nonce();
         let body = Body::Probe(Probe { nonce });
         if address.may_send(PROBE_LEN) {

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use super::bucket::Bucket;
 use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
-use crate::limits::{NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, VERIFY_RATE};
+use crate::limits::{
+    NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE, VERIFY_RATE,
+};
 use crate::wire::header::PATH_OFFSET;
 
 const RECENT_MAX: usize = 4096;
@@ -34,6 +36,7 @@ pub struct Gate {
     identities: BTreeMap<IpAddr, Bucket>,
     known: Bucket,
     unknown: Bucket,
+    answers: Bucket,
 }
 
 /// A packet that verified.
@@ -63,6 +66,7 @@ impl Gate {
             identities: BTreeMap::new(),
             known: Bucket::new(now, VERIFY_RATE, VERIFY_RATE),
             unknown: Bucket::new(now, VERIFY_RATE / 2, VERIFY_RATE / 2),
+            answers: Bucket::new(now, SYNC_VERIFY_RATE, SYNC_VERIFY_BURST),
         }
     }
 
@@ -119,6 +123,11 @@ impl Gate {
         } else {
             self.unknown.take(now, 1) && self.known.take(now, 1)
         }
+    }
+
+    /// Whether the signature of one more record may be checked that this node asked for.
+    pub fn admit_answer(&mut self, now: Instant) -> bool {
+        self.answers.take(now, 1)
     }
 
     /// Whether a source may bring one more new identity.

@@ -146,6 +146,17 @@ impl Addresses {
         true
     }
 
+    /// Others say that they are there: good for PROBEs that the caller paces, until something comes
+    /// from there.
+    pub fn hinted(&mut self, now: Instant, at: SocketAddr) {
+        let is_known = self.all.iter().any(|address| address.at == at);
+        if !is_known && self.make_room(now) {
+            let mut address = Address::new(at, now);
+            address.next_try = None;
+            self.all.push(address);
+        }
+    }
+
     /// A PROBE ACK came from there. Returns the round trip if it echoes our nonce.
     pub fn acknowledged(&mut self, now: Instant, at: SocketAddr, echo: Nonce) -> Option<Duration> {
         let address = self.all.iter_mut().find(|address| address.at == at)?;

@@ -123,7 +123,8 @@ impl Presence {
                 continue;
             };
             let turn = self.beacon.heartbeats;
-            let heartbeat = self.heartbeat_on(core, group, link, turn);
+            let mut heartbeat = self.heartbeat_on(core, group, link, turn);
+            heartbeat.news = self.newest_news(now);
             core.send_to(at, &Body::Heartbeat(heartbeat));
         }
     }
@@ -156,7 +157,7 @@ fn is_successor(roster: &Roster, own: &PeerId, of: &PeerId) -> bool {
 }
 
 /// The link whose state is told to this address: the one that reaches it, else the first.
-fn link_towards(core: &Core, at: SocketAddr) -> Option<LinkId> {
+pub(super) fn link_towards(core: &Core, at: SocketAddr) -> Option<LinkId> {
     let reaching = core.links.iter().find(|link| link.reaches(at));
     let group = || core.links.iter().find(|link| link.group);
     reaching.or_else(group).map(|link| link.id)

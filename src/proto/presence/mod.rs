@@ -2,9 +2,14 @@
 
 pub mod address;
 pub mod beacon;
+mod compare;
 mod deaf;
+pub mod digest;
+mod hearsay;
 #[cfg(test)]
 mod limits_tests;
+mod news;
+mod page;
 mod past;
 pub mod peer;
 pub mod probe;
@@ -13,7 +18,9 @@ mod remembered;
 pub mod roster;
 pub mod speak;
 mod strangers;
+mod sync;
 mod tick;
+mod token;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,10 +38,13 @@ use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
 use deaf::Reach;
+use hearsay::Hearsays;
+use news::Newsboard;
 use probe::Probing;
 use remembered::Remembered;
 use roster::{Peer, Roster};
 use strangers::Strangers;
+use sync::Sync;
 
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -77,12 +87,15 @@ pub struct Presence {
     jumps: u32,
     /// When somebody was last here.
     company: Option<Instant>,
+    sync: Sync,
+    hearsays: Hearsays,
+    newsboard: Newsboard,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
     sources: BTreeMap<SocketAddr, PeerId>,
     /// Grows with every change of the pins.
     pins_version: u64,
     opened: Option<Instant>,
-    /// How many others whoever greeted us first knew.
+    /// How many whoever greeted us first knew, itself included.
     welcomed: Option<u32>,
     confirmed: Vec<PeerId>,
     lost: Vec<(PeerId, PublicKey)>,
@@ -108,6 +121,9 @@ impl Presence {
             reach: Reach::new(now.mono),
             jumps: 0,
             company: None,
+            sync: Sync::new(now.mono, core.random()),
+            hearsays: Hearsays::new(now.mono),
+            newsboard: Newsboard::default(),
             sources: BTreeMap::new(),
             pins_version: 0,
             opened: None,
@@ -132,6 +148,7 @@ impl Presence {
     pub fn change_self(&mut self, core: &mut Core, now: Now) {
         if let Some(record) = speak::own_record(core, self.record.record_seq + 1) {
             self.record = record;
+            self.note_news(core.identity.id());
             self.announce_self(core, now, Duration::from_millis(5));
         }
     }
@@ -155,13 +172,10 @@ impl Presence {
     #[must_use]
     pub fn settled_at(&self) -> Option<Instant> {
         let others = self.roster.population() - 1;
-        // Whoever greeted us first knew so many others; all of them and itself are here.
-        let greeted = self.welcomed.is_some_and(|known| others > known as usize);
+        // Whoever greeted us first knew so many, itself included; all of them are here.
+        let greeted = self.welcomed.is_some_and(|known| others >= known as usize);
         // Somebody who is listed and just being validated is to be counted as well.
-        let validating = |peer: &Peer| {
-            peer.state == PeerState::Online && !peer.is_confirmed() && !peer.record.transient
-        };
-        let complete = greeted && !self.roster.iter().any(validating);
+        let complete = greeted && self.roster.validating() == 0;
         let wait = if complete { Duration::ZERO } else { SETTLE };
         self.opened.map(|opened| opened + wait)
     }
@@ -217,6 +231,7 @@ impl Presence {
 
     /// The links changed: an address that only a link reached which is gone is not used.
     pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
+        self.roster.set_links(&core.links);
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
         self.reach.links_changed(now);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
@@ -240,13 +255,8 @@ impl Presence {
     /// The round trip of the group: the longest of a live peer, 10 to 500 ms.
     #[must_use]
     pub fn group_rtt(&self) -> Duration {
-        let longest = self
-            .roster
-            .members()
-            .filter_map(|peer| peer.rtt)
-            .map(|rtt| rtt.smoothed)
-            .max();
-        longest
+        self.roster
+            .longest_rtt()
             .unwrap_or(GROUP_RTT_START)
             .clamp(GROUP_RTT_MIN, GROUP_RTT_MAX)
     }
@@ -254,21 +264,15 @@ impl Presence {
     /// The loss of the group: the 80th percentile of what members report, 0 to 1.
     #[must_use]
     pub fn group_loss(&self) -> Option<f64> {
-        let mut reports: Vec<u8> = self.roster.members().filter_map(|peer| peer.loss).collect();
-        reports.sort_unstable();
-        let index = (reports.len() * 4 / 5).min(reports.len().checked_sub(1)?);
-        Some(f64::from(reports[index]) / 254.0)
+        let loss = self.roster.loss()?;
+        Some(f64::from(loss) / 254.0)
     }
 
     /// The group paths that together reach every member: one where one is enough.
     #[must_use]
     pub fn group_paths(&self) -> Vec<Path> {
-        let masks: Vec<u8> = self
-            .roster
-            .members()
-            .map(Peer::paths)
-            .filter(|&mask| mask != 0)
-            .collect();
+        let mut masks = self.roster.path_masks();
+        masks.retain(|&mask| mask != 0);
         if masks.is_empty() {
             return Path::GROUP.to_vec();
         }
@@ -413,14 +417,16 @@ impl Presence {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            let wakes = [
+            let deadlines = [
                 self.beacon.deadline(),
                 self.wake,
                 Some(self.round_at),
+                self.sync.deadline(),
+                self.hearsays.deadline(),
                 self.remembered.deadline(),
                 Some(self.reach.deadline()),
             ];
-            wakes.into_iter().flatten().min()
+            deadlines.into_iter().flatten().min()
         } else {
             self.beacon.deadline()
         }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 
 use super::Presence;
+use super::deaf::link_towards;
 use super::strangers::allowance;
 use crate::id::Incarnation;
 use crate::proto::Now;
@@ -43,7 +44,7 @@ impl Presence {
         let wanted = response_len(&peer.record) as u64;
         let answer = SyncResponse {
             echo: hello.nonce,
-            digest: self.roster.digest(),
+            digest: self.told_on(link_towards(core, source)).digest(),
             next: None,
             records: vec![Relayed {
                 record: peer.record.clone(),

@@ -176,7 +176,7 @@ fn end_of(peer: &Peer) -> Option<Instant> {
         };
         return Some(peer.heard + kept);
     }
-    if peer.is_confirmed() {
+    if peer.is_confirmed() || peer.hearsay.is_some() {
         return None;
     }
     // Somebody who speaks on and on but never answers is behind a firewall, and still here.

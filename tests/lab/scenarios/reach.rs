@@ -17,6 +17,10 @@ pub const TESTS: &[Test] = &[
         who_was_met_is_found_again,
     ),
     (
+        "reach::one_address_is_enough_for_all",
+        one_address_is_enough_for_all,
+    ),
+    (
         "reach::behind_a_firewall_that_lets_answers_in",
         behind_a_firewall,
     ),
@@ -60,6 +64,21 @@ fn who_was_met_is_found_again() {
     let took = all_meet(&[&ana, &ben], SOON).saturating_duration_since(ben.started());
     assert!(took < Duration::from_secs(1), "{took:?}");
     they_talk(&ana, &ben, SOON);
+}
+
+/// Two who were told the same third find each other through it.
+fn one_address_is_enough_for_all() {
+    let lan = Lan::new(3);
+    lan.drop_multicast_and_broadcast();
+    let ana = Node::start(lan.host(1), "ana");
+    ana.ready();
+    let [ben, cid] = [(2, "ben"), (3, "cid")].map(|(host, name)| {
+        let node = Node::start_with(lan.host(host), name, &["--peer", "10.77.0.1"]);
+        node.ready();
+        node
+    });
+    all_meet(&[&ana, &ben, &cid], 2 * SOON);
+    they_talk(&ben, &cid, SOON);
 }
 
 fn behind_a_firewall() {

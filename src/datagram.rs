@@ -60,7 +60,8 @@ impl Link {
     pub fn reaches(&self, at: SocketAddr) -> bool {
         match at {
             SocketAddr::V4(at) => self.v4.iter().any(|own| own.contains(*at.ip())),
-            SocketAddr::V6(at) => at.scope_id() == self.id.0,
+            // Or this host itself, without a link.
+            SocketAddr::V6(at) => at.scope_id() == self.id.0 || self.v6.contains(at.ip()),
         }
     }
 }

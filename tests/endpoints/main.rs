@@ -4,6 +4,7 @@ mod actor;
 mod faults;
 mod hostile;
 mod limits;
+mod links;
 mod reach;
 mod relay;
 mod sync;

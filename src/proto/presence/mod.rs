@@ -5,6 +5,7 @@ pub mod beacon;
 mod compare;
 mod deaf;
 pub mod digest;
+mod flapping;
 mod hearsay;
 #[cfg(test)]
 mod limits_tests;
@@ -38,6 +39,7 @@ use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
 use deaf::Reach;
+use flapping::Flapping;
 use hearsay::Hearsays;
 use news::Newsboard;
 use probe::Probing;
@@ -46,6 +48,11 @@ use roster::{Peer, Roster};
 use strangers::Strangers;
 use sync::Sync;
 
+/// Upper bound of the delay before HELLO where an interface came: many see it at once.
+pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
+/// Bytes to an address that was validated before its link was lost, to find it again: three
+/// PROBEs.
+const RELINK_ALLOWANCE: u64 = 3 * tick::PROBE_LEN as u64;
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
@@ -75,6 +82,7 @@ pub struct Presence {
     /// Own record.
     pub record: PeerRecord,
     beacon: Beacon,
+    flapping: Flapping,
     pins: BTreeMap<String, PublicKey>,
     wake: Option<Instant>,
     round_at: Instant,
@@ -111,6 +119,7 @@ impl Presence {
             roster: Roster::default(),
             record: speak::own_record(core, 1)?,
             beacon: Beacon::new(now.mono),
+            flapping: Flapping::default(),
             pins: snapshot.pins.iter().cloned().collect(),
             wake: None,
             round_at: now.mono,
@@ -229,26 +238,60 @@ impl Presence {
         }
     }
 
-    /// The links changed: an address that only a link reached which is gone is not used.
-    pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
+    /// The links changed. An address that only a link reached which is gone is not used, and
+    /// whoever was reached there is asked for a sign of life by what is left. What is new gets
+    /// a burst of HELLOs, later the more often it comes and goes.
+    pub fn links_changed(&mut self, core: &mut Core, now: Now, before: &[Link], jitter: Duration) {
         self.roster.set_links(&core.links);
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
-        self.reach.links_changed(now);
+        self.reach.links_changed(now.mono);
+        let is_back = |at: SocketAddr| !reaches(before, at) && reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
+        let mut doubted = Vec::new();
+        let mut tried = false;
         for peer in self.roster.iter_mut() {
             peer.links.retain(|id, _| links.contains(id));
-            let cut: Vec<SocketAddr> = peer
-                .addresses
-                .iter()
-                .map(|address| address.at)
-                .filter(|&at| is_cut(at))
-                .collect();
-            cut.into_iter()
-                .for_each(|at| peer.addresses.failed(now, at));
+            let was_used = peer.addresses.current();
+            let all: Vec<SocketAddr> = peer.addresses.iter().map(|address| address.at).collect();
+            for &at in all.iter().filter(|&&at| is_cut(at)) {
+                peer.addresses.unlinked(now.mono, at);
+            }
+            for &at in all.iter().filter(|&&at| is_back(at)) {
+                tried |= peer.addresses.linked(now.mono, at, RELINK_ALLOWANCE);
+            }
+            if was_used.map_or(all.iter().any(|&at| is_cut(at)), is_cut) {
+                doubted.push(peer.id);
+            }
+        }
+        if tried {
+            self.wake_at(now.mono);
+        }
+        for id in doubted {
+            self.unlink(core, now.mono, &id);
         }
         let ids: Vec<PeerId> = self.roster.iter().map(|peer| peer.id).collect();
         for id in ids {
             self.announce(core, &id);
+        }
+        match self.flapping.links_changed(now.mono, before, &core.links) {
+            Some(at) if at <= now.mono => self.announce_self(core, now, jitter),
+            Some(at) => self.flapping.postpone(at),
+            None => {}
+        }
+    }
+
+    /// The address in use of this peer is cut off on our side: another one is tried at once;
+    /// without one nobody can tell whether they are still here.
+    fn unlink(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        self.doubt(now, id);
+        let is_lost = |peer: &Peer| {
+            let out_of_reach = !peer.is_confirmed() && !peer.addresses.is_trying();
+            peer.state == PeerState::Online && out_of_reach
+        };
+        if self.roster.get(id).is_some_and(is_lost) {
+            self.set_state(core, id, PeerState::Suspect);
+            // The end of an unconfirmed row comes sooner.
+            self.wake_at(now);
         }
     }
 
@@ -393,11 +436,17 @@ impl Presence {
         self.is_validated(id, at).then_some(*id)
     }
 
-    /// Whether somebody has a validated address with this IP address.
+    /// Whether somebody who is here has a validated address with this IP address.
     fn is_known_host(&self, ip: std::net::IpAddr) -> bool {
         let from = self.sources.range(SocketAddr::new(ip, 0)..);
         from.take_while(|(at, _)| at.ip() == ip)
-            .any(|(&at, id)| self.is_validated(id, at))
+            .any(|(&at, id)| self.is_validated(id, at) && self.is_here(id))
+    }
+
+    /// Whether somebody was not given up.
+    fn is_here(&self, id: &PeerId) -> bool {
+        let peer = self.roster.get(id);
+        peer.is_some_and(|peer| peer.state != PeerState::Offline)
     }
 
     /// An address was validated.
@@ -419,6 +468,7 @@ impl Presence {
         if self.beacon.leaving == Leaving::No {
             let deadlines = [
                 self.beacon.deadline(),
+                self.flapping.deadline(),
                 self.wake,
                 Some(self.round_at),
                 self.sync.deadline(),

@@ -177,8 +177,14 @@ impl Presence {
     }
 
     /// Somebody asks for a sign of life.
-    pub fn handle_probe(&mut self, core: &mut Core, heard: &Heard, probe: &Probe) {
+    pub fn handle_probe(&mut self, core: &mut Core, now: Now, heard: &Heard, probe: &Probe) {
         self.answer(core, heard, probe.nonce);
+        // A card of theirs that was pulled does not say so; what they use now does.
+        let peer = self.roster.get(&heard.id);
+        let source = heard.arrival.source;
+        if peer.is_some_and(|peer| peer.addresses.may_have_moved(now.mono, source)) {
+            self.doubt(now.mono, &heard.id);
+        }
     }
 
     fn answer(&mut self, core: &mut Core, heard: &Heard, echo: crate::id::Nonce) {
@@ -279,8 +285,13 @@ impl Presence {
             return;
         };
         let is_current = peer.addresses.current() == Some(at);
-        if !is_current {
+        let has_others = peer
+            .addresses
+            .iter()
+            .any(|a| a.at != at && a.validated.is_some());
+        if !is_current || has_others {
             peer.addresses.failed(now.mono, at);
+            self.doubt(now.mono, &id);
             self.announce(core, &id);
             return;
         }

@@ -79,6 +79,12 @@ pub const COMMANDS: &[SlashCommand] = &[
         trust,
     ),
     row(
+        "doctor",
+        "",
+        "say why somebody is not found, and what helps",
+        |arguments| alone(arguments, Input::Request(Command::Doctor)),
+    ),
+    row(
         "clear",
         "",
         "empty the conversation on the screen",

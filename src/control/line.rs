@@ -24,6 +24,7 @@ use super::input::{Input, Line};
 use super::output::{Output, Patience};
 use super::people::{Person, Roster, line, table};
 use super::pipe::DRAIN_MAX;
+use crate::api::diagnosis::words;
 use crate::api::slash::{self, Local as LocalCommand};
 use crate::api::{Command, Conversation, Event, ReceiptState, Request, TextKind, Timestamp};
 use crate::error::{ExitCode, UserError};
@@ -116,6 +117,7 @@ impl LineMode {
         let reference = match command {
             Command::Who => Some(Value::from("who")),
             Command::Rooms => Some(Value::from("rooms")),
+            Command::Doctor => Some(Value::from("doctor")),
             _ => None,
         };
         self.requests.push_back(Request { reference, command });
@@ -249,6 +251,16 @@ impl FrontEnd for LineMode {
             } => {
                 let name = self.roster.label(from);
                 self.note(&format!("#{room}: {missing} messages of {name} missing"));
+            }
+            Event::Network {
+                reference: Some(_),
+                interfaces,
+                verdict,
+                ..
+            } => {
+                for line in words::lines(interfaces, verdict.as_ref()) {
+                    self.note(&line);
+                }
             }
             Event::Network { interfaces, .. } => {
                 for interface in interfaces {

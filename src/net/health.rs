@@ -25,6 +25,10 @@ pub struct LinkState {
     pub broadcast: bool,
     /// What is wrong and what to do, if something is known.
     pub hint: Option<String>,
+    /// Why nothing is received on the presence port, if so.
+    pub bind_error: Option<String>,
+    /// Why sending to everybody fails by every path, if it does.
+    pub send_error: Option<String>,
 }
 
 /// The network in one word.
@@ -138,6 +142,8 @@ pub(super) fn states(
                 hint: Some(format!(
                     "there is no interface {name:?} with an address now"
                 )),
+                bind_error: None,
+                send_error: None,
             });
         }
     }
@@ -161,6 +167,8 @@ fn state(
                 "not searched for people; name it with --interface {} to do so",
                 link.name
             )),
+            bind_error: None,
+            send_error: None,
         };
     }
     let mcast4 = (!link.v4.is_empty()).then(|| {
@@ -191,7 +199,34 @@ fn state(
         multicast,
         broadcast,
         hint: hint(multicast_error, broadcast_error),
+        bind_error: bind_error(presence, link),
+        send_error: send_error_of_all(link, send_error),
     }
+}
+
+fn bind_error(presence: &Presence, link: &Link) -> Option<String> {
+    let families = [Family::V4, Family::V6].into_iter();
+    let mut problems = families.filter_map(|family| presence.problem(link.id, family));
+    problems.find_map(|problem| match problem {
+        Problem::Bind(error) => Some(error.clone()),
+        Problem::Join(_) => None,
+    })
+}
+
+/// The error of the first path that the link has, if all that it has fail.
+fn send_error_of_all(
+    link: &Link,
+    send_error: &dyn Fn(&Link, Path) -> Option<String>,
+) -> Option<String> {
+    let has = |path: &Path| match path {
+        Path::Unicast => false,
+        Path::Mcast4 => !link.v4.is_empty(),
+        Path::Mcast6 => !link.v6.is_empty(),
+        Path::Bcast4 => link.v4.iter().any(|at| at.broadcast().is_some()),
+    };
+    let paths = Path::GROUP.into_iter().filter(has);
+    let errors: Option<Vec<String>> = paths.map(|path| send_error(link, path)).collect();
+    errors?.into_iter().next()
 }
 
 fn receive_error(
@@ -275,6 +310,8 @@ mod tests {
             multicast: true,
             broadcast: true,
             hint: hint.map(str::to_owned),
+            bind_error: None,
+            send_error: None,
         }
     }
 

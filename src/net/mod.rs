@@ -9,6 +9,7 @@ mod interfaces;
 mod multicast;
 #[cfg(all(test, target_os = "linux"))]
 mod namespace_tests;
+mod system;
 mod udp;
 
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -38,6 +39,7 @@ use multicast::Presence;
 use udp::{Buffers, Family, Origin};
 
 pub use health::{LinkState, NetState};
+pub use system::{SystemLink, answers_on_link, port_holder, system_links};
 
 /// The tokens that belong to the sockets.
 pub const TOKENS: Range<usize> = 100..102 + 2 * INTERFACES_MAX;

@@ -251,6 +251,30 @@ impl Endpoint {
         &self.core.stats
     }
 
+    /// Asks by this group path alone who hears it, for a diagnosis.
+    pub fn sound(&mut self, now: Now, path: crate::datagram::Path) {
+        self.core.mono = now.mono;
+        self.presence.sound(&mut self.core, &self.group, path);
+    }
+
+    /// What came by each link since the start.
+    #[must_use]
+    pub fn links_heard(&self) -> std::collections::BTreeMap<LinkId, super::LinkHeard> {
+        self.presence.links_heard()
+    }
+
+    /// Whether nobody on any computer is validated.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.presence.roster.population() == 1
+    }
+
+    /// Those on other computers of whom something came, and the addresses that were named.
+    #[must_use]
+    pub fn people_heard(&self) -> Vec<crate::api::diagnosis::PersonFacts> {
+        self.presence.people_heard(&self.core)
+    }
+
     /// Who this node is, as events name it.
     #[must_use]
     pub fn own_info(&self) -> crate::api::SelfInfo {

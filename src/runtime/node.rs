@@ -13,11 +13,12 @@ use super::ending::{Leaving, Purpose};
 use super::front_end::FRONT_END_TOKEN;
 use super::signal::Signals;
 use super::workers::{StoreAnswer, StoreJob, StoreWorker};
-use super::{Clock, Flow, FrontEnd, network};
+use super::{Clock, Flow, FrontEnd, diagnosis, network};
+use crate::api::diagnosis::diagnose;
 use crate::api::{Command, Event, Request, SelfInfo, Status};
 use crate::error::{ExitCode, UserError};
 use crate::limits::SOCKET_BUDGET;
-use crate::net::{LinkState, Net, NetConfig, TOKENS};
+use crate::net::{Net, NetConfig, TOKENS};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
 use crate::store::Store;
 use crate::text::{PeerName, RoomName, StatusText};
@@ -59,6 +60,8 @@ const SIGNAL: Token = Token(1);
 
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 128;
+/// Whoever is here would have answered within this.
+const ALONE: Duration = Duration::from_secs(3);
 /// How often the interfaces are looked at.
 const RESCAN: Duration = Duration::from_secs(5);
 /// Upper bound of the first HELLO's random delay at a start by hand, in milliseconds.
@@ -83,8 +86,12 @@ pub(super) struct Node<'f> {
     /// When the endpoint wants to be woken.
     deadline: Option<Instant>,
     pub(super) rescan_at: Instant,
-    /// As said in the last `network` event.
-    states: Vec<LinkState>,
+    /// How the network is to be used.
+    net_config: NetConfig,
+    /// From then on it is said why nobody is found, while nobody is.
+    alone_at: Instant,
+    /// The last `network` event.
+    network: Option<Event>,
     /// Tokens for which the front end may have more to read.
     front_end_tokens: Vec<Token>,
     /// Something is left to do without waiting.
@@ -150,8 +157,10 @@ impl<'f> Node<'f> {
             front_end,
             outputs: VecDeque::new(),
             deadline: None,
-            rescan_at: now.mono + RESCAN,
-            states: Vec::new(),
+            rescan_at: now.mono + ALONE,
+            net_config: options.net,
+            alone_at: now.mono + ALONE,
+            network: None,
             front_end_tokens: Vec::new(),
             hungry: true,
             flush_at: Some(now.mono + FIRST_FLUSH),
@@ -344,6 +353,12 @@ impl<'f> Node<'f> {
     }
 
     fn handle_request(&mut self, now: Now, request: Request) {
+        if request.command == Command::Doctor {
+            let facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
+            let reference = request.reference.clone();
+            let event = network::diagnosis_event(&facts, &diagnose(&facts), reference);
+            self.front_end.handle_event(now, &event);
+        }
         if request.command == Command::Quit {
             let reply = Event::Reply {
                 reference: request.reference,
@@ -366,13 +381,16 @@ impl<'f> Node<'f> {
         self.tell_network(now);
     }
 
-    /// A `network` event if something changed.
+    /// A `network` event if something changed. While nobody is found it says why.
     fn tell_network(&mut self, now: Now) {
-        let states = self.net.states();
-        if states != self.states {
-            self.front_end
-                .handle_event(now, &network::network_event(&states));
-            self.states = states;
+        let mut event = network::network_event(&self.net.states());
+        if self.alone_at <= now.mono && self.endpoint.is_alone() {
+            let facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
+            network::add_causes(&mut event, &facts, &diagnose(&facts));
+        }
+        if self.network.as_ref() != Some(&event) {
+            self.front_end.handle_event(now, &event);
+            self.network = Some(event);
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod beacon;
+pub mod observe;
 pub mod peer;
 pub mod probe;
 pub mod receive;
@@ -76,6 +77,7 @@ pub struct Presence {
     restarted: Vec<PeerId>,
     moved: Vec<PeerId>,
     returned: Vec<PeerId>,
+    observed: observe::Observed,
 }
 
 impl Presence {
@@ -100,6 +102,7 @@ impl Presence {
             restarted: Vec::new(),
             moved: Vec::new(),
             returned: Vec::new(),
+            observed: observe::Observed::default(),
         })
     }
 

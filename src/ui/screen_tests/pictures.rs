@@ -539,13 +539,16 @@ fn gaps_conflicts_and_a_bad_network_are_said() {
             ..person(9, "ben")
         }),
         Event::Network {
+            reference: None,
             state: NetworkState::Degraded,
             interfaces: vec![InterfaceState {
                 name: "eth0".into(),
                 multicast: false,
                 broadcast: true,
                 hint: Some("multicast is not heard".into()),
+                ..InterfaceState::default()
             }],
+            verdict: None,
         },
     ]);
     insta::assert_snapshot!(screen(LARGE, events, ""), @r##"

@@ -1,0 +1,196 @@
+//! `lanchat doctor`: why somebody is not found, and the command that helps.
+//!
+//! It runs beside a running lanchat, as somebody else: an identity for this run and ports of its
+//! own. It only looks: no rule, route or setting is changed, and no command but those that list.
+
+mod firewall;
+mod nft;
+mod pair;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::identity;
+use super::output::{self, Written};
+use super::settings::Settings;
+use crate::api::diagnosis::{Cause, Diagnosis, Facts, Firewall, Neighbour, diagnose, words};
+use crate::api::{Event, InterfaceState, NetworkVerdict};
+use crate::control::json;
+use crate::datagram::Path;
+use crate::error::{ExitCode, UserError};
+use crate::net::NetConfig;
+use crate::runtime::{Clock, network};
+use pair::Pair;
+
+/// Long enough for an answer by every path, several times over.
+const LOOK: Duration = Duration::from_secs(3);
+/// Between two soundings: a peer answers once in 200 ms.
+const SOUND_EVERY: Duration = Duration::from_millis(250);
+/// Who hears nothing of us still sends a heartbeat within this (10 s and a quarter).
+const HEARTBEAT: Duration = Duration::from_millis(13_000);
+/// Two heartbeats: at least one of two in a row goes by multicast.
+const TWO_HEARTBEATS: Duration = Duration::from_millis(26_000);
+/// Until a neighbour that does not answer on the link is given up by the system, and more.
+const RESOLVED: Duration = Duration::from_millis(3500);
+
+/// Looks around, prints what was found, and ends with 0 if somebody was reached, 3 if nobody was,
+/// 5 if this computer cannot use its network.
+///
+/// # Errors
+/// No socket can be opened, a peer's name is not found, or stdout cannot be written.
+pub fn run(settings: &Settings, json: bool) -> Result<ExitCode, UserError> {
+    let mut peers = Vec::new();
+    for peer in &settings.peers {
+        peers.extend(peer.resolve()?);
+    }
+    // The chat port that was asked for is that of the lanchat that may be running.
+    let net = NetConfig {
+        chat_port: None,
+        ..settings.net.clone()
+    };
+    let (facts, diagnosis) = look(settings, &net, &peers)?;
+    let event = network::diagnosis_event(&facts, &diagnosis, None);
+    let text = if json {
+        format!("{}\n", json::to_line(&event))
+    } else {
+        as_text(&event)
+    };
+    if output::print(&text)? == Written::Closed {
+        return Ok(ExitCode::Done);
+    }
+    Ok(match (diagnosis.reached, diagnosis.usable) {
+        (true, _) => ExitCode::Done,
+        (false, true) => ExitCode::NotFound,
+        (false, false) => ExitCode::Network,
+    })
+}
+
+fn as_text(event: &Event) -> String {
+    let (interfaces, verdict): (&[InterfaceState], Option<&NetworkVerdict>) = match event {
+        Event::Network {
+            interfaces,
+            verdict,
+            ..
+        } => (interfaces, verdict.as_ref()),
+        _ => (&[], None),
+    };
+    let lines = words::lines(interfaces, verdict);
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// Sounds and listens until the facts tell enough.
+fn look(
+    settings: &Settings,
+    net: &NetConfig,
+    peers: &[SocketAddr],
+) -> Result<(Facts, Diagnosis), UserError> {
+    let me = (identity::ephemeral()?, identity::ephemeral()?);
+    let mut pair = Pair::open(me, &settings.name, net, peers)?;
+    let firewall = ask_firewall((net.port, pair.chat_port()));
+    let mut known = Firewall::default();
+    let start = Clock::now().mono;
+    let mut session = Session::new(start);
+    loop {
+        let now = Clock::now();
+        if now.mono >= session.sound_at {
+            pair.sound(now, session.next_path(now.mono));
+        }
+        pair.turn()?;
+        if now.mono < session.check_at {
+            continue;
+        }
+        session.check_at = now.mono + SOUND_EVERY;
+        if let Ok(found) = firewall.try_recv() {
+            known = found;
+        }
+        let mut facts = pair.facts(net);
+        facts.firewall = known.clone();
+        let diagnosis = diagnose(&facts);
+        let end = session.end(now.mono, &facts, &diagnosis);
+        if now.mono >= end {
+            pair.leave();
+            ask_neighbours(&mut facts);
+            let diagnosis = diagnose(&facts);
+            return Ok((facts, diagnosis));
+        }
+    }
+}
+
+/// How long to go on, and what to sound next.
+struct Session {
+    start: Instant,
+    sound_at: Instant,
+    check_at: Instant,
+    soundings: usize,
+    /// Since when somebody is known who does not answer.
+    silent_since: Option<Instant>,
+    told: bool,
+}
+
+impl Session {
+    fn new(start: Instant) -> Self {
+        Session {
+            start,
+            sound_at: start + SOUND_EVERY,
+            check_at: start + LOOK,
+            soundings: 0,
+            silent_since: None,
+            told: false,
+        }
+    }
+
+    fn next_path(&mut self, now: Instant) -> Path {
+        self.sound_at = now + SOUND_EVERY;
+        self.soundings += 1;
+        Path::GROUP[self.soundings % Path::GROUP.len()]
+    }
+
+    /// When enough was heard to tell this from its like.
+    fn end(&mut self, now: Instant, facts: &Facts, diagnosis: &Diagnosis) -> Instant {
+        if facts.people.iter().any(|person| !person.answers) {
+            self.silent_since.get_or_insert(now);
+        }
+        let silent = self.silent_since.filter(|_| !diagnosis.reached);
+        let (span, why) = match diagnosis.overall.cause {
+            Cause::Unknown => (
+                HEARTBEAT,
+                "nobody answered yet: listening for 10 s more to those who may not hear this computer",
+            ),
+            Cause::NoMulticast => (
+                TWO_HEARTBEATS,
+                "multicast does not reach others: listening whether theirs arrives, for 23 s at most",
+            ),
+            _ => (LOOK, ""),
+        };
+        if span > LOOK && !self.told {
+            self.told = true;
+            output::note(why);
+        }
+        let end = self.start + span;
+        silent.map_or(end, |since| {
+            end.max(since + RESOLVED).min(self.start + TWO_HEARTBEATS)
+        })
+    }
+}
+
+/// Asks for the firewall beside the loop, since its tools take their time.
+fn ask_firewall(ports: (u16, u16)) -> Receiver<Firewall> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody listens any more if the look is over.
+        let _ = tell.send(firewall::find(ports));
+    });
+    told
+}
+
+/// IPv6 neighbours, of which only a tool tells.
+fn ask_neighbours(facts: &mut Facts) {
+    for person in &mut facts.people {
+        let asked = !person.answers && person.neighbour == Neighbour::Unknown;
+        if let Some(IpAddr::V6(address)) = person.address.filter(|_| asked) {
+            person.neighbour = firewall::neighbour6(address);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What is tried in the lab, by theme.
 
+mod doctor;
 mod errors;
 mod faults;
 mod ground;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         faults::TESTS,
         hostile::TESTS,
         errors::TESTS,
+        doctor::TESTS,
         screen::TESTS,
     ]
     .into_iter()

@@ -91,12 +91,12 @@ fn usable(config: &NetConfig, link: &Link) -> Paths {
     paths
 }
 
-/// What the table of neighbours says.
+/// What the table of neighbours says without a tool. An entry there may be old, or learnt from
+/// the other's own question: none is what tells.
 fn neighbour(address: IpAddr) -> Neighbour {
     match net::answers_on_link(address) {
-        Some(true) => Neighbour::Reachable,
         Some(false) => Neighbour::Failed,
-        None => Neighbour::Unknown,
+        Some(true) | None => Neighbour::Unknown,
     }
 }
 

@@ -175,10 +175,11 @@ pub struct LinkFacts {
 /// What the system's table of neighbours says of an address (ARP, neighbour discovery).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Neighbour {
-    /// Nothing, or not asked.
+    /// Nothing, or nothing certain: an address that was learnt from its own question, and has not
+    /// answered one yet.
     #[default]
     Unknown,
-    /// It answers on the link.
+    /// It answered on the link just now.
     Reachable,
     /// It was asked for and does not answer on the link.
     Failed,

@@ -303,8 +303,18 @@ fn other_firewall(facts: &Facts, link: &LinkFacts) -> Option<Verdict> {
     }
     let is_there = |one: &PersonFacts| one.named && one.neighbour == Neighbour::Reachable;
     let silent = |one: &PersonFacts| !one.answers && (one.heard.any() || is_there(one));
-    let who = find_person(facts, link, silent)?;
-    let sentence = format!("{who} is there but answers nothing: the firewall of that computer");
+    let mut people = facts.people_on(link.id);
+    let person = people.find(|person| silent(person))?;
+    let who = person.label();
+    let sentence = match person.neighbour {
+        Neighbour::Reachable => {
+            format!("{who} is there but answers nothing: the firewall of that computer")
+        }
+        Neighbour::Unknown | Neighbour::Failed => format!(
+            "{who} is heard but answers nothing: the firewall of that computer, or a network that \
+             keeps its stations apart"
+        ),
+    };
     Some(Verdict::new(Cause::OtherFirewall, sentence).remedy(remedy::open_ports_there(facts)))
 }
 

@@ -2,7 +2,7 @@
 //! changes. A tool that is missing, refuses (most want root) or takes too long tells nothing.
 
 use std::io::Read as _;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -30,16 +30,19 @@ pub(super) fn find(ports: (u16, u16)) -> Firewall {
     found.unwrap_or_default()
 }
 
-/// Whether an IPv6 address answers on its link.
-pub(super) fn neighbour6(address: Ipv6Addr) -> Neighbour {
-    let listed = run("ip", &["-6", "neigh", "show", "to", &address.to_string()]);
-    listed.map_or(Neighbour::Unknown, |listed| neighbour_state(&listed))
+/// Whether an address answers on its link; none where there is no tool to ask.
+pub(super) fn neighbour(address: IpAddr) -> Option<Neighbour> {
+    let family = if address.is_ipv4() { "-4" } else { "-6" };
+    let listed = run("ip", &[family, "neigh", "show", "to", &address.to_string()])?;
+    Some(neighbour_state(&listed))
 }
 
+/// The states of RFC 4861, section 7.3.2, as ip prints them. Only what answered lately is certain:
+/// STALE and what follows may be learnt from the other's own question.
 fn neighbour_state(listed: &str) -> Neighbour {
     match listed.split_whitespace().last() {
         Some("FAILED" | "INCOMPLETE") => Neighbour::Failed,
-        Some("REACHABLE" | "STALE" | "DELAY" | "PROBE" | "PERMANENT") => Neighbour::Reachable,
+        Some("REACHABLE" | "PERMANENT") => Neighbour::Reachable,
         _ => Neighbour::Unknown,
     }
 }
@@ -221,8 +224,9 @@ mod tests {
     fn the_state_of_a_neighbour_stands_last() {
         let of = neighbour_state;
         assert_eq!(of("fe80::1 dev eth0  FAILED\n"), Neighbour::Failed);
-        let there = "fe80::1 dev eth0 lladdr 02:00:00:00:00:01 STALE\n";
-        assert_eq!(of(there), Neighbour::Reachable);
+        let there = |state: &str| format!("fe80::1 dev eth0 lladdr 02:00:00:00:00:01 {state}\n");
+        assert_eq!(of(&there("REACHABLE")), Neighbour::Reachable);
+        assert_eq!(of(&there("STALE")), Neighbour::Unknown);
         assert_eq!(of(""), Neighbour::Unknown);
     }
 

@@ -7,7 +7,7 @@ mod firewall;
 mod nft;
 mod pair;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,12 +28,17 @@ use pair::Pair;
 const LOOK: Duration = Duration::from_secs(3);
 /// Between two soundings: a peer answers once in 200 ms.
 const SOUND_EVERY: Duration = Duration::from_millis(250);
+/// Between two looks at the facts.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// Who hears nothing of us still sends a heartbeat within this (10 s and a quarter).
 const HEARTBEAT: Duration = Duration::from_millis(13_000);
 /// Two heartbeats: at least one of two in a row goes by multicast.
 const TWO_HEARTBEATS: Duration = Duration::from_millis(26_000);
-/// Until a neighbour that does not answer on the link is given up by the system, and more.
+/// Until an unknown neighbour that does not answer on the link is given up by the system, and
+/// more: three questions, a second apart (RFC 4861, section 10).
 const RESOLVED: Duration = Duration::from_millis(3500);
+/// The same for one whose address is known and to be confirmed: 5 s of delay before.
+const CONFIRMED: Duration = Duration::from_millis(9500);
 
 /// Looks around, prints what was found, and ends with 0 if somebody was reached, 3 if nobody was,
 /// 5 if this computer cannot use its network.
@@ -101,18 +106,17 @@ fn look(
         if now.mono < session.check_at {
             continue;
         }
-        session.check_at = now.mono + SOUND_EVERY;
+        session.check_at = now.mono + CHECK_EVERY;
         if let Ok(found) = firewall.try_recv() {
             known = found;
         }
         let mut facts = pair.facts(net);
         facts.firewall = known.clone();
+        ask_neighbours(&mut facts);
         let diagnosis = diagnose(&facts);
         let end = session.end(now.mono, &facts, &diagnosis);
         if now.mono >= end {
             pair.leave();
-            ask_neighbours(&mut facts);
-            let diagnosis = diagnose(&facts);
             return Ok((facts, diagnosis));
         }
     }
@@ -147,12 +151,26 @@ impl Session {
         Path::GROUP[self.soundings % Path::GROUP.len()]
     }
 
+    /// Until when those who do not answer may still turn out to be out of reach on the link.
+    fn resolved_at(&mut self, now: Instant, facts: &Facts) -> Option<Instant> {
+        let mut silent = facts.people.iter().filter(|person| !person.answers);
+        let unsure = silent
+            .clone()
+            .any(|person| person.neighbour == Neighbour::Unknown);
+        silent.next()?;
+        let since = *self.silent_since.get_or_insert(now);
+        let span = if unsure { CONFIRMED } else { RESOLVED };
+        Some((since + span).min(self.start + TWO_HEARTBEATS))
+    }
+
     /// When enough was heard to tell this from its like.
     fn end(&mut self, now: Instant, facts: &Facts, diagnosis: &Diagnosis) -> Instant {
-        if facts.people.iter().any(|person| !person.answers) {
-            self.silent_since.get_or_insert(now);
-        }
-        let silent = self.silent_since.filter(|_| !diagnosis.reached);
+        let resolved = self.resolved_at(now, facts);
+        let foreign = facts
+            .people
+            .iter()
+            .all(|person| person.other_version.is_some());
+        let resolved = resolved.filter(|_| !diagnosis.reached && !foreign);
         let (span, why) = match diagnosis.overall.cause {
             Cause::Unknown => (
                 HEARTBEAT,
@@ -169,9 +187,7 @@ impl Session {
             output::note(why);
         }
         let end = self.start + span;
-        silent.map_or(end, |since| {
-            end.max(since + RESOLVED).min(self.start + TWO_HEARTBEATS)
-        })
+        resolved.map_or(end, |at| at.max(end))
     }
 }
 
@@ -185,12 +201,12 @@ fn ask_firewall(ports: (u16, u16)) -> Receiver<Firewall> {
     told
 }
 
-/// IPv6 neighbours, of which only a tool tells.
+/// The state of the neighbours who do not answer, of which a tool tells more than the system.
 fn ask_neighbours(facts: &mut Facts) {
-    for person in &mut facts.people {
-        let asked = !person.answers && person.neighbour == Neighbour::Unknown;
-        if let Some(IpAddr::V6(address)) = person.address.filter(|_| asked) {
-            person.neighbour = firewall::neighbour6(address);
+    for person in facts.people.iter_mut().filter(|person| !person.answers) {
+        let asked = person.address.filter(|_| person.other_version.is_none());
+        if let Some(state) = asked.and_then(firewall::neighbour) {
+            person.neighbour = state;
         }
     }
 }

@@ -46,21 +46,22 @@ impl Watch {
     }
 
     /// Reads until `wanted` accepts a datagram.
-    pub fn until(
-        mut self,
-        what: &str,
-        within: Duration,
-        mut wanted: impl FnMut(&Datagram) -> bool,
-    ) {
+    pub fn until(&self, what: &str, within: Duration, wanted: impl FnMut(&Datagram) -> bool) {
+        let seen = self.sees(within, wanted);
+        assert!(seen, "{what} did not pass within {within:?}");
+    }
+
+    /// Whether `wanted` accepts a datagram within this time.
+    pub fn sees(&self, within: Duration, mut wanted: impl FnMut(&Datagram) -> bool) -> bool {
         let deadline = now() + within;
         let mut buffer = vec![0; 1 << 16];
         while now() < deadline {
-            let len = self.0.read(&mut buffer).unwrap_or(0);
+            let len = (&self.0).read(&mut buffer).unwrap_or(0);
             if datagram(&buffer[..len]).is_some_and(|datagram| wanted(&datagram)) {
-                return;
+                return true;
             }
         }
-        panic!("{what} did not pass within {within:?}");
+        false
     }
 }
 

@@ -240,6 +240,9 @@ pub struct NetworkVerdict {
     pub remedy: Option<String>,
     /// Whether a round trip to another computer succeeded.
     pub reached: bool,
+    /// Whether a second node on this computer was found and answers, where one was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_round_trip: Option<bool>,
 }
 
 /// The network in one word.

@@ -39,7 +39,9 @@ use multicast::Presence;
 use udp::{Buffers, Family, Origin};
 
 pub use health::{LinkState, NetState};
-pub use system::{SystemLink, answers_on_link, port_holder, system_links};
+pub use system::{
+    FirewallService, SystemLink, answers_on_link, firewall_service, port_holder, system_links,
+};
 
 /// The tokens that belong to the sockets.
 pub const TOKENS: Range<usize> = 100..102 + 2 * INTERFACES_MAX;

@@ -70,6 +70,39 @@ pub fn port_holder(port: u16) -> Option<String> {
     holder_of(&inodes)
 }
 
+/// A firewall that is a service of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FirewallService {
+    /// ufw.
+    Ufw,
+    /// firewalld, with its default zone.
+    Firewalld(String),
+}
+
+/// The firewall service that is switched on, as its files tell anybody.
+#[must_use]
+pub fn firewall_service() -> Option<FirewallService> {
+    let file = |path: &str| std::fs::read_to_string(path).ok();
+    let ufw = file("/etc/ufw/ufw.conf").and_then(|text| setting(&text, "ENABLED"));
+    if ufw.is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        return Some(FirewallService::Ufw);
+    }
+    file("/run/firewalld.pid")?;
+    let zone = file("/etc/firewalld/firewalld.conf").and_then(|text| setting(&text, "DefaultZone"));
+    Some(FirewallService::Firewalld(
+        zone.unwrap_or_else(|| "public".to_owned()),
+    ))
+}
+
+/// Of a file of `KEY=value` lines.
+fn setting(text: &str, key: &str) -> Option<String> {
+    let value = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
+    };
+    text.lines().find_map(value)
+}
+
 #[cfg(unix)]
 fn interfaces(config: &NetConfig) -> Vec<SystemLink> {
     use nix::net::if_::{InterfaceFlags as Flags, if_nametoindex};
@@ -313,6 +346,14 @@ mod tests {
             10.0.0.1         0x1         0x0         00:00:00:00:00:00     *        eth0\n";
         let at = |last| arp(text, Ipv4Addr::new(10, 0, 0, last));
         assert_eq!((at(9), at(1), at(7)), (Some(true), Some(false), None));
+    }
+
+    #[test]
+    fn a_setting_is_the_value_behind_its_name() {
+        let text = "# ENABLED=no\nENABLED = yes\nDefaultZone=\"home\"\n";
+        assert_eq!(setting(text, "ENABLED").as_deref(), Some("yes"));
+        assert_eq!(setting(text, "DefaultZone").as_deref(), Some("home"));
+        assert_eq!(setting(text, "LOGLEVEL"), None);
     }
 
     #[test]

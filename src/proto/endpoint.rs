@@ -251,10 +251,18 @@ impl Endpoint {
         &self.core.stats
     }
 
-    /// Asks by this group path alone who hears it, for a diagnosis.
-    pub fn sound(&mut self, now: Now, path: crate::datagram::Path) {
+    /// Asks on this link by this group path alone who hears it, for a diagnosis. A peer answers one
+    /// of them in 200 ms.
+    pub fn sound(&mut self, now: Now, link: LinkId, path: crate::datagram::Path) {
         self.core.mono = now.mono;
-        self.presence.sound(&mut self.core, &self.group, path);
+        self.presence.sound(&mut self.core, &self.group, link, path);
+    }
+
+    /// Whether a round trip to this peer succeeded.
+    #[must_use]
+    pub fn reaches(&self, id: &crate::id::PeerId) -> bool {
+        let peer = self.presence.roster.get(id);
+        peer.is_some_and(super::presence::roster::Peer::is_confirmed)
     }
 
     /// What came by each link since the start.

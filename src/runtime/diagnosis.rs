@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::api::diagnosis::{Facts, Firewall, LinkFacts, LinkKind, Neighbour, Paths, System};
+use crate::api::diagnosis::{Facts, Firewall, LinkFacts, LinkKind, Neighbour, Paths, System, Tool};
 use crate::datagram::{Link, Path};
-use crate::net::{self, LinkState, Net, NetConfig, SystemLink};
+use crate::net::{self, FirewallService, LinkState, Net, NetConfig, SystemLink};
 use crate::proto::{Endpoint, LinkHeard};
 
 /// The facts as far as this node knows them; of the firewall nothing, since asking it may take
@@ -35,9 +35,13 @@ pub fn facts(config: &NetConfig, net: &Net, endpoint: &Endpoint) -> Facts {
         system: this_system(),
         port: config.port,
         chat_port: net.chat_port(),
-        firewall: Firewall::default(),
+        firewall: Firewall {
+            tool: firewall_service(),
+            open: None,
+        },
         links,
         people,
+        own_round_trip: None,
     }
 }
 
@@ -98,6 +102,14 @@ fn neighbour(address: IpAddr) -> Neighbour {
         Some(false) => Neighbour::Failed,
         Some(true) | None => Neighbour::Unknown,
     }
+}
+
+/// The firewall service whose files say that it runs; its rules are not asked.
+fn firewall_service() -> Option<Tool> {
+    Some(match net::firewall_service()? {
+        FirewallService::Ufw => Tool::Ufw,
+        FirewallService::Firewalld(zone) => Tool::Firewalld(zone),
+    })
 }
 
 fn this_system() -> System {

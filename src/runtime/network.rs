@@ -59,9 +59,9 @@ pub fn diagnosis_event(facts: &Facts, diagnosis: &Diagnosis, reference: Option<V
     let told = told
         .filter(|(link, verdict)| link.kind != LinkKind::Loopback || verdict.cause != Cause::None);
     let interfaces = told.map(|(link, verdict)| {
-        let hears_us = facts
-            .people_on(link.id)
-            .fold(Paths::default(), |all, one| all.union(one.hears_us));
+        let hears_us = facts.people_on(link.id).fold(Paths::default(), |all, one| {
+            all.union(one.hears_us_on(link.id))
+        });
         InterfaceState {
             name: link.name.clone(),
             multicast: link.looped.multicast(),
@@ -87,6 +87,7 @@ pub fn diagnosis_event(facts: &Facts, diagnosis: &Diagnosis, reference: Option<V
             message: diagnosis.overall.sentence.clone(),
             remedy: diagnosis.overall.remedy.clone(),
             reached: diagnosis.reached,
+            own_round_trip: facts.own_round_trip,
         }),
     }
 }
@@ -103,7 +104,9 @@ pub(super) fn add_causes(event: &mut Event, facts: &Facts, diagnosis: &Diagnosis
     for (link, verdict) in facts.links.iter().zip(&diagnosis.links) {
         let searched = link.kind == LinkKind::Lan && link.used && link.has_address;
         let is_told = searched || verdict.cause == diagnosis.overall.cause;
-        if !verdict.is_trouble() || !is_told {
+        // Some paths of a few datagrams each may just have been lost.
+        let unsure = verdict.cause == Cause::OwnFirewall && link.looped.any();
+        if !verdict.is_trouble() || !is_told || unsure {
             continue;
         }
         let place = interfaces.iter().position(|at| at.name == link.name);

@@ -375,6 +375,8 @@ impl<'f> Node<'f> {
     pub(super) fn rescan(&mut self, now: Now) {
         self.rescan_at = now.mono + RESCAN;
         if self.net.rescan() {
+            // What comes by a new link is not known yet.
+            self.alone_at = now.mono + ALONE;
             self.endpoint.set_links(now, self.net.links());
             self.drain(now);
         }

@@ -11,6 +11,7 @@ mod rules;
 mod tests;
 pub mod words;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -198,8 +199,8 @@ pub struct PersonFacts {
     pub answers: bool,
     /// Group paths by which they are heard.
     pub heard: Paths,
-    /// Group paths by which they hear us, as their answers tell.
-    pub hears_us: Paths,
+    /// Group paths by which they hear us on each interface, as their answers tell.
+    pub hears_us: BTreeMap<LinkId, Paths>,
     /// Whether their computer refused a datagram (ICMP).
     pub refused: bool,
     /// Whether their computer answers on the link.
@@ -220,12 +221,18 @@ impl PersonFacts {
             links: Vec::new(),
             answers: false,
             heard: Paths::default(),
-            hears_us: Paths::default(),
+            hears_us: BTreeMap::new(),
             refused: false,
             neighbour: Neighbour::Unknown,
             other_version: None,
             named: false,
         }
+    }
+
+    /// Group paths by which they hear us on this interface.
+    #[must_use]
+    pub fn hears_us_on(&self, link: LinkId) -> Paths {
+        self.hears_us.get(&link).copied().unwrap_or_default()
     }
 
     /// How sentences call them.
@@ -294,6 +301,8 @@ pub struct Facts {
     pub links: Vec<LinkFacts>,
     /// Those heard or named.
     pub people: Vec<PersonFacts>,
+    /// Whether a second node on this computer was found and answers; none where there is none.
+    pub own_round_trip: Option<bool>,
 }
 
 impl Facts {

@@ -85,10 +85,11 @@ fn not_a_lan(facts: &Facts, link: &LinkFacts) -> Option<Verdict> {
     let name = &link.name;
     match link.kind {
         LinkKind::Lan => None,
-        LinkKind::Loopback if !link.looped.any() && link.used => Some(
+        LinkKind::Loopback if facts.own_round_trip == Some(false) && !link.looped.any() => Some(
             Verdict::new(
                 Cause::OwnFirewall,
-                "not even datagrams of this computer to itself arrive",
+                "two lanchats on this computer do not find each other: its firewall drops even \
+                 what it sends to itself",
             )
             .remedy(remedy::open_ports(facts)),
         ),
@@ -219,7 +220,9 @@ fn own_firewall(facts: &Facts, link: &LinkFacts) -> Option<Verdict> {
 fn group_paths(facts: &Facts, link: &LinkFacts) -> Option<Verdict> {
     let people = || facts.people_on(link.id).filter(|person| person.answers);
     let first = people().next()?.label();
-    let hear = people().fold(super::Paths::default(), |all, one| all.union(one.hears_us));
+    let hear = people().fold(super::Paths::default(), |all, one| {
+        all.union(one.hears_us_on(link.id))
+    });
     let lost_multicast = link.usable.multicast() && !hear.multicast();
     let lost_broadcast = link.usable.broadcast() && !hear.broadcast();
     Some(match (lost_multicast, lost_broadcast) {

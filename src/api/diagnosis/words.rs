@@ -25,6 +25,11 @@ pub fn lines(interfaces: &[InterfaceState], verdict: Option<&NetworkVerdict>) ->
         }
     }
     if let Some(verdict) = verdict {
+        match verdict.own_round_trip {
+            Some(true) => lines.push("this computer: two nodes find and answer each other".into()),
+            Some(false) => lines.push("this computer: two nodes do not find each other".into()),
+            None => {}
+        }
         let sign = match (verdict.cause, verdict.reached) {
             (Cause::None, _) => "fine",
             (_, true) => "works in part",
@@ -66,12 +71,14 @@ mod tests {
             message: "the firewall of this computer lets nothing in".into(),
             remedy: interface.remedy.clone(),
             reached: false,
+            own_round_trip: Some(true),
         };
         assert_eq!(
             lines(&[interface], Some(&verdict)),
             [
                 "eth0: the firewall of this computer lets nothing in",
                 "  own: nothing; of others: mcast4; others hear this computer by: nothing",
+                "this computer: two nodes find and answer each other",
                 "trouble: the firewall of this computer lets nothing in",
                 "try: sudo ufw allow 5262,5263/udp",
             ]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::nft;
 use crate::api::diagnosis::{Firewall, Neighbour, Tool};
+use crate::net::{self, FirewallService};
 
 /// How long one tool may take; ufw and firewall-cmd start an interpreter first.
 const PATIENCE: Duration = Duration::from_millis(2000);
@@ -19,10 +20,7 @@ const LISTING_LEN_MAX: u64 = 4 * 1024 * 1024;
 /// What is found on this system, for the presence port and the chat port.
 pub(super) fn find(ports: (u16, u16)) -> Firewall {
     let found = match std::env::consts::OS {
-        "linux" => ufw(ports)
-            .or_else(|| firewalld(ports))
-            .or_else(|| nftables(ports))
-            .or_else(iptables),
+        "linux" => service(ports).or_else(|| nftables(ports)).or_else(iptables),
         "windows" => windows(),
         "macos" => macos(),
         _ => None,
@@ -47,15 +45,19 @@ fn neighbour_state(listed: &str) -> Neighbour {
     }
 }
 
-fn ufw((port, chat): (u16, u16)) -> Option<Firewall> {
-    let settings = std::fs::read_to_string("/etc/ufw/ufw.conf").ok()?;
-    let enabled = |line: &str| line.trim().eq_ignore_ascii_case("enabled=yes");
-    if !settings.lines().any(enabled) {
-        return None;
+fn service(ports: (u16, u16)) -> Option<Firewall> {
+    match net::firewall_service()? {
+        FirewallService::Ufw => Some(ufw(ports)),
+        FirewallService::Firewalld(zone) => firewalld(ports, zone),
     }
-    let open = run("ufw", &["status", "verbose"]).map(|status| ufw_opens(&status, &[port, chat]));
-    let tool = Some(Tool::Ufw);
-    Some(Firewall { tool, open })
+}
+
+fn ufw((port, chat): (u16, u16)) -> Firewall {
+    let status = run("ufw", &["status", "verbose"]);
+    Firewall {
+        tool: Some(Tool::Ufw),
+        open: status.map(|status| ufw_opens(&status, &[port, chat])),
+    }
 }
 
 /// Whether a `ufw status verbose` lets these UDP ports in from anywhere.
@@ -83,13 +85,11 @@ fn in_range(text: &str, port: u16) -> bool {
     }
 }
 
-fn firewalld((port, chat): (u16, u16)) -> Option<Firewall> {
+fn firewalld((port, chat): (u16, u16), zone: String) -> Option<Firewall> {
     let state = run("firewall-cmd", &["--state"])?;
     if state.trim() != "running" {
         return None;
     }
-    let zone = run("firewall-cmd", &["--get-default-zone"])?;
-    let zone = zone.trim().to_owned();
     let is_open = |port: u16| {
         let (zone, query) = (format!("--zone={zone}"), format!("--query-port={port}/udp"));
         run_any("firewall-cmd", &[&zone, &query]).map(|(_, said_yes)| said_yes)

@@ -18,7 +18,7 @@ use super::settings::Settings;
 use crate::api::diagnosis::{Cause, Diagnosis, Facts, Firewall, Neighbour, diagnose, words};
 use crate::api::{Event, InterfaceState, NetworkVerdict};
 use crate::control::json;
-use crate::datagram::Path;
+use crate::datagram::{LinkId, Path};
 use crate::error::{ExitCode, UserError};
 use crate::net::NetConfig;
 use crate::runtime::{Clock, network};
@@ -96,11 +96,14 @@ fn look(
     let firewall = ask_firewall((net.port, pair.chat_port()));
     let mut known = Firewall::default();
     let start = Clock::now().mono;
-    let mut session = Session::new(start);
+    let mut session = Session::new(start, pair.searched());
     loop {
         let now = Clock::now();
         if now.mono >= session.sound_at {
-            pair.sound(now, session.next_path(now.mono));
+            session.sound_at = now.mono + SOUND_EVERY;
+            if let Some((link, path)) = session.next_sounding() {
+                pair.sound(now, link, path);
+            }
         }
         pair.turn()?;
         if now.mono < session.check_at {
@@ -128,27 +131,39 @@ struct Session {
     sound_at: Instant,
     check_at: Instant,
     soundings: usize,
+    /// The links to sound.
+    links: Vec<LinkId>,
+    /// Shortest look: twice around all links and paths.
+    look: Duration,
     /// Since when somebody is known who does not answer.
     silent_since: Option<Instant>,
     told: bool,
 }
 
 impl Session {
-    fn new(start: Instant) -> Self {
+    fn new(start: Instant, links: Vec<LinkId>) -> Self {
+        let all = u32::try_from(links.len() * Path::GROUP.len()).unwrap_or(1);
+        let look = LOOK.max(SOUND_EVERY * (2 * all + 1));
         Session {
+            links,
+            look,
             start,
             sound_at: start + SOUND_EVERY,
-            check_at: start + LOOK,
+            check_at: start + look,
             soundings: 0,
             silent_since: None,
             told: false,
         }
     }
 
-    fn next_path(&mut self, now: Instant) -> Path {
-        self.sound_at = now + SOUND_EVERY;
+    /// One path of one link after the other.
+    fn next_sounding(&mut self) -> Option<(LinkId, Path)> {
+        let turn = self.soundings;
         self.soundings += 1;
-        Path::GROUP[self.soundings % Path::GROUP.len()]
+        let link = *self
+            .links
+            .get(turn / Path::GROUP.len() % self.links.len().max(1))?;
+        Some((link, Path::GROUP[turn % Path::GROUP.len()]))
     }
 
     /// Until when those who do not answer may still turn out to be out of reach on the link.
@@ -180,9 +195,9 @@ impl Session {
                 TWO_HEARTBEATS,
                 "multicast does not reach others: listening whether theirs arrives, for 23 s at most",
             ),
-            _ => (LOOK, ""),
+            _ => (self.look, ""),
         };
-        if span > LOOK && !self.told {
+        if span > self.look && !self.told {
             self.told = true;
             output::note(why);
         }

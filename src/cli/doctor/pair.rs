@@ -10,9 +10,10 @@ use mio::{Events, Poll};
 
 use crate::api::Status;
 use crate::api::diagnosis::Facts;
-use crate::datagram::Path;
+use crate::datagram::{LinkId, Path};
 use crate::durable::Snapshot;
 use crate::error::{ExitCode, UserError};
+use crate::id::PeerId;
 use crate::limits::{PERSON_BURST, PERSON_RATE, SOCKET_BUDGET};
 use crate::net::{Net, NetConfig};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
@@ -29,6 +30,7 @@ const EVENTS_MAX: usize = 64;
 pub(super) struct Pair {
     first: Node,
     second: Node,
+    second_id: PeerId,
 }
 
 impl Pair {
@@ -40,6 +42,7 @@ impl Pair {
         peers: &[SocketAddr],
     ) -> Result<Self, UserError> {
         Ok(Pair {
+            second_id: second.id(),
             first: Node::open(first, name, net, peers)?,
             second: Node::open(second, name, net, &[])?,
         })
@@ -50,9 +53,16 @@ impl Pair {
         self.first.net.chat_port()
     }
 
-    /// Asks by this path alone who hears it.
-    pub(super) fn sound(&mut self, now: Now, path: Path) {
-        self.first.endpoint.sound(now, path);
+    /// The links on which people are looked for.
+    pub(super) fn searched(&self) -> Vec<LinkId> {
+        let links = self.first.net.links().iter();
+        let searched = links.filter(|link| link.group && !link.loopback);
+        searched.map(|link| link.id).collect()
+    }
+
+    /// Asks on this link by this path alone who hears it.
+    pub(super) fn sound(&mut self, now: Now, link: LinkId, path: Path) {
+        self.first.endpoint.sound(now, link, path);
         self.first.perform(now);
     }
 
@@ -64,7 +74,9 @@ impl Pair {
 
     /// What was observed so far.
     pub(super) fn facts(&self, config: &NetConfig) -> Facts {
-        diagnosis::facts(config, &self.first.net, &self.first.endpoint)
+        let mut facts = diagnosis::facts(config, &self.first.net, &self.first.endpoint);
+        facts.own_round_trip = Some(self.first.endpoint.reaches(&self.second_id));
+        facts
     }
 
     /// Says goodbye, so that nobody probes for what is gone.

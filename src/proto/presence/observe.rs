@@ -49,7 +49,7 @@ pub(super) struct Observed {
     strangers: BTreeMap<ShortId, Stranger>,
     refused: VecDeque<IpAddr>,
     soundings: VecDeque<(Nonce, LinkId, Path)>,
-    answers: BTreeMap<PeerId, (Paths, Vec<LinkId>)>,
+    answers: BTreeMap<PeerId, BTreeMap<LinkId, Paths>>,
 }
 
 impl Observed {
@@ -65,11 +65,8 @@ impl Observed {
         if self.answers.len() >= ANSWERS_MAX && !self.answers.contains_key(&id) {
             return;
         }
-        let (paths, links) = self.answers.entry(id).or_default();
-        paths.insert(path);
-        if !links.contains(&link) {
-            links.push(link);
-        }
+        let links = self.answers.entry(id).or_default();
+        links.entry(link).or_default().insert(path);
     }
 
     /// A computer refused a datagram.
@@ -125,24 +122,21 @@ impl Presence {
         }
     }
 
-    /// Asks by this path alone, on every link, who hears it.
-    pub fn sound(&mut self, core: &mut Core, group: &Group, path: Path) {
-        let links: Vec<LinkId> = core.links.iter().map(|link| link.id).collect();
-        for link in links {
-            let nonce = core.nonce();
-            let hello = Body::Hello(Hello {
-                record: self.record.clone(),
-                nonce,
-                logs: group.own_logs(),
-                known: Known::ids(&[]),
-            });
-            let Some(bytes) = core.packet(&hello).filter(|_| core.open) else {
-                return;
-            };
-            self.observed.soundings.truncate(SOUNDINGS_MAX - 1);
-            self.observed.soundings.push_front((nonce, link, path));
-            core.send_on_link(link, &bytes, &[path]);
-        }
+    /// Asks on this link by this path alone who hears it. A peer answers one of them in 200 ms.
+    pub fn sound(&mut self, core: &mut Core, group: &Group, link: LinkId, path: Path) {
+        let nonce = core.nonce();
+        let hello = Body::Hello(Hello {
+            record: self.record.clone(),
+            nonce,
+            logs: group.own_logs(),
+            known: Known::ids(&[]),
+        });
+        let Some(bytes) = core.packet(&hello).filter(|_| core.open) else {
+            return;
+        };
+        self.observed.soundings.truncate(SOUNDINGS_MAX - 1);
+        self.observed.soundings.push_front((nonce, link, path));
+        core.send_on_link(link, &bytes, &[path]);
     }
 
     /// What came by each link.
@@ -179,13 +173,9 @@ impl Presence {
         if addresses.any(is_own) {
             return None;
         }
-        let nothing = (Paths::default(), Vec::new());
-        let (echoed, mut links) = self
-            .observed
-            .answers
-            .get(&peer.id)
-            .cloned()
-            .unwrap_or(nothing);
+        let echoed = self.observed.answers.get(&peer.id).cloned();
+        let mut hears_us = echoed.unwrap_or_default();
+        let mut links: Vec<LinkId> = hears_us.keys().copied().collect();
         // Of IPv4 neighbours more is known.
         let all = || peer.addresses.iter().map(|address| address.at);
         let v4 = || all().find(SocketAddr::is_ipv4);
@@ -198,13 +188,19 @@ impl Presence {
         links.extend(peer.links.keys());
         links.sort_unstable();
         links.dedup();
+        // A heartbeat does not tell by which link its sender hears us.
+        let reported = Paths(peer.hears_us.unwrap_or(0));
+        for link in links.iter().filter(|_| reported.any()) {
+            let paths = hears_us.entry(*link).or_default();
+            *paths = paths.union(reported);
+        }
         let heard = peer.links.values().fold(0, |all, link| all | link.paths);
         Some(PersonFacts {
             name: Some(peer.record.name.as_str().to_owned()),
             links,
             answers: peer.is_confirmed() && peer.state == PeerState::Online,
             heard: Paths(heard),
-            hears_us: echoed.union(Paths(peer.hears_us.unwrap_or(0))),
+            hears_us,
             address: first.map(|at| at.ip()),
             ..PersonFacts::at(IpAddr::from([0, 0, 0, 0]))
         })

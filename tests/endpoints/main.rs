@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod observe;
 mod world;
 
 use std::net::SocketAddr;

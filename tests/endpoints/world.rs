@@ -186,6 +186,8 @@ pub struct Node {
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
+    /// Addresses of `--peer`.
+    pub named: Vec<SocketAddr>,
 }
 
 pub struct World {
@@ -246,6 +248,7 @@ impl World {
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
+            named: Vec::new(),
         });
         self.boot(index);
         index
@@ -263,7 +266,7 @@ impl World {
             status_text: StatusText::default(),
             chat_port: 5263,
             presence_port: 5262,
-            peers: Vec::new(),
+            peers: node.named.clone(),
             multicast: true,
             broadcast: true,
             transient: false,
@@ -278,6 +281,12 @@ impl World {
         endpoint.set_links(self.now, &[link(node.address, 24)]);
         node.endpoint = Some(endpoint);
         self.drain(index);
+    }
+
+    /// Starts a node anew with this `--peer`.
+    pub fn name_peer(&mut self, index: usize, peer: SocketAddr) {
+        self.nodes[index].named.push(peer);
+        self.boot(index);
     }
 
     pub fn kill(&mut self, index: usize) {

@@ -78,12 +78,9 @@ pub const COMMANDS: &[SlashCommand] = &[
         "after a warning: this is really the person of that name",
         trust,
     ),
-    row(
-        "doctor",
-        "",
-        "say why somebody is not found, and what helps",
-        |arguments| alone(arguments, Input::Request(Command::Doctor)),
-    ),
+    row("doctor", "", "say what hinders the network", |arguments| {
+        alone(arguments, Input::Request(Command::Doctor))
+    }),
     row(
         "clear",
         "",

@@ -152,7 +152,8 @@ fn what_does_not_come_back_is_dropped_here() {
 
 #[test]
 fn what_the_system_says_goes_before_what_silence_may_mean() {
-    let cases: [(&str, Cause, fn(&mut LinkFacts)); 6] = [
+    type Change = fn(&mut LinkFacts);
+    let cases: [(&str, Cause, Change); 6] = [
         ("cable", Cause::NoCarrier, |eth0| eth0.carrier = false),
         ("address", Cause::NoAddress, |eth0| eth0.has_address = false),
         ("port", Cause::PortTaken, |eth0| {
@@ -224,7 +225,10 @@ fn who_is_heard_and_silent_is_told_apart_by_the_link() {
         refused: true,
         ..named(Neighbour::Reachable)
     };
-    assert_eq!(cause(&facts(&[refuses.clone()])), Cause::NotRunning);
+    assert_eq!(
+        cause(&facts(std::slice::from_ref(&refuses))),
+        Cause::NotRunning
+    );
     // A neighbour that the system gave up is told as a refusal too.
     let gone = PersonFacts {
         neighbour: Neighbour::Failed,
@@ -239,7 +243,10 @@ fn another_version_is_told_unless_somebody_answers() {
         other_version: Some(2),
         ..silent()
     };
-    assert_eq!(cause(&facts(&[zoe.clone()])), Cause::OtherVersion);
+    assert_eq!(
+        cause(&facts(std::slice::from_ref(&zoe))),
+        Cause::OtherVersion
+    );
     assert_eq!(cause(&facts(&[zoe, ben()])), Cause::None);
 }
 

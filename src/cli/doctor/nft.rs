@@ -83,12 +83,7 @@ impl Ruleset {
         for rule in self.rules.iter().filter(same) {
             let empty = Vec::new();
             let parts = rule["expr"].as_array().unwrap_or(&empty);
-            let matches = parts.iter().map(|part| matches(part, port));
-            let applies = matches.fold(Some(true), |all, one| match (all, one) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (None, _) | (_, None) => None,
-                _ => Some(true),
-            });
+            let applies = all_match(parts, port);
             if applies == Some(false) {
                 continue;
             }
@@ -142,6 +137,19 @@ enum Verdict {
 fn name(chain: &Value) -> String {
     let text = |key: &str| chain[key].as_str().unwrap_or_default();
     format!("{} {} {}", text("family"), text("table"), text("name"))
+}
+
+/// Whether all conditions of a rule hold; none where one of them is not known and none fails.
+fn all_match(parts: &[Value], port: u16) -> Option<bool> {
+    let mut unsure = false;
+    for part in parts {
+        match matches(part, port) {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => unsure = true,
+        }
+    }
+    (!unsure).then_some(true)
 }
 
 /// Whether a new UDP datagram from the network to this port fits; none where that is not known.

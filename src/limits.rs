@@ -28,6 +28,12 @@ pub const HEARTBEAT_HEARD_MAX: usize = 16;
 pub const HEARTBEAT_ROOMS_MAX: usize = 4;
 /// Longest token of a WELCOME.
 pub const TOKEN_LEN_MAX: usize = 16;
+/// Most buckets whose digests a SYNC REQUEST carries.
+pub const SYNC_BUCKETS_MAX: usize = 64;
+/// Most ids that a SYNC REQUEST asks for one by one.
+pub const SYNC_IDS_MAX: usize = 16;
+/// Most records of a SYNC RESPONSE.
+pub const SYNC_RECORDS_MAX: usize = 8;
 /// Known ids that a HELLO lists one by one; above it a Bloom filter.
 pub const HELLO_KNOWN_MAX: usize = 200;
 /// Largest Bloom filter in a HELLO.

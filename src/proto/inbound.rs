@@ -297,6 +297,13 @@ impl Endpoint {
                 let (group, mut cx) = self.group_cx(now);
                 group.handle_ack(&mut cx, &id, &ack);
             }
+            Body::ProbeRequest(_)
+            | Body::ProbeReport(_)
+            | Body::Suspect(_)
+            | Body::Alive(_)
+            | Body::SyncRequest(_)
+            | Body::SyncResponse(_)
+            | Body::SyncChallenge(_) => {}
             Body::Data(_) | Body::Repair(_) => {}
         }
     }

@@ -43,6 +43,20 @@ pub enum Kind {
     Probe = 5,
     /// [`super::ProbeAck`]
     ProbeAck = 6,
+    /// [`super::ProbeRequest`]
+    ProbeRequest = 7,
+    /// [`super::ProbeReport`]
+    ProbeReport = 8,
+    /// [`super::Suspect`]
+    Suspect = 9,
+    /// [`super::Alive`]
+    Alive = 10,
+    /// [`super::SyncRequest`]
+    SyncRequest = 11,
+    /// [`super::SyncResponse`]
+    SyncResponse = 12,
+    /// [`super::SyncChallenge`]
+    SyncChallenge = 13,
     /// [`super::Entry`]
     Data = 16,
     /// [`super::Repair`]
@@ -56,13 +70,20 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 18] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Heartbeat,
         Kind::Goodbye,
         Kind::Probe,
         Kind::ProbeAck,
+        Kind::ProbeRequest,
+        Kind::ProbeReport,
+        Kind::Suspect,
+        Kind::Alive,
+        Kind::SyncRequest,
+        Kind::SyncResponse,
+        Kind::SyncChallenge,
         Kind::Data,
         Kind::Repair,
         Kind::Heads,
@@ -87,6 +108,13 @@ impl Kind {
             Kind::Goodbye => b"lanchat 1 GOODBYE",
             Kind::Probe => b"lanchat 1 PROBE",
             Kind::ProbeAck => b"lanchat 1 PROBE ACK",
+            Kind::ProbeRequest => b"lanchat 1 PROBE REQUEST",
+            Kind::ProbeReport => b"lanchat 1 PROBE REPORT",
+            Kind::Suspect => b"lanchat 1 SUSPECT",
+            Kind::Alive => b"lanchat 1 ALIVE",
+            Kind::SyncRequest => b"lanchat 1 SYNC REQUEST",
+            Kind::SyncResponse => b"lanchat 1 SYNC RESPONSE",
+            Kind::SyncChallenge => b"lanchat 1 SYNC CHALLENGE",
             Kind::Heads => b"lanchat 1 HEADS",
             Kind::Nack => b"lanchat 1 NACK",
             Kind::Ack => b"lanchat 1 ACK",

@@ -11,6 +11,7 @@ pub mod header;
 pub mod known;
 pub mod presence;
 pub mod record;
+pub mod sync;
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,11 @@ pub use error::{EmitError, ParseError};
 pub use group::{Ack, HeadOf, Heads, Nack, Repair, Run};
 pub use header::{Header, Kind, MAGIC, VERSION};
 pub use presence::{
-    Digest, Echo, Goodbye, Heartbeat, Hello, Known, News, OtherVersion, OwnLog, PathsHeard,
-    PeerRecord, Probe, ProbeAck, RecordFields, RecordRoom, RoomDigest, Welcome,
+    Alive, Digest, Echo, Goodbye, Heartbeat, Hello, Known, News, OtherVersion, OwnLog, PathsHeard,
+    PeerRecord, Probe, ProbeAck, ProbeReport, ProbeRequest, RecordFields, RecordRoom, RoomDigest,
+    Suspect, Welcome,
 };
+pub use sync::{Hint, Relayed, SyncChallenge, SyncRequest, SyncResponse, Want};
 
 use crate::datagram::Path;
 use crate::limits::DATAGRAM_LEN_MAX;
@@ -121,6 +124,20 @@ pub enum Body {
     Probe(Probe),
     /// Here is your nonce.
     ProbeAck(ProbeAck),
+    /// Ask that one for me.
+    ProbeRequest(ProbeRequest),
+    /// It answered.
+    ProbeReport(ProbeReport),
+    /// That one does not answer me.
+    Suspect(Suspect),
+    /// I am alive.
+    Alive(Alive),
+    /// Which records do I miss?
+    SyncRequest(SyncRequest),
+    /// These.
+    SyncResponse(SyncResponse),
+    /// Prove your address first.
+    SyncChallenge(SyncChallenge),
     /// An entry of a room.
     Data(Entry),
     /// Entries that you asked for.
@@ -164,6 +181,13 @@ impl Body {
             Body::Goodbye(_) => Kind::Goodbye,
             Body::Probe(_) => Kind::Probe,
             Body::ProbeAck(_) => Kind::ProbeAck,
+            Body::ProbeRequest(_) => Kind::ProbeRequest,
+            Body::ProbeReport(_) => Kind::ProbeReport,
+            Body::Suspect(_) => Kind::Suspect,
+            Body::Alive(_) => Kind::Alive,
+            Body::SyncRequest(_) => Kind::SyncRequest,
+            Body::SyncResponse(_) => Kind::SyncResponse,
+            Body::SyncChallenge(_) => Kind::SyncChallenge,
             Body::Data(_) => Kind::Data,
             Body::Repair(_) => Kind::Repair,
             Body::Heads(_) => Kind::Heads,
@@ -183,6 +207,13 @@ impl Body {
             Kind::Goodbye => Body::Goodbye(reader.read()?),
             Kind::Probe => Body::Probe(reader.read()?),
             Kind::ProbeAck => Body::ProbeAck(reader.read()?),
+            Kind::ProbeRequest => Body::ProbeRequest(reader.read()?),
+            Kind::ProbeReport => Body::ProbeReport(reader.read()?),
+            Kind::Suspect => Body::Suspect(reader.read()?),
+            Kind::Alive => Body::Alive(reader.read()?),
+            Kind::SyncRequest => Body::SyncRequest(reader.read()?),
+            Kind::SyncResponse => Body::SyncResponse(reader.read()?),
+            Kind::SyncChallenge => Body::SyncChallenge(reader.read()?),
             Kind::Data => return Entry::parse(bytes).map(Body::Data),
             Kind::Repair => Body::Repair(reader.read()?),
             Kind::Heads => Body::Heads(reader.read()?),
@@ -201,6 +232,13 @@ impl Body {
             Body::Goodbye(goodbye) => goodbye.write(writer),
             Body::Probe(probe) => probe.write(writer),
             Body::ProbeAck(ack) => ack.write(writer),
+            Body::ProbeRequest(request) => request.write(writer),
+            Body::ProbeReport(report) => report.write(writer),
+            Body::Suspect(suspect) => suspect.write(writer),
+            Body::Alive(alive) => alive.write(writer),
+            Body::SyncRequest(request) => request.write(writer),
+            Body::SyncResponse(response) => response.write(writer),
+            Body::SyncChallenge(challenge) => challenge.write(writer),
             Body::Data(entry) => {
                 writer.put(&entry.bytes);
                 Ok(())

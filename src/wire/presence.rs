@@ -147,6 +147,39 @@ pub struct ProbeAck {
     pub echo: Nonce,
 }
 
+/// Ask that one for a sign of life, and tell me. Unicast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProbeRequest {
+    /// Echoed by the report.
+    pub nonce: Nonce,
+    /// Whom.
+    pub target: ShortId,
+}
+
+/// That one answered just now. Unicast, to whoever asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProbeReport {
+    /// The request's nonce.
+    pub echo: Nonce,
+    /// Who answered.
+    pub target: ShortId,
+    /// In which run.
+    pub incarnation: Incarnation,
+}
+
+/// That one does not answer me. To the group and to the suspected itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Suspect {
+    /// Whom.
+    pub target: ShortId,
+    /// The run that does not answer.
+    pub incarnation: Incarnation,
+}
+
+/// I am alive, whatever was said. By the suspected itself: to the group and to the accuser.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Alive;
+
 /// What is known of a HELLO of another version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OtherVersion {
@@ -174,6 +207,17 @@ wire_struct!(Echo {
 wire_struct!(Goodbye {});
 wire_struct!(Probe { nonce });
 wire_struct!(ProbeAck { echo });
+wire_struct!(ProbeRequest { nonce, target });
+wire_struct!(ProbeReport {
+    echo,
+    target,
+    incarnation
+});
+wire_struct!(Suspect {
+    target,
+    incarnation
+});
+wire_struct!(Alive {});
 
 impl Wire for Hello {
     fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {

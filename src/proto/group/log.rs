@@ -116,6 +116,12 @@ impl AuthorLog {
         seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
     }
 
+    /// Whether it is known that numbers up to this exist.
+    #[must_use]
+    pub fn knows(&self, head: u32) -> bool {
+        head <= self.head
+    }
+
     /// The author says, or an entry shows, that numbers up to `head` exist. What is missing is
     /// asked for from `first_ask` on.
     pub fn learn_head(&mut self, head: u32, first_ask: Instant) {

@@ -4,6 +4,7 @@
 //! An own entry leaves, and a received one is shown and acknowledged, only after it was stored.
 
 pub mod log;
+pub mod logs;
 pub mod order;
 pub mod receive;
 mod repair;
@@ -270,11 +271,11 @@ fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> 
     room
 }
 
-/// Only what [`Room::author`] needs is known of a log's author in packets.
+/// Only what [`logs::Logs::author`] needs is known of a log's author in packets.
 fn author_of(room: &Room, own: &PeerId, short: &ShortId) -> Option<PeerId> {
     if own.short() == *short {
         Some(*own)
     } else {
-        room.author(short)
+        room.logs.author(short)
     }
 }

@@ -131,7 +131,7 @@ impl Group {
     #[must_use]
     pub fn has_author(&self, tag: &RoomTag, author: &PeerId) -> bool {
         let room = self.rooms.get(tag);
-        room.is_some_and(|room| room.logs.contains_key(author))
+        room.is_some_and(|room| room.logs.contains(author))
     }
 
     fn admit_stranger(&mut self, cx: &Cx, author: PeerId) -> bool {
@@ -238,28 +238,27 @@ impl Group {
     }
 
     fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
-        let first_ask = cx.now.mono + first_wait(cx);
         let Some(room) = self.rooms.get_mut(tag) else {
             return;
         };
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
-        if let Some(log) = room.log_for(*author, epoch, seq, here) {
-            log.learn_head(seq, first_ask);
-        }
+        let log = room.log_for(*author, epoch, seq, here);
+        // Told in every HELLO and heartbeat, and nearly always known.
+        let is_news = log.is_some_and(|log| !log.knows(seq));
         Self::show_left_over(room, cx);
+        if is_news {
+            let first_ask = cx.now.mono + first_wait(cx);
+            if let Some(log) = room.logs.get_mut(author) {
+                log.learn_head(seq, first_ask);
+            }
+        }
     }
 
     /// What time does to the others' logs: NACKs, gaps shown, ACKs.
     pub(super) fn listen(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
-            let authors: Vec<PeerId> = room
-                .logs
-                .iter()
-                .filter(|(_, log)| log.deadline().is_some_and(|at| at <= cx.now.mono))
-                .map(|(id, _)| *id)
-                .collect();
-            for author in authors {
+            for author in room.logs.due(cx.now.mono) {
                 Self::show_lines(room, cx, &author);
                 super::repair::ask(room, cx, *tag, &author);
                 say_ack(room, cx, *tag, &author);

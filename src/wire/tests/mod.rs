@@ -3,6 +3,7 @@
 mod cases;
 mod properties;
 mod strategies;
+mod sync;
 
 use super::*;
 use crate::id::RoomId;

@@ -214,6 +214,83 @@ fn nack() -> impl Strategy<Value = Body> {
         })
 }
 
+fn about_a_peer() -> impl Strategy<Value = Body> {
+    let ids = || any::<([u8; 8], [u8; 8], u64)>();
+    prop_oneof![
+        ids().prop_map(|(nonce, target, _)| Body::ProbeRequest(ProbeRequest {
+            nonce: Nonce(nonce),
+            target: ShortId(target),
+        })),
+        ids().prop_map(
+            |(echo, target, incarnation)| Body::ProbeReport(ProbeReport {
+                echo: Nonce(echo),
+                target: ShortId(target),
+                incarnation: Incarnation(incarnation),
+            })
+        ),
+        ids().prop_map(|(_, target, incarnation)| Body::Suspect(Suspect {
+            target: ShortId(target),
+            incarnation: Incarnation(incarnation),
+        })),
+        Just(Body::Alive(Alive)),
+    ]
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    let id = || any::<[u8; 8]>().prop_map(ShortId);
+    let buckets = (0..=6u32).prop_flat_map(|bits| vec(any::<[u8; 8]>(), 1 << bits));
+    prop_oneof![
+        vec(id(), 1..=16).prop_map(Want::Ids),
+        (id(), id(), buckets).prop_map(|(a, b, buckets)| Want::Range {
+            first: a.min(b),
+            last: a.max(b),
+            buckets,
+        }),
+    ]
+}
+
+fn relayed() -> impl Strategy<Value = Relayed> {
+    let address = prop_oneof![
+        any::<[u8; 4]>().prop_map(std::net::IpAddr::from),
+        any::<[u8; 16]>().prop_map(std::net::IpAddr::from),
+    ];
+    let hint = (address, 1..=u16::MAX, any::<u16>()).prop_map(|(ip, port, age_s)| Hint {
+        address: std::net::SocketAddr::new(ip, port),
+        age_s,
+    });
+    (record(), proptest::option::of(hint)).prop_map(|(record, hint)| Relayed { record, hint })
+}
+
+fn sync() -> impl Strategy<Value = Body> {
+    let request = (any::<[u8; 8]>(), vec(any::<u8>(), 0..=16), want());
+    let response = (
+        any::<([u8; 8], u32, [u8; 8])>(),
+        proptest::option::of(any::<[u8; 8]>()),
+        vec(relayed(), 0..=8),
+    );
+    prop_oneof![
+        request.prop_map(|(nonce, token, want)| Body::SyncRequest(SyncRequest {
+            nonce: Nonce(nonce),
+            token,
+            want,
+        })),
+        response.prop_map(
+            |((echo, count, xor), next, records)| Body::SyncResponse(SyncResponse {
+                echo: Nonce(echo),
+                digest: Digest { count, xor },
+                next: next.map(ShortId),
+                records,
+            })
+        ),
+        (any::<[u8; 8]>(), vec(any::<u8>(), 1..=8)).prop_map(|(echo, token)| {
+            Body::SyncChallenge(SyncChallenge {
+                echo: Nonce(echo),
+                token,
+            })
+        }),
+    ]
+}
+
 fn body() -> impl Strategy<Value = Body> {
     let small = any::<([u8; 8], u64, u32)>();
     prop_oneof![
@@ -221,6 +298,8 @@ fn body() -> impl Strategy<Value = Body> {
         welcome(),
         heartbeat(),
         nack(),
+        about_a_peer(),
+        sync(),
         entry().prop_map(Body::Data),
         vec(entry(), 1..=2).prop_map(|entries| Body::Repair(Repair { entries })),
         Just(Body::Goodbye(Goodbye)),

@@ -1,268 +1,6 @@
-//! Every packet type, the record and the entry as bytes that somebody else could compare with:
-//! literal hex, the value that it stands for, both ways, with real signatures.
-//!
-//! In the vectors a line is a field of `docs/protocol.md`; what follows `;` is a remark. Ana's
-//! secret key is 32 times 0x01.
+//! The bytes. A line is a field of `docs/protocol.md`; what follows `;` is a remark.
 
-use lanchat::api::Status;
-use lanchat::datagram::Path;
-use lanchat::id::{Incarnation, NetworkId, Nonce, RoomId, ShortId};
-use lanchat::proto::Identity;
-use lanchat::proto::crypto::verify;
-use lanchat::text::{PeerName, RoomName, StatusText};
-use lanchat::wire::{
-    Ack, Body, Digest, Echo, Entry, EntryFields, EntryKind, Goodbye, HeadOf, Header, Heads,
-    Heartbeat, Hello, Known, Nack, News, OwnLog, Packet, Parsed, PathsHeard, PeerRecord, Probe,
-    ProbeAck, RecordFields, RecordRoom, Repair, RoomDigest, Run, Welcome, emit, parse, signature,
-    signing_input,
-};
-
-fn ana() -> Identity {
-    Identity::from_secret(&[1; 32])
-}
-
-fn sign(input: &[u8]) -> [u8; 64] {
-    ana().sign(input)
-}
-
-fn bytes_of(vector: &str) -> Vec<u8> {
-    let fields = vector.lines().filter_map(|line| line.split(';').next());
-    let digits: String = fields.flat_map(str::split_whitespace).collect();
-    data_encoding::HEXLOWER
-        .decode(digits.as_bytes())
-        .expect("hex digits")
-}
-
-fn header(path: Path) -> Header {
-    Header {
-        path,
-        flags: 0,
-        sender: ana().id().short(),
-        incarnation: Incarnation(0x0199_0000_0001),
-        sequence: 0x0203,
-    }
-}
-
-fn record() -> PeerRecord {
-    let fields = RecordFields {
-        key: ana().public(),
-        incarnation: Incarnation(0x0199_0000_0001),
-        record_seq: 2,
-        chat_port: 5263,
-        transient: false,
-        deaf: true,
-        status: Status::Away,
-        status_text: StatusText::new("at lunch"),
-        name: PeerName::new("Ana").expect("a name"),
-        rooms: vec![
-            RecordRoom::Public(RoomName::new("lobby").expect("a name")),
-            RecordRoom::Locked([0xa0, 0xa1, 0xa2, 0xa3], [0xb0, 0xb1, 0xb2, 0xb3]),
-        ],
-        extensions: vec![(0x63, vec![0xe0, 0xe1, 0xe2])],
-    };
-    PeerRecord::build(fields, &mut |input| sign(input)).expect("fits")
-}
-
-fn lobby() -> RoomId {
-    RoomId::public("lobby")
-}
-
-fn entry(seq: u32, deps: Vec<[u8; 16]>, kind: EntryKind, body: &str) -> Entry {
-    let fields = EntryFields {
-        author: ana().public(),
-        network: NetworkId([0x4e; 8]),
-        epoch: 0x0199_0000_0002,
-        seq,
-        hlc: 0x0199_0000_0003_0001,
-        prev: if seq == 1 { [0; 32] } else { [0x50; 32] },
-        kind,
-        deps,
-        body: body.as_bytes().to_vec(),
-    };
-    Entry::build(fields, &lobby(), &mut |input| sign(input)).expect("in range")
-}
-
-fn greeting() -> Entry {
-    entry(1, vec![], EntryKind::TEXT, "Grüße")
-}
-
-fn waves() -> Entry {
-    entry(2, vec![[0x60; 16]], EntryKind::ACTION, "waves")
-}
-
-fn logs() -> Vec<OwnLog> {
-    vec![OwnLog {
-        room: lobby().tag(),
-        epoch: 0x0199_0000_0002,
-        seq: 5,
-    }]
-}
-
-fn peers() -> Vec<ShortId> {
-    [2, 3]
-        .map(|secret| Identity::from_secret(&[secret; 32]).id().short())
-        .to_vec()
-}
-
-fn hello(known: Known) -> Body {
-    Body::Hello(Hello {
-        record: record(),
-        nonce: Nonce([0x6e; 8]),
-        logs: logs(),
-        known,
-    })
-}
-
-fn welcome() -> Body {
-    Body::Welcome(Welcome {
-        record: record(),
-        digest: Digest {
-            count: 3,
-            xor: [0xd1; 8],
-        },
-        echo: Nonce([0x6e; 8]),
-        nonce: Nonce([0x6f; 8]),
-        token: vec![0x70; 4],
-        logs: logs(),
-    })
-}
-
-fn heartbeat() -> Body {
-    let [ben, cem] = [peers()[0], peers()[1]];
-    Body::Heartbeat(Heartbeat {
-        record_hash: record().hash(),
-        digest: Digest {
-            count: 3,
-            xor: [0xd1; 8],
-        },
-        news: vec![News {
-            id: ben,
-            incarnation: Incarnation(0x0199_0000_0004),
-            record_seq: 7,
-        }],
-        heard: vec![
-            PathsHeard {
-                id: [0x10, 0x11, 0x12, 0x13],
-                paths: 1 << Path::Mcast4 as u8 | 1 << Path::Mcast6 as u8,
-            },
-            PathsHeard {
-                id: [0x20, 0x21, 0x22, 0x23],
-                paths: 1 << Path::Bcast4 as u8,
-            },
-        ],
-        group_sent: 1000,
-        loss: 0x33,
-        echoes: vec![Echo {
-            sender: cem,
-            sequence: 9,
-            hold: 125,
-        }],
-        rooms: vec![RoomDigest {
-            room: lobby().tag(),
-            digest: [0xd2; 8],
-            heads: vec![HeadOf {
-                author: ben,
-                epoch: 0x0199_0000_0005,
-                seq: 11,
-            }],
-        }],
-    })
-}
-
-fn nack() -> Body {
-    Body::Nack(Nack {
-        room: lobby().tag(),
-        author: peers()[0],
-        epoch: 0x0199_0000_0005,
-        runs: vec![Run { first: 3, last: 5 }, Run { first: 8, last: 8 }],
-    })
-}
-
-/// `vector` is `body` under the plain header, sent by this path; both ways.
-fn check(vector: &str, path: Path, body: &Body) {
-    let bytes = bytes_of(vector);
-    let header = header(path);
-    let packet = Packet {
-        header,
-        body: body.clone(),
-    };
-    assert_eq!(parse(&bytes), Ok(Parsed::Packet(packet)));
-    let emitted = emit(&header, body, &mut |input| sign(input)).expect("fits");
-    assert_eq!(emitted, bytes, "{:?}", body.kind());
-    if let Some(input) = signing_input(body.kind(), &bytes) {
-        let signature = signature(&bytes).expect("64 bytes");
-        assert!(verify(&ana().public(), &input, &signature));
-    }
-}
-
-#[test]
-fn the_record() {
-    let bytes = bytes_of(RECORD);
-    let record = record();
-    assert_eq!(record.bytes, bytes);
-    assert_eq!(PeerRecord::parse(&bytes), Ok(record.clone()));
-    let (input, signature) = (record.signing_input(), record.signature());
-    assert_eq!(
-        input,
-        [b"lanchat 1 PEER RECORD\0", &bytes[..bytes.len() - 64]].concat()
-    );
-    assert!(verify(&record.key, &input, &signature));
-    assert_eq!(record.hash().to_vec(), bytes_of("f6b2f9b5665abbde"));
-}
-
-#[test]
-fn the_entry() {
-    let bytes = bytes_of(ENTRY);
-    let entry = waves();
-    assert_eq!(entry.bytes, bytes);
-    assert_eq!(Entry::parse(&bytes), Ok(entry.clone()));
-    let (input, signature) = (entry.signing_input(&lobby()), entry.signature());
-    // Neither the body (5 bytes and their length) nor the signature.
-    let signed = &bytes[..bytes.len() - 64 - 5 - 2];
-    assert_eq!(
-        input,
-        [b"lanchat 1 ENTRY\0", &lobby().0[..], signed].concat()
-    );
-    assert!(verify(&entry.author, &input, &signature));
-    let hash = "f79932e368ced48a7ade214cc41482819e3190fee2f47da9400074a832f1b189";
-    assert_eq!(entry.hash(&lobby()).to_vec(), bytes_of(hash));
-    let tag = "4cdc1ed9cbaca90a";
-    assert_eq!(lobby().tag().0.to_vec(), bytes_of(tag));
-}
-
-#[test]
-fn presence() {
-    let nonce = Nonce([0x6e; 8]);
-    check(HELLO, Path::Mcast4, &hello(Known::ids(&peers())));
-    check(
-        HELLO_BLOOM,
-        Path::Bcast4,
-        &hello(Known::bloom(&peers(), 640)),
-    );
-    check(WELCOME, Path::Unicast, &welcome());
-    check(HEARTBEAT, Path::Mcast6, &heartbeat());
-    check(GOODBYE, Path::Bcast4, &Body::Goodbye(Goodbye));
-    check(PROBE, Path::Unicast, &Body::Probe(Probe { nonce }));
-    let ack = ProbeAck { echo: nonce };
-    check(PROBE_ACK, Path::Unicast, &Body::ProbeAck(ack));
-}
-
-#[test]
-fn rooms() {
-    let (room, epoch, seq) = (lobby().tag(), 0x0199_0000_0002, 5);
-    let entries = vec![greeting(), waves()];
-    check(DATA, Path::Mcast4, &Body::Data(greeting()));
-    check(REPAIR, Path::Unicast, &Body::Repair(Repair { entries }));
-    check(
-        HEADS,
-        Path::Mcast4,
-        &Body::Heads(Heads { room, epoch, seq }),
-    );
-    check(NACK, Path::Unicast, &nack());
-    check(ACK, Path::Unicast, &Body::Ack(Ack { room, epoch, seq }));
-}
-
-const RECORD: &str = "
+pub const RECORD: &str = "
     8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
     0000019900000001   ; incarnation
     00000002           ; record seq
@@ -287,7 +25,7 @@ const RECORD: &str = "
     cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
 ";
 
-const ENTRY: &str = "
+pub const ENTRY: &str = "
     4cdc1ed9cbaca90a   ; room
     8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
     4e4e4e4e4e4e4e4e   ; network
@@ -305,7 +43,7 @@ const ENTRY: &str = "
     6b6efef8662123112306814d45f4cab91882a95df120f6dd6c17f6c9d34b5f02
 ";
 
-const HELLO: &str = "
+pub const HELLO: &str = "
     0c                 ; magic
     01                 ; version
     01                 ; type
@@ -352,7 +90,7 @@ const HELLO: &str = "
     0c710cc856728e684a420c0d64dcc7184fbafea3ef9ef32b6b34067e46d9100b
 ";
 
-const HELLO_BLOOM: &str = "
+pub const HELLO_BLOOM: &str = "
     0c                 ; magic
     01                 ; version
     01                 ; type
@@ -399,7 +137,7 @@ const HELLO_BLOOM: &str = "
     e43b0333557a92b7a42066ed185d27854954bfa21146a76f59b4948c1691620f
 ";
 
-const WELCOME: &str = "
+pub const WELCOME: &str = "
     0c                 ; magic
     01                 ; version
     02                 ; type
@@ -445,7 +183,7 @@ const WELCOME: &str = "
     9e1f7ffea534a93ceb912362aea9df5daa80f20398d3273cf0ab8d03c7c8d708
 ";
 
-const HEARTBEAT: &str = "
+pub const HEARTBEAT: &str = "
     0c                 ; magic
     01                 ; version
     03                 ; type
@@ -483,7 +221,7 @@ const HEARTBEAT: &str = "
     8df04db8cf280bd5168631a244edc6f1d1cfe4a2128d9bc9f0eac19c98247a07
 ";
 
-const GOODBYE: &str = "
+pub const GOODBYE: &str = "
     0c                 ; magic
     01                 ; version
     04                 ; type
@@ -496,7 +234,7 @@ const GOODBYE: &str = "
     b5f8ea4d5ba28c476e93914e87d999587191580c2dc0b1495d682dca817d5507
 ";
 
-const PROBE: &str = "
+pub const PROBE: &str = "
     0c                 ; magic
     01                 ; version
     05                 ; type
@@ -510,7 +248,7 @@ const PROBE: &str = "
     641ce8ef6d785a339352c2f5808f796c486bb1670d6a6bd83f85cdc25d56d50e
 ";
 
-const PROBE_ACK: &str = "
+pub const PROBE_ACK: &str = "
     0c                 ; magic
     01                 ; version
     06                 ; type
@@ -524,7 +262,169 @@ const PROBE_ACK: &str = "
     cb9686e0a3769837a9e2fa7a375e67c043ddbe54ae76b10f5778ee70bf3ce402
 ";
 
-const DATA: &str = "
+pub const PROBE_REQUEST: &str = "
+    0c                 ; magic
+    01                 ; version
+    07                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    1eed29b1654fbca9   ; target
+    fcb72940001aef5f5528c29d344d317d0b7b0e0143eece6c5a17ab6446b2d66d ; signature
+    b7eb0fb9c6d71ec6b922a2f1e0a4bc9d16f4a86d6cb2e3cbd6f4b9ca02917200
+";
+
+pub const PROBE_REPORT: &str = "
+    0c                 ; magic
+    01                 ; version
+    08                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    1eed29b1654fbca9   ; target
+    0000019900000004   ; incarnation
+    50b80b0bd963548e8b8cf1cd2382269d997e1896191572aefef82aa8d779e471 ; signature
+    4e47f47d4045eaf6f9802366aa3da043bd175f422fa892b13e3a162e74c7f005
+";
+
+pub const SUSPECT: &str = "
+    0c                 ; magic
+    01                 ; version
+    09                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    1eed29b1654fbca9   ; target
+    0000019900000004   ; incarnation
+    b18d2676653664ac17f51e881675840666ead36a106f437892e3e4edca182d47 ; signature
+    72f0bb0bb51eba1d4f34fbf7cc42c1b4d6f402b16907d7abdb5f00851fdc9f09
+";
+
+pub const ALIVE: &str = "
+    0c                 ; magic
+    01                 ; version
+    0a                 ; type
+    01                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    a51d5e62edbd4697ec1dd56363e5f291e5acd6af101a17bd552b9169b0e8e66b ; signature
+    73e139cc21ecdf5937f95342b7f22d4160eb84e90fc1691f7899f8088d8f890c
+";
+
+pub const SYNC_REQUEST_IDS: &str = "
+    0c                 ; magic
+    01                 ; version
+    0b                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    00                 ; token length
+    00                 ; want: ids
+    02                 ; ids
+    1eed29b1654fbca9   ; id
+    9c380d6efec2ec39   ; id
+    c0eb2ecddae988d54816ac1d3f5db316a55c0e51bbba4b26c2e3a989209467e8 ; signature
+    0def44a04ba071de1bee73304fef48f71d76d17fdeff17e150fa2636372c2f0d
+";
+
+pub const SYNC_REQUEST: &str = "
+    0c                 ; magic
+    01                 ; version
+    0b                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; nonce
+    08                 ; token length
+    7070707070707070   ; token
+    01                 ; want: range
+    0000000000000000   ; first
+    ffffffffffffffff   ; last
+    02                 ; buckets
+    d3d3d3d3d3d3d3d3   ; bucket
+    d4d4d4d4d4d4d4d4   ; bucket
+    3cba950dac6672f7c146bb9db11a5f1fa085b085fd292710a1ff4ac68a189392 ; signature
+    99f2e74e6b4cf6c19d8e373c947d59851697a4f038015ff9f607ec6a3b9b4b08
+";
+
+pub const SYNC_RESPONSE: &str = "
+    0c                 ; magic
+    01                 ; version
+    0c                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    00000003           ; digest count
+    d1d1d1d1d1d1d1d1   ; digest xor
+    01                 ; more
+    9090909090909090   ; next
+    01                 ; records
+    0095               ; record length
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; key
+    0000019900000001   ; incarnation
+    00000002           ; record seq
+    148f               ; chat port
+    02                 ; flags: DEAF
+    01                 ; status: away
+    08                 ; status text length
+    6174206c756e6368   ; status text
+    03                 ; name length
+    416e61             ; name
+    02                 ; rooms
+    00                 ; room type
+    05                 ; room length
+    6c6f626279         ; room
+    01                 ; room type
+    08                 ; room length
+    a0a1a2a3b0b1b2b3   ; room
+    63                 ; extension type
+    0003               ; extension length
+    e0e1e2             ; extension
+    0abf2ee268eb71cc7862443a801a8293a9405202eb762658498f0ecdd6dff422 ; record signature
+    cf6b3ac3eb7c367b29e8811e95cd86d238d419f369f761d82920ef53eefe700c
+    04                 ; hint: IPv4
+    0a000007           ; address
+    148f               ; port
+    0003               ; age in seconds
+    15b135d2f2134329746f0070f04b1e1aa796b7ae7995a0f45b3fb5e93edc94aa ; signature
+    f29aa01c3745cbb63e47b94bfe46d1d944fce88bca793308a41ec3ac4612f905
+";
+
+pub const SYNC_CHALLENGE: &str = "
+    0c                 ; magic
+    01                 ; version
+    0d                 ; type
+    00                 ; path
+    0000               ; flags
+    83561adb398fd87f   ; sender
+    0000019900000001   ; incarnation
+    00000203           ; sequence
+    6e6e6e6e6e6e6e6e   ; echo
+    08                 ; token length
+    7070707070707070   ; token
+    54b632c845a2ac1be9594fb3d8103c72c4ecd420b8dddc74ba81946e939c0df6 ; signature
+    d862f298da32f633f58bcc3f40f4184dec61f2f86270ed9c4f51dd0897cf0c06
+";
+
+pub const DATA: &str = "
     0c                 ; magic
     01                 ; version
     10                 ; type
@@ -549,7 +449,7 @@ const DATA: &str = "
     d50b11e261692bfe5335de7722bc917ae3a0877225a6713e2cf3678bcc959407
 ";
 
-const REPAIR: &str = "
+pub const REPAIR: &str = "
     0c                 ; magic
     01                 ; version
     11                 ; type
@@ -592,7 +492,7 @@ const REPAIR: &str = "
     6b6efef8662123112306814d45f4cab91882a95df120f6dd6c17f6c9d34b5f02
 ";
 
-const HEADS: &str = "
+pub const HEADS: &str = "
     0c                 ; magic
     01                 ; version
     12                 ; type
@@ -608,7 +508,7 @@ const HEADS: &str = "
     c145f2507261c74b20179d6392cfa1892eb5e81ef40987f351bc9db83e0aa003
 ";
 
-const NACK: &str = "
+pub const NACK: &str = "
     0c                 ; magic
     01                 ; version
     13                 ; type
@@ -629,7 +529,7 @@ const NACK: &str = "
     2bbcf0725c93fe2445fcbdcbf093e75d9df0b8f4de4d8efbee1c00330f2f5406
 ";
 
-const ACK: &str = "
+pub const ACK: &str = "
     0c                 ; magic
     01                 ; version
     14                 ; type

@@ -29,6 +29,8 @@ pub struct LinkState {
     pub bind_error: Option<String>,
     /// Why sending to everybody fails by every path, if it does.
     pub send_error: Option<String>,
+    /// The group paths of which more than a quarter of what was sent failed.
+    pub unreliable: Vec<Path>,
 }
 
 /// The network in one word.
@@ -69,6 +71,9 @@ pub(super) struct Health {
     failures: u32,
     retry_at: Option<Instant>,
     error: Option<String>,
+    /// Sends since the start, and those that failed.
+    sends: u32,
+    failed: u32,
 }
 
 impl Health {
@@ -77,11 +82,22 @@ impl Health {
         self.retry_at.is_some_and(|at| now < at)
     }
 
+    /// Whether more than a quarter of what was sent failed.
+    fn is_unreliable(&self) -> bool {
+        self.failed.saturating_mul(4) > self.sends
+    }
+
     /// What became of one send.
     pub(super) fn note(&mut self, now: Instant, path: (LinkId, Path), result: io::Result<()>) {
+        self.sends = self.sends.saturating_add(1);
+        self.failed = self.failed.saturating_add(u32::from(result.is_err()));
         let error = match result {
             Ok(()) => {
-                *self = Health::default();
+                *self = Health {
+                    sends: self.sends,
+                    failed: self.failed,
+                    ..Health::default()
+                };
                 return;
             }
             // A local firewall: it may drop one datagram and pass the next.
@@ -127,9 +143,19 @@ pub(super) fn states(
         let lasting = health.failures >= FAILURES_MAX || health.failures == 0;
         health.error.clone().filter(|_| lasting)
     };
+    let unreliable = |link: &Link| {
+        let is_unreliable = |path: &Path| {
+            let health = health.get(&(link.id, *path));
+            health.is_some_and(Health::is_unreliable)
+        };
+        Path::GROUP.into_iter().filter(is_unreliable).collect()
+    };
     let mut states: Vec<LinkState> = links
         .iter()
-        .map(|link| state(config, link, presence, &send_error))
+        .map(|link| LinkState {
+            unreliable: unreliable(link),
+            ..state(config, link, presence, &send_error)
+        })
         .collect();
     for name in &config.interfaces {
         if !links.iter().any(|link| link.name == *name) {
@@ -144,6 +170,7 @@ pub(super) fn states(
                 )),
                 bind_error: None,
                 send_error: None,
+                unreliable: Vec::new(),
             });
         }
     }
@@ -169,6 +196,7 @@ fn state(
             )),
             bind_error: None,
             send_error: None,
+            unreliable: Vec::new(),
         };
     }
     let mcast4 = (!link.v4.is_empty()).then(|| {
@@ -201,6 +229,7 @@ fn state(
         hint: hint(multicast_error, broadcast_error),
         bind_error: bind_error(presence, link),
         send_error: send_error_of_all(link, send_error),
+        unreliable: Vec::new(),
     }
 }
 
@@ -288,6 +317,11 @@ mod tests {
         health.note(later, PATH, Ok(()));
         assert!(!health.is_backing_off(later));
         assert_eq!(health.error, None);
+        assert!(health.is_unreliable(), "one of a hundred is not enough");
+        for _ in 0..400 {
+            health.note(later, PATH, Ok(()));
+        }
+        assert!(!health.is_unreliable());
     }
 
     #[test]
@@ -312,6 +346,7 @@ mod tests {
             hint: hint.map(str::to_owned),
             bind_error: None,
             send_error: None,
+            unreliable: Vec::new(),
         }
     }
 

@@ -60,6 +60,8 @@ fn link_facts(
         SystemLink { internal: true, .. } => LinkKind::Internal,
         _ => LinkKind::Lan,
     };
+    let usable = link.map_or_else(Paths::default, |link| usable(config, link));
+    let unreliable = state.map_or_else(Paths::default, |state| Paths::of(&state.unreliable));
     let named = config.interfaces.is_empty() || config.interfaces.contains(&system.name);
     LinkFacts {
         id: system.id,
@@ -74,7 +76,7 @@ fn link_facts(
         port_holder: None,
         send_error: state.and_then(|state| state.send_error.clone()),
         member: system.member,
-        usable: link.map_or_else(Paths::default, |link| usable(config, link)),
+        usable: usable.without(unreliable),
         looped: heard.looped,
         heard: heard.heard,
     }

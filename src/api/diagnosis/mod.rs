@@ -48,6 +48,12 @@ impl Paths {
         Paths(self.0 | other.0)
     }
 
+    /// What is in this and not in the other.
+    #[must_use]
+    pub fn without(self, other: Paths) -> Paths {
+        Paths(self.0 & !other.0)
+    }
+
     /// Whether one of the group paths is in it; unicast is none.
     #[must_use]
     pub fn any(self) -> bool {
@@ -165,7 +171,7 @@ pub struct LinkFacts {
     pub send_error: Option<String>,
     /// Whether the system says that the group is joined; none where it does not say.
     pub member: Option<bool>,
-    /// The paths by which this node sends here.
+    /// The paths by which this node sends here, and that do not fail on this computer already.
     pub usable: Paths,
     /// Paths by which group datagrams of this computer came back.
     pub looped: Paths,

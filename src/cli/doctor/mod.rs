@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::identity;
 use super::output::{self, Written};
 use super::settings::Settings;
-use crate::api::diagnosis::{Cause, Diagnosis, Facts, Firewall, Neighbour, diagnose, words};
+use crate::api::diagnosis::{Cause, Diagnosis, Facts, Firewall, Neighbour, Paths, diagnose, words};
 use crate::api::{Event, InterfaceState, NetworkVerdict};
 use crate::control::json;
 use crate::datagram::{LinkId, Path};
@@ -101,7 +101,7 @@ fn look(
         let now = Clock::now();
         if now.mono >= session.sound_at {
             session.sound_at = now.mono + SOUND_EVERY;
-            if let Some((link, path)) = session.next_sounding() {
+            if let Some((link, path)) = session.next_sounding(|link| pair.heard_on(link)) {
                 pair.sound(now, link, path);
             }
         }
@@ -156,14 +156,19 @@ impl Session {
         }
     }
 
-    /// One path of one link after the other.
-    fn next_sounding(&mut self) -> Option<(LinkId, Path)> {
-        let turn = self.soundings;
+    /// One path of one link after the other, those first by which nobody is known to hear us: on a
+    /// network that loses much, silence means something only after many tries.
+    fn next_sounding(&mut self, heard: impl Fn(LinkId) -> Paths) -> Option<(LinkId, Path)> {
+        let all = || {
+            let links = self.links.iter();
+            links.flat_map(|&link| Path::GROUP.map(|path| (link, path)))
+        };
+        let open: Vec<_> = all()
+            .filter(|(link, path)| !heard(*link).contains(*path))
+            .collect();
+        let next = open.get(self.soundings.checked_rem(open.len())?).copied();
         self.soundings += 1;
-        let link = *self
-            .links
-            .get(turn / Path::GROUP.len() % self.links.len().max(1))?;
-        Some((link, Path::GROUP[turn % Path::GROUP.len()]))
+        next
     }
 
     /// Until when those who do not answer may still turn out to be out of reach on the link.

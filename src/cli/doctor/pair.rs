@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll};
 
 use crate::api::Status;
-use crate::api::diagnosis::Facts;
+use crate::api::diagnosis::{Facts, Paths};
 use crate::datagram::{LinkId, Path};
 use crate::durable::Snapshot;
 use crate::error::{ExitCode, UserError};
@@ -58,6 +58,13 @@ impl Pair {
         let links = self.first.net.links().iter();
         let searched = links.filter(|link| link.group && !link.loopback);
         searched.map(|link| link.id).collect()
+    }
+
+    /// The paths by which somebody is known to hear us on this link.
+    pub(super) fn heard_on(&self, link: LinkId) -> Paths {
+        let people = self.first.endpoint.people_heard();
+        let heard = people.iter().map(|person| person.hears_us_on(link));
+        heard.fold(Paths::default(), Paths::union)
     }
 
     /// Asks on this link by this path alone who hears it.

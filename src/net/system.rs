@@ -37,6 +37,7 @@ pub struct SystemLink {
 #[must_use]
 pub fn system_links(config: &NetConfig) -> Vec<SystemLink> {
     let mut links = interfaces(config);
+    links.retain(|link| link.has_address || !is_port(&link.name));
     let routed = default_routes();
     let memberships = memberships(config);
     for link in &mut links {
@@ -169,6 +170,15 @@ fn read(file: &str) -> Option<String> {
 #[cfg(not(target_os = "linux"))]
 fn read(_: &str) -> Option<String> {
     None
+}
+
+/// Whether an interface is a port of a bridge or a bond, which has the addresses in its place.
+fn is_port(name: &str) -> bool {
+    cfg!(target_os = "linux")
+        && std::path::Path::new("/sys/class/net")
+            .join(name)
+            .join("master")
+            .exists()
 }
 
 fn default_routes() -> Vec<String> {

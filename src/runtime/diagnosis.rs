@@ -13,7 +13,7 @@ use crate::proto::{Endpoint, LinkHeard};
 pub fn facts(config: &NetConfig, net: &Net, endpoint: &Endpoint) -> Facts {
     let heard = endpoint.links_heard();
     let states = net.states();
-    let mut links: Vec<LinkFacts> = net::system_links(config)
+    let links: Vec<LinkFacts> = net::system_links(config)
         .iter()
         .map(|system| {
             let link = net.links().iter().find(|link| link.id == system.id);
@@ -22,11 +22,6 @@ pub fn facts(config: &NetConfig, net: &Net, endpoint: &Endpoint) -> Facts {
             link_facts(config, system, (link, state), heard)
         })
         .collect();
-    if links.iter().any(|link| link.bind_error.is_some()) {
-        let holder = net::port_holder(config.port);
-        let failed = links.iter_mut().filter(|link| link.bind_error.is_some());
-        failed.for_each(|link| link.port_holder.clone_from(&holder));
-    }
     let mut people = endpoint.people_heard();
     for person in &mut people {
         person.neighbour = person.address.map_or(Neighbour::Unknown, neighbour);
@@ -42,6 +37,20 @@ pub fn facts(config: &NetConfig, net: &Net, endpoint: &Endpoint) -> Facts {
         links,
         people,
         own_round_trip: None,
+    }
+}
+
+/// Finds out who has the presence port where it is taken; looks at every process, so only where
+/// somebody asks.
+pub fn name_holder(facts: &mut Facts) {
+    let mut taken = facts
+        .links
+        .iter_mut()
+        .filter(|link| link.bind_error.is_some())
+        .peekable();
+    if taken.peek().is_some() {
+        let holder = net::port_holder(facts.port);
+        taken.for_each(|link| link.port_holder.clone_from(&holder));
     }
 }
 

@@ -56,8 +56,12 @@ pub(super) fn network_event(states: &[LinkState]) -> Event {
 #[must_use]
 pub fn diagnosis_event(facts: &Facts, diagnosis: &Diagnosis, reference: Option<Value>) -> Event {
     let told = facts.links.iter().zip(&diagnosis.links);
-    let told = told
-        .filter(|(link, verdict)| link.kind != LinkKind::Loopback || verdict.cause != Cause::None);
+    let told = told.filter(|(link, verdict)| match verdict.cause {
+        Cause::None => link.kind != LinkKind::Loopback,
+        // Of containers there may be dozens.
+        Cause::NotSearched => link.kind != LinkKind::Internal && link.carrier,
+        _ => true,
+    });
     let interfaces = told.map(|(link, verdict)| {
         let hears_us = facts.people_on(link.id).fold(Paths::default(), |all, one| {
             all.union(one.hears_us_on(link.id))

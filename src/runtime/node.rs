@@ -354,7 +354,8 @@ impl<'f> Node<'f> {
 
     fn handle_request(&mut self, now: Now, request: Request) {
         if request.command == Command::Doctor {
-            let facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
+            let mut facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
+            diagnosis::name_holder(&mut facts);
             let reference = request.reference.clone();
             let event = network::diagnosis_event(&facts, &diagnose(&facts), reference);
             self.front_end.handle_event(now, &event);

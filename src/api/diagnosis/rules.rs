@@ -57,6 +57,7 @@ pub(super) fn is_unusable(cause: Cause) -> bool {
     matches!(
         cause,
         Cause::NoAddress
+            | Cause::NotSearched
             | Cause::NoCarrier
             | Cause::NoInterface
             | Cause::Vpn

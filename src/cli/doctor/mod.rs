@@ -21,7 +21,7 @@ use crate::control::json;
 use crate::datagram::{LinkId, Path};
 use crate::error::{ExitCode, UserError};
 use crate::net::NetConfig;
-use crate::runtime::{Clock, network};
+use crate::runtime::{Clock, diagnosis, network};
 use pair::Pair;
 
 /// Long enough for an answer by every path, several times over.
@@ -120,6 +120,8 @@ fn look(
         let end = session.end(now.mono, &facts, &diagnosis);
         if now.mono >= end {
             pair.leave();
+            diagnosis::name_holder(&mut facts);
+            let diagnosis = diagnose(&facts);
             return Ok((facts, diagnosis));
         }
     }

@@ -13,7 +13,7 @@ use super::Test;
 use crate::harness::attack::{Attacker, header};
 use crate::harness::capture;
 use crate::harness::lan::{Host, Lan};
-use crate::harness::node::{Node, bare_lanchat};
+use crate::harness::node::{Node, all_meet, bare_lanchat};
 use crate::harness::process::{Ran, run};
 use crate::harness::{ms, now, world};
 
@@ -23,6 +23,10 @@ pub const TESTS: &[Test] = &[
         each_fault_has_its_verdict,
     ),
     ("doctor::the_remedy_helps", the_remedy_helps),
+    (
+        "doctor::it_disturbs_no_running_node",
+        it_disturbs_no_running_node,
+    ),
     (
         "doctor::a_running_node_tells_the_same",
         a_running_node_tells_the_same,
@@ -407,6 +411,26 @@ fn the_remedy_helps() {
         "{}",
         ran.stdout
     );
+}
+
+/// With the data directory and the chat port of a node that runs, and nobody notices.
+fn it_disturbs_no_running_node() {
+    let lan = Lan::new(2);
+    let ben = Node::start(lan.host(1), "ben");
+    let ana = Node::start_with(lan.host(2), "ana", &["--chat-port", "5263"]);
+    all_meet(&[&ana, &ben], SETTLED);
+    ana.forget();
+    ben.forget();
+    let dir = ana.data_dir().display().to_string();
+    let ran = examine(&lan, &["--data-dir", &dir, "--chat-port", "5263"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let event: Value = serde_json::from_str(ran.stdout.trim()).expect("a network object");
+    assert_eq!(event["verdict"]["own_round_trip"], true);
+    // Whoever is announced is no one-shot command.
+    for node in [&ana, &ben] {
+        let told = node.all(|e| e["event"] == "peer" && e["transient"] != true);
+        assert!(told.is_empty(), "{}: {told:?}", node.name);
+    }
 }
 
 /// `doctor` of a running node: `network` with the `ref`, then the reply; and while nobody is

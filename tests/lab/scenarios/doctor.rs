@@ -426,9 +426,13 @@ fn it_disturbs_no_running_node() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let event: Value = serde_json::from_str(ran.stdout.trim()).expect("a network object");
     assert_eq!(event["verdict"]["own_round_trip"], true);
-    // Whoever is announced is no one-shot command.
-    for node in [&ana, &ben] {
-        let told = node.all(|e| e["event"] == "peer" && e["transient"] != true);
+    // Nobody new is announced, and nobody is lost.
+    for (node, other) in [(&ana, &ben), (&ben, &ana)] {
+        let id = other.id();
+        let told = node.all(|e| {
+            let same = e["peer"]["id"] == id.as_str() && e["state"] == "online";
+            e["event"] == "peer" && e["transient"] != true && !same
+        });
         assert!(told.is_empty(), "{}: {told:?}", node.name);
     }
 }

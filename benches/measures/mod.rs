@@ -3,6 +3,7 @@
 pub mod echo;
 mod faults;
 mod flood;
+mod interfaces;
 mod presence;
 mod talk;
 mod weight;
@@ -41,6 +42,7 @@ const ALL: &[Measure] = &[
     ("kill", presence::kill),
     ("room", talk::room),
     ("private", talk::private),
+    ("cable", interfaces::cable),
     ("loss-meet", faults::pairs_meet),
     ("loss-lobby", faults::lobby_complete),
     ("flood", flood::flood),

@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use super::bucket::Bucket;
 use crate::id::PeerId;
-use crate::limits::{NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, VERIFY_RATE};
+use crate::limits::{
+    NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE, VERIFY_RATE,
+};
 use crate::wire::header::PATH_OFFSET;
 
 const RECENT_MAX: usize = 4096;
@@ -29,6 +31,7 @@ pub struct Gate {
     identities: BTreeMap<IpAddr, Bucket>,
     known: Bucket,
     unknown: Bucket,
+    answers: Bucket,
 }
 
 /// Whether these bytes were here before.
@@ -51,6 +54,7 @@ impl Gate {
             identities: BTreeMap::new(),
             known: Bucket::new(now, VERIFY_RATE, VERIFY_RATE),
             unknown: Bucket::new(now, VERIFY_RATE / 2, VERIFY_RATE / 2),
+            answers: Bucket::new(now, SYNC_VERIFY_RATE, SYNC_VERIFY_BURST),
         }
     }
 
@@ -88,6 +92,11 @@ impl Gate {
         } else {
             self.unknown.take(now, 1) && self.known.take(now, 1)
         }
+    }
+
+    /// Whether the signature of one more record may be checked that this node asked for.
+    pub fn admit_answer(&mut self, now: Instant) -> bool {
+        self.answers.take(now, 1)
     }
 
     /// Whether a source may bring one more new identity.

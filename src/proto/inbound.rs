@@ -146,7 +146,7 @@ impl Endpoint {
         let own = Some(self.core.identity.public()).filter(|_| sender == self.core.short());
         let Some(key) = record.map(|record| record.key).or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
-            if matches!(body, Body::Heartbeat(_)) {
+            if matches!(body, Body::Heartbeat(_) | Body::Probe(_)) {
                 let from = (sender, Some(inbound.header.path));
                 self.presence
                     .observe_stranger(&self.core, &inbound.arrival, from, None);
@@ -263,14 +263,14 @@ impl Endpoint {
             }
             Body::Welcome(welcome) => {
                 self.presence
-                    .handle_welcome(&mut self.core, heard, &welcome);
+                    .handle_welcome(&mut self.core, now, heard, &welcome);
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_logs(&mut cx, &id, &welcome.logs);
             }
             Body::Heartbeat(heartbeat) => {
                 if self
                     .presence
-                    .handle_heartbeat(&self.core, heard, &heartbeat)
+                    .handle_heartbeat(&mut self.core, now, heard, &heartbeat)
                 {
                     self.ask(now, heard.arrival.source, heard.len);
                 }
@@ -278,7 +278,9 @@ impl Endpoint {
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
-            Body::Probe(probe) => self.presence.handle_probe(&mut self.core, heard, &probe),
+            Body::Probe(probe) => self
+                .presence
+                .handle_probe(&mut self.core, now, heard, &probe),
             Body::ProbeAck(ack) => {
                 self.presence
                     .handle_probe_ack(&mut self.core, now, heard, &ack);
@@ -297,13 +299,11 @@ impl Endpoint {
                 let (group, mut cx) = self.group_cx(now);
                 group.handle_ack(&mut cx, &id, &ack);
             }
-            Body::ProbeRequest(_)
-            | Body::ProbeReport(_)
-            | Body::Suspect(_)
-            | Body::Alive(_)
-            | Body::SyncRequest(_)
-            | Body::SyncResponse(_)
-            | Body::SyncChallenge(_) => {}
+            Body::ProbeRequest(_) | Body::ProbeReport(_) | Body::Suspect(_) | Body::Alive(_) => {}
+            Body::SyncRequest(_) | Body::SyncResponse(_) | Body::SyncChallenge(_) => {
+                self.presence
+                    .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);
+            }
             Body::Data(_) | Body::Repair(_) => {}
         }
     }

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod diagnosis;
 mod ending;
 pub mod front_end;
+mod gaps;
 pub mod network;
 pub mod node;
 #[cfg(unix)]

@@ -1,8 +1,12 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
+mod actor;
 mod faults;
 mod hostile;
+mod links;
 mod observe;
+mod relay;
+mod sync;
 mod world;
 
 use std::net::SocketAddr;

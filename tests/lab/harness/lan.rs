@@ -90,6 +90,41 @@ impl Lan {
         self.switches[0].forwards(number).expect("the cable");
     }
 
+    /// Takes the port of `eth0` out of the switch: nothing passes, and the host's carrier stays.
+    pub fn isolate(&self, number: usize) {
+        self.switches[0].ip(&format!("link set p{number} nomaster\n"));
+    }
+
+    /// Puts the port back.
+    pub fn rejoin(&self, number: usize) {
+        self.switches[0].ip(&format!("link set p{number} master br0\n"));
+        self.switches[0].forwards(number).expect("the port");
+    }
+
+    /// Puts `eth0` into a host that has none any more: another device of the same name.
+    pub fn plug_again(&self, number: usize) {
+        self.plug(self.host(number), 0).expect("the card");
+        self.switches[0].forwards(number).expect("the card");
+    }
+
+    /// Moves `eth0` of a host to the second switch, as a card that joins another Wi-Fi: the same
+    /// device, with 10.78.0.i/16 and fe80::i.
+    pub fn roam(&self, number: usize) {
+        self.switches[0].ip(&format!(
+            "link set p{number} down\nlink set p{number} netns {}\n",
+            self.switches[1].path()
+        ));
+        self.host(number).ip(&format!(
+            "addr flush dev eth0\n\
+             addr add 10.78.0.{number}/16 brd + dev eth0\n\
+             addr add fe80::{number}/64 dev eth0 nodad\n"
+        ));
+        self.switches[1].ip(&format!(
+            "link set p{number} master br0 addrgenmode none up\n"
+        ));
+        self.switches[1].forwards(number).expect("the card");
+    }
+
     /// The switch passes no multicast; broadcast and unicast, ARP and neighbour discovery do.
     pub fn drop_multicast(&self) {
         self.filter("ether daddr ff:ff:ff:ff:ff:ff accept\nether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop");
@@ -271,7 +306,7 @@ impl Host {
     }
 
     /// As a path that `ip` takes for `netns`.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!(
             "/proc/{}/fd/{}",
             std::process::id(),

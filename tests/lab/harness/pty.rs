@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{Termios, tcgetattr};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{setsid, ttyname};
 
 use super::lan::Host;
@@ -107,6 +107,18 @@ impl Terminal {
         self.shows(&format!("{text:?}"), |screen| {
             screen.contents().contains(text)
         })
+    }
+
+    /// What a shell does when its job was stopped: its own modes, and its prompt on a screen
+    /// that is not the program's.
+    pub fn taken_by_a_shell(&mut self) {
+        tcsetattr(&self.slave, SetArg::TCSANOW, &self.before).expect("its modes");
+        self.parser.process(b"\x1b[?1049l\x1b[2J$ ");
+    }
+
+    /// Whether the program has the terminal in its own modes.
+    pub fn has_own_modes(&self) -> bool {
+        tcgetattr(&self.slave).expect("its modes") != self.before
     }
 
     /// The screen as text, in a frame.

@@ -5,6 +5,7 @@ mod errors;
 mod faults;
 mod ground;
 mod hostile;
+mod interfaces;
 mod leave;
 mod meet;
 mod screen;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,
+        interfaces::TESTS,
         errors::TESTS,
         doctor::TESTS,
         screen::TESTS,

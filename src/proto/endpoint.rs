@@ -329,6 +329,7 @@ impl Endpoint {
         for id in self.presence.take_returned() {
             let (group, mut cx) = self.group_cx(now);
             group.member_back(&mut cx, &id);
+            group.tell_heads(&mut cx, &id);
             // What waits for them on disk goes as well.
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);

@@ -7,7 +7,8 @@ mod firewall;
 mod nft;
 mod pair;
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ const TWO_HEARTBEATS: Duration = Duration::from_millis(26_000);
 /// more: three questions, a second apart (RFC 4861, section 10).
 const RESOLVED: Duration = Duration::from_millis(3500);
 /// The same for one whose address is known and to be confirmed: 5 s of delay before.
-const CONFIRMED: Duration = Duration::from_millis(9500);
+const CONFIRMED: Duration = Duration::from_millis(12_000);
 
 /// Looks around, prints what was found, and ends with 0 if somebody was reached, 3 if nobody was,
 /// 5 if this computer cannot use its network.
@@ -115,7 +116,7 @@ fn look(
         }
         let mut facts = pair.facts(net);
         facts.firewall = known.clone();
-        ask_neighbours(&mut facts);
+        ask_neighbours(&mut facts, &mut session.failed);
         let diagnosis = diagnose(&facts);
         let end = session.end(now.mono, &facts, &diagnosis);
         if now.mono >= end {
@@ -140,6 +141,8 @@ struct Session {
     /// Since when somebody is known who does not answer.
     silent_since: Option<Instant>,
     told: bool,
+    /// Neighbours that the system gave up at least once.
+    failed: BTreeSet<IpAddr>,
 }
 
 impl Session {
@@ -155,6 +158,7 @@ impl Session {
             soundings: 0,
             silent_since: None,
             told: false,
+            failed: BTreeSet::new(),
         }
     }
 
@@ -224,11 +228,20 @@ fn ask_firewall(ports: (u16, u16)) -> Receiver<Firewall> {
 }
 
 /// The state of the neighbours who do not answer, of which a tool tells more than the system.
-fn ask_neighbours(facts: &mut Facts) {
+fn ask_neighbours(facts: &mut Facts, failed: &mut BTreeSet<IpAddr>) {
     for person in facts.people.iter_mut().filter(|person| !person.answers) {
         let asked = person.address.filter(|_| person.other_version.is_none());
         if let Some(state) = asked.and_then(firewall::neighbour) {
             person.neighbour = state;
+        }
+        // One that failed is learnt anew from its own next question, and fails again.
+        match (person.neighbour, person.address) {
+            (Neighbour::Failed, Some(address)) => _ = failed.insert(address),
+            (Neighbour::Reachable, Some(address)) => _ = failed.remove(&address),
+            (Neighbour::Unknown, Some(address)) if failed.contains(&address) => {
+                person.neighbour = Neighbour::Failed;
+            }
+            _ => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::durable::{Batch, Durability, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
 use crate::limits::STRANGER_MESSAGE_RATE;
 use crate::proto::bucket::Bucket;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
 /// Most authors never met whose messages are counted.
@@ -115,6 +116,14 @@ impl Group {
             durability: Durability::Process,
             writes: vec![write],
         });
+        if is_sabotaged(Sabotage::AckBeforePersist)
+            && let Some(to) = cx.presence.address_of(&author)
+        {
+            let (epoch, seq) = (entry.epoch, entry.seq);
+            let room = tag;
+            cx.core
+                .send_to(to, &Body::Ack(crate::wire::Ack { room, epoch, seq }));
+        }
         let entry = Box::new(entry);
         self.received_pending += 1;
         self.pending.insert(

@@ -11,6 +11,7 @@ use crate::api::{Conversation, Event, PeerRef, ReceiptState, TextKind, Timestamp
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
 use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind, HeadOf};
 
@@ -95,7 +96,7 @@ impl Room {
     #[must_use]
     pub fn heads(&self, own: ShortId, turn: usize, most: usize) -> Vec<HeadOf> {
         let mut heads = Vec::new();
-        if self.own.sent_seq > 0 {
+        if self.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
             heads.push(HeadOf {
                 author: own,
                 epoch: self.own.sent_epoch,

@@ -420,11 +420,17 @@ impl Presence {
         self.is_validated(id, at).then_some(*id)
     }
 
-    /// Whether somebody has a validated address with this IP address.
+    /// Whether somebody who is here has a validated address with this IP address.
     fn is_known_host(&self, ip: std::net::IpAddr) -> bool {
         let from = self.sources.range(SocketAddr::new(ip, 0)..);
         from.take_while(|(at, _)| at.ip() == ip)
-            .any(|(&at, id)| self.is_validated(id, at))
+            .any(|(&at, id)| self.is_validated(id, at) && self.is_here(id))
+    }
+
+    /// Whether somebody was not given up.
+    fn is_here(&self, id: &PeerId) -> bool {
+        let peer = self.roster.get(id);
+        peer.is_some_and(|peer| peer.state != PeerState::Offline)
     }
 
     /// An address was validated.

@@ -14,6 +14,7 @@ use crate::datagram::{Link, LinkId};
 use crate::id::{Incarnation, PeerId, ShortId, TAG_CHARS};
 use crate::limits::{PEERS_MAX, UNCONFIRMED_DIRECT_MAX, UNCONFIRMED_RELAYED_MAX};
 use crate::proto::gate::Window;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{PeerRecord, RecordRoom};
 
 /// How long a GOODBYE keeps older packets of that run from reviving the row.
@@ -111,7 +112,8 @@ impl Roster {
             self.open_grave();
         }
         let grave = self.tombstones.get(&record.key.id());
-        grave.is_some_and(|&(incarnation, _)| record.incarnation <= incarnation)
+        !is_sabotaged(Sabotage::TombstoneIgnored)
+            && grave.is_some_and(|&(incarnation, _)| record.incarnation <= incarnation)
     }
 
     /// Whether this run of somebody said GOODBYE a moment ago.

@@ -126,11 +126,13 @@ impl Presence {
         }
     }
 
-    /// Whether an address that was named is reached: without a port, whatever port answers there.
+    /// Whether somebody who is here is reached at an address that was named: without a port,
+    /// whatever port answers there. Whoever was given up is greeted again, or a partition of
+    /// people who only know each other's addresses would never heal.
     fn is_reached(&self, named: std::net::SocketAddr) -> bool {
         match named.port() {
             0 => self.is_known_host(named.ip()),
-            _ => self.is_known_source(named),
+            _ => self.holder_of(named).is_some_and(|id| self.is_here(&id)),
         }
     }
 

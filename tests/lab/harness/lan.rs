@@ -142,6 +142,30 @@ impl Lan {
         self.filter("ether type arp accept\nether daddr ff:ff:ff:ff:ff:ff drop");
     }
 
+    /// Gives every host the hardware addresses of all others, so that none is ever asked for.
+    ///
+    /// The kernel has one table of neighbours for all namespaces together, of 1,024 entries
+    /// (`gc_thresh3`): hosts that are many more than 30 would overflow it, and their datagrams be
+    /// refused, where real ones have a table each. Entries like these do not count.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn introduce(&self) -> Result<(), String> {
+        for host in &self.hosts {
+            let mut batch = String::new();
+            for other in self.hosts.iter().filter(|o| o.number != host.number) {
+                let (v4, v6, hardware) = (other.v4(), other.v6(), hardware(other.number, 0));
+                for address in [v4.to_string(), v6.to_string()] {
+                    batch += &format!(
+                        "neigh replace {address} lladdr {hardware} dev eth0 nud permanent\n"
+                    );
+                }
+            }
+            host.try_ip(&batch)?;
+        }
+        Ok(())
+    }
+
     /// Rules of nftables for what the switch passes; neighbour discovery always.
     pub fn filter(&self, rules: &str) {
         let rules =
@@ -158,9 +182,10 @@ impl Lan {
              link set p{number} master br0 addrgenmode none up\n",
             host.path()
         ))?;
+        let hardware = hardware(number, switch);
         // Addresses without duplicate detection, so that they can be used at once.
         host.try_ip(&format!(
-            "link set eth{switch} addrgenmode none up\n\
+            "link set eth{switch} address {hardware} addrgenmode none up\n\
              addr add 10.{net}.0.{number}/16 brd + dev eth{switch}\n\
              addr add fd{net}::{number}/64 dev eth{switch} nodad\n\
              addr add fe80::{number}/64 dev eth{switch} nodad\n"
@@ -190,6 +215,11 @@ impl Host {
         let host = Host { number, namespace };
         host.try_ip("link set lo up\n")?;
         Ok(host)
+    }
+
+    /// Its number, from 1.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// Its IPv4 address on `eth0`.
@@ -313,6 +343,11 @@ impl Host {
             self.namespace.as_raw_fd()
         )
     }
+}
+
+/// The hardware address of a host's card on this switch.
+pub(super) fn hardware(number: usize, switch: usize) -> String {
+    format!("02:00:00:00:{switch:02x}:{number:02x}")
 }
 
 /// The lab's one table of this family, with these lines in its chain, in place of an older one.

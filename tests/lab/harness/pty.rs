@@ -84,22 +84,28 @@ impl Terminal {
 
     /// Waits until `wanted` holds of the screen; when its bytes came.
     pub fn shows(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) -> Instant {
-        let deadline = now() + SOON;
+        match self.shows_within(SOON, wanted) {
+            Some(at) => at,
+            None => panic!("the screen does not show {what}:\n{}", self.picture()),
+        }
+    }
+
+    /// As [`Terminal::shows`]; none if it does not `within`.
+    pub fn shows_within(
+        &mut self,
+        within: Duration,
+        wanted: impl Fn(&vt100::Screen) -> bool,
+    ) -> Option<Instant> {
+        let deadline = now() + within;
         let mut at = now();
         while !wanted(self.parser.screen()) {
-            match self
-                .output
-                .recv_timeout(deadline.saturating_duration_since(now()))
-            {
-                Ok((when, bytes)) => {
-                    self.parser.process(&bytes);
-                    self.raw.extend(bytes);
-                    at = when;
-                }
-                Err(_) => panic!("the screen does not show {what}:\n{}", self.picture()),
-            }
+            let left = deadline.saturating_duration_since(now());
+            let (when, bytes) = self.output.recv_timeout(left).ok()?;
+            self.parser.process(&bytes);
+            self.raw.extend(bytes);
+            at = when;
         }
-        at
+        Some(at)
     }
 
     /// Waits until `text` stands somewhere on the screen.

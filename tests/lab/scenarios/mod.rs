@@ -8,6 +8,7 @@ mod hostile;
 mod interfaces;
 mod leave;
 mod meet;
+mod scale;
 mod screen;
 
 /// A test: its name and what it does; it fails by a panic.
@@ -25,6 +26,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         errors::TESTS,
         doctor::TESTS,
         screen::TESTS,
+        scale::TESTS,
     ]
     .into_iter()
     .flatten()

@@ -61,6 +61,8 @@ pub enum Command {
         /// As `to` in `send`, a person.
         peer: String,
     },
+    /// Answer with a `network` event that says of each interface what hinders it, then a `reply`.
+    Doctor,
     /// Leave: say goodbye and end.
     Quit,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::command::TextKind;
+use super::diagnosis::Cause;
 use crate::id::{MessageId, PeerId};
 
 /// Something happened.
@@ -127,12 +128,18 @@ pub enum Event {
         /// How many.
         missing: u32,
     },
-    /// The state of the network changed.
+    /// The state of the network changed, or is told because a `doctor` asked.
     Network {
+        /// The `ref` of the `doctor` that asked.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<Value>,
         /// In one word.
         state: NetworkState,
         /// Each interface.
         interfaces: Vec<InterfaceState>,
+        /// What it comes to, where a `doctor` asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verdict: Option<NetworkVerdict>,
     },
     /// A command succeeded.
     Reply {
@@ -195,7 +202,7 @@ pub struct InterfaceInfo {
 }
 
 /// What works on an interface.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct InterfaceState {
     /// Its name.
     pub name: String,
@@ -205,6 +212,37 @@ pub struct InterfaceState {
     pub broadcast: bool,
     /// What is wrong and what to do, if something is.
     pub hint: Option<String>,
+    /// The likely cause, once it was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// The command that helps, if one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// Paths by which group datagrams of other computers came: `mcast4`, `mcast6`, `bcast4`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard: Vec<String>,
+    /// Paths by which others hear this computer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard_by_others: Vec<String>,
+    /// Paths by which own group datagrams came back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looped: Vec<String>,
+}
+
+/// What a diagnosis comes to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NetworkVerdict {
+    /// The likely cause.
+    pub cause: Cause,
+    /// One sentence.
+    pub message: String,
+    /// The command that helps, if one is known.
+    pub remedy: Option<String>,
+    /// Whether a round trip to another computer succeeded.
+    pub reached: bool,
+    /// Whether a second node on this computer was found and answers, where one was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_round_trip: Option<bool>,
 }
 
 /// The network in one word.

@@ -4,11 +4,12 @@
 //! and nothing else. Its JSON form is a contract with other people's scripts.
 
 pub mod command;
+pub mod diagnosis;
 pub mod event;
 pub mod slash;
 
 pub use command::{Command, Request, TextKind};
 pub use event::{
-    Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, PeerRef, PeerState,
-    ReceiptState, SelfInfo, Status, Timestamp,
+    Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, NetworkVerdict, PeerRef,
+    PeerState, ReceiptState, SelfInfo, Status, Timestamp,
 };

@@ -78,6 +78,9 @@ pub const COMMANDS: &[SlashCommand] = &[
         "after a warning: this is really the person of that name",
         trust,
     ),
+    row("doctor", "", "say what hinders the network", |arguments| {
+        alone(arguments, Input::Request(Command::Doctor))
+    }),
     row(
         "clear",
         "",

@@ -65,6 +65,13 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Say why somebody is not found, and what helps
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor {
+        /// Print JSON: the `network` object
+        #[arg(long)]
+        json: bool,
+    },
     /// For scripts: JSON commands on standard input, JSON events on standard output
     #[command(after_help = PIPE_HELP)]
     Pipe {
@@ -150,6 +157,11 @@ const PIPE_HELP: &str = r##"One object a line. Commands, for example (a "ref" co
   {"command":"quit"}
 The end of standard input delivers what is queued (at most 5 s), says goodbye and ends."##;
 
+const DOCTOR_HELP: &str = "\
+It looks around for 3 seconds, for up to 26 where nobody answers or multicast does not pass, and
+changes nothing. With --peer ADDR it says why that computer is not reached.
+Exit code 0 if somebody was reached, 3 if nobody was, 5 if this computer cannot use its network.";
+
 const AFTER_HELP: &str = "\
 Examples:
   lanchat                              open the chat
@@ -168,7 +180,7 @@ Exit codes:
     0  done
     1  failed
     2  wrong usage, or a name that fits several people
-    3  no such person or room found in time; who: nobody
+    3  no such person or room found in time; who, doctor: nobody
     4  not delivered in time
     5  the network cannot be used, or the --chat-port is taken
   130  interrupted

@@ -4,6 +4,7 @@ pub mod address;
 pub mod args;
 pub mod config_file;
 pub mod data_dir;
+pub mod doctor;
 pub mod host;
 pub mod identity;
 pub mod log;
@@ -94,6 +95,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
     match settings.verb.clone() {
         None => chat(&settings),
         Some(Verb::Id { json }) => id(&settings, json),
+        Some(Verb::Doctor { json }) => doctor::run(&settings, json),
         Some(Verb::Pipe { stay }) => {
             let mut pipe = Pipe::new(stay).map_err(|error| unusable("stdin", &error))?;
             start(&settings, false, &mut pipe)

@@ -34,6 +34,14 @@ pub fn report(error: &UserError) {
     let _ = write_to(&mut io::stderr().lock(), &format_error(error));
 }
 
+/// Tells a person on standard error what is going on.
+pub fn note(text: &str) {
+    let _ = write_to(
+        &mut io::stderr().lock(),
+        &format!("{}\n", DisplayText::line(text)),
+    );
+}
+
 /// Writes and flushes, for whatever else is written by lines.
 ///
 /// # Errors

@@ -487,7 +487,12 @@ mod tests {
     fn network() -> Event {
         let state = crate::api::NetworkState::Ok;
         let interfaces = Vec::new();
-        Event::Network { state, interfaces }
+        Event::Network {
+            reference: None,
+            state,
+            interfaces,
+            verdict: None,
+        }
     }
 
     fn receipt(state: ReceiptState, delivered: u32, of: u32, missing: Vec<PeerRef>) -> Event {

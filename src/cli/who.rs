@@ -315,13 +315,16 @@ mod tests {
 
     fn ok_network(hint: Option<&str>) -> Event {
         Event::Network {
+            reference: None,
             state: NetworkState::Degraded,
             interfaces: vec![InterfaceState {
                 name: "eth0".into(),
                 multicast: false,
                 broadcast: true,
                 hint: hint.map(str::to_owned),
+                ..InterfaceState::default()
             }],
+            verdict: None,
         }
     }
 

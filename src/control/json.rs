@@ -8,7 +8,9 @@ use crate::limits::JSON_LINE_LEN_MAX;
 use crate::text::DisplayText;
 
 /// Every command, by name. A test keeps it in step with [`crate::api::Command`].
-pub const COMMANDS: [&str; 7] = ["send", "who", "rooms", "status", "name", "trust", "quit"];
+pub const COMMANDS: [&str; 8] = [
+    "send", "who", "rooms", "status", "name", "trust", "doctor", "quit",
+];
 
 /// The request of a line, or the `error` event that answers it, with the line's `ref` if it is
 /// an object that has one. Codes: `bad_json` where the line is no JSON, `bad_command` where it
@@ -167,7 +169,7 @@ mod tests {
         assert_eq!(message, "there is no command \"fly\"");
         assert_eq!(
             hint,
-            "the commands are send, who, rooms, status, name, trust, quit"
+            "the commands are send, who, rooms, status, name, trust, doctor, quit"
         );
         for (line, part) in [
             (r#"{"ref":1}"#, "\"command\" is missing"),
@@ -280,13 +282,16 @@ mod tests {
             r##"{"event":"room","room":"#games","joined":true,"locked":false,"members":["PEER"]}"##,
         );
         let network = Event::Network {
+            reference: None,
             state: NetworkState::Ok,
             interfaces: vec![InterfaceState {
                 name: "eth0".into(),
                 multicast: true,
                 broadcast: true,
                 hint: None,
+                ..InterfaceState::default()
             }],
+            verdict: None,
         };
         assert_line(
             &network,

@@ -24,6 +24,7 @@ use super::input::{Input, Line};
 use super::output::{Output, Patience};
 use super::people::{Person, Roster, line, table};
 use super::pipe::DRAIN_MAX;
+use crate::api::diagnosis::words;
 use crate::api::slash::{self, Local as LocalCommand};
 use crate::api::{Command, Conversation, Event, ReceiptState, Request, TextKind, Timestamp};
 use crate::error::{ExitCode, UserError};
@@ -116,6 +117,7 @@ impl LineMode {
         let reference = match command {
             Command::Who => Some(Value::from("who")),
             Command::Rooms => Some(Value::from("rooms")),
+            Command::Doctor => Some(Value::from("doctor")),
             _ => None,
         };
         self.requests.push_back(Request { reference, command });
@@ -250,6 +252,16 @@ impl FrontEnd for LineMode {
                 let name = self.roster.label(from);
                 self.note(&format!("#{room}: {missing} messages of {name} missing"));
             }
+            Event::Network {
+                reference: Some(_),
+                interfaces,
+                verdict,
+                ..
+            } => {
+                for line in words::lines(interfaces, verdict.as_ref()) {
+                    self.note(&line);
+                }
+            }
             Event::Network { interfaces, .. } => {
                 for interface in interfaces {
                     if let Some(hint) = &interface.hint {
@@ -279,6 +291,7 @@ impl FrontEnd for LineMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::diagnosis::Cause;
     use crate::api::{PeerState, SelfInfo};
     use crate::control::input::fake::Reads;
     use crate::control::output::fake::Written;
@@ -341,6 +354,29 @@ mod tests {
         }
     }
 
+    fn diagnosed() -> Event {
+        let message = "connected, but it has no address".to_owned();
+        let remedy = Some("sudo dhcpcd eth0".to_owned());
+        Event::Network {
+            reference: Some(Value::from("doctor")),
+            state: crate::api::NetworkState::Down,
+            interfaces: vec![crate::api::InterfaceState {
+                name: "eth0".into(),
+                hint: Some(message.clone()),
+                cause: Some(Cause::NoAddress),
+                remedy: remedy.clone(),
+                ..crate::api::InterfaceState::default()
+            }],
+            verdict: Some(crate::api::NetworkVerdict {
+                cause: Cause::NoAddress,
+                message,
+                remedy,
+                reached: false,
+                own_round_trip: None,
+            }),
+        }
+    }
+
     fn lobby() -> Conversation {
         Conversation::Room("lobby".into())
     }
@@ -369,6 +405,17 @@ mod tests {
         assert!(matches!(commands[5..], [Command::Status { .. }]));
         assert_eq!(driven.type_in("/quit\nlost\n"), []);
         assert_eq!(driven.line.flow(), Flow::Quit(ExitCode::Done));
+    }
+
+    #[test]
+    fn doctor_is_answered_in_lines() {
+        let mut driven = Driven::new();
+        assert_eq!(driven.type_in("/doctor\n"), [Command::Doctor]);
+        let (out, err) = driven.show(&[diagnosed()]);
+        assert_eq!(out, "");
+        let line = "-- eth0: connected, but it has no address\n";
+        assert!(err.starts_with(line), "{err}");
+        assert!(err.ends_with("-- try: sudo dhcpcd eth0\n"), "{err}");
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub struct LinkState {
     pub broadcast: bool,
     /// What is wrong and what to do, if something is known.
     pub hint: Option<String>,
+    /// Why nothing is received on the presence port, if so.
+    pub bind_error: Option<String>,
+    /// Why sending to everybody fails by every path, if it does.
+    pub send_error: Option<String>,
+    /// The group paths of which more than a quarter of what was sent failed.
+    pub unreliable: Vec<Path>,
 }
 
 impl LinkState {
@@ -53,6 +59,9 @@ impl LinkState {
             multicast: false,
             broadcast: false,
             hint: Some(why),
+            bind_error: None,
+            send_error: None,
+            unreliable: Vec::new(),
         }
     }
 }
@@ -95,6 +104,9 @@ pub(super) struct Health {
     failures: u32,
     retry_at: Option<Instant>,
     error: Option<String>,
+    /// Sends since the start, and those that failed.
+    sends: u32,
+    failed: u32,
 }
 
 impl Health {
@@ -103,11 +115,22 @@ impl Health {
         self.retry_at.is_some_and(|at| now < at)
     }
 
+    /// Whether more than a quarter of what was sent failed.
+    fn is_unreliable(&self) -> bool {
+        self.failed.saturating_mul(4) > self.sends
+    }
+
     /// What became of one send.
     pub(super) fn note(&mut self, now: Instant, path: (LinkId, Path), result: io::Result<()>) {
+        self.sends = self.sends.saturating_add(1);
+        self.failed = self.failed.saturating_add(u32::from(result.is_err()));
         let error = match result {
             Ok(()) => {
-                *self = Health::default();
+                *self = Health {
+                    sends: self.sends,
+                    failed: self.failed,
+                    ..Health::default()
+                };
                 return;
             }
             // A local firewall: it may drop one datagram and pass the next.
@@ -153,10 +176,20 @@ pub(super) fn states(
         let lasting = health.failures >= FAILURES_MAX || health.failures == 0;
         health.error.clone().filter(|_| lasting)
     };
+    let unreliable = |link: &Link| {
+        let is_unreliable = |path: &Path| {
+            let health = health.get(&(link.id, *path));
+            health.is_some_and(Health::is_unreliable)
+        };
+        Path::GROUP.into_iter().filter(is_unreliable).collect()
+    };
     let mut states: Vec<LinkState> = scan
         .links
         .iter()
-        .map(|link| state(config, link, presence, &send_error))
+        .map(|link| LinkState {
+            unreliable: unreliable(link),
+            ..state(config, link, presence, &send_error)
+        })
         .collect();
     for name in &config.interfaces {
         if !scan.links.iter().any(|link| link.name == *name) && !scan.down.contains(name) {
@@ -186,6 +219,9 @@ fn state(
                 "not searched for people; name it with --interface {} to do so",
                 link.name
             )),
+            bind_error: None,
+            send_error: None,
+            unreliable: Vec::new(),
         };
     }
     let mcast4 = (!link.v4.is_empty()).then(|| {
@@ -216,7 +252,35 @@ fn state(
         multicast,
         broadcast,
         hint: hint(multicast_error, broadcast_error),
+        bind_error: bind_error(presence, link),
+        send_error: send_error_of_all(link, send_error),
+        unreliable: Vec::new(),
     }
+}
+
+fn bind_error(presence: &Presence, link: &Link) -> Option<String> {
+    let families = [Family::V4, Family::V6].into_iter();
+    let mut problems = families.filter_map(|family| presence.problem(link.id, family));
+    problems.find_map(|problem| match problem {
+        Problem::Bind(error) => Some(error.clone()),
+        Problem::Join(_) => None,
+    })
+}
+
+/// The error of the first path that the link has, if all that it has fail.
+fn send_error_of_all(
+    link: &Link,
+    send_error: &dyn Fn(&Link, Path) -> Option<String>,
+) -> Option<String> {
+    let has = |path: &Path| match path {
+        Path::Unicast => false,
+        Path::Mcast4 => !link.v4.is_empty(),
+        Path::Mcast6 => !link.v6.is_empty(),
+        Path::Bcast4 => link.v4.iter().any(|at| at.broadcast().is_some()),
+    };
+    let paths = Path::GROUP.into_iter().filter(has);
+    let errors: Option<Vec<String>> = paths.map(|path| send_error(link, path)).collect();
+    errors?.into_iter().next()
 }
 
 fn receive_error(
@@ -278,6 +342,11 @@ mod tests {
         health.note(later, PATH, Ok(()));
         assert!(!health.is_backing_off(later));
         assert_eq!(health.error, None);
+        assert!(health.is_unreliable(), "one of a hundred is not enough");
+        for _ in 0..400 {
+            health.note(later, PATH, Ok(()));
+        }
+        assert!(!health.is_unreliable());
     }
 
     #[test]
@@ -300,6 +369,9 @@ mod tests {
             multicast: true,
             broadcast: true,
             hint: hint.map(str::to_owned),
+            bind_error: None,
+            send_error: None,
+            unreliable: Vec::new(),
         }
     }
 

@@ -137,7 +137,7 @@ fn link(name: String, entries: &[Entry], config: &NetConfig) -> Option<Link> {
 
 /// Whether an interface of this name leads to containers, virtual machines or a radio that is
 /// not the LAN. A bridge that somebody named `br0` is the LAN.
-fn is_internal(name: &str) -> bool {
+pub(super) fn is_internal(name: &str) -> bool {
     let docker_bridge = name
         .strip_prefix("br-")
         .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()));

@@ -9,6 +9,7 @@ mod interfaces;
 mod multicast;
 #[cfg(all(test, target_os = "linux"))]
 mod namespace_tests;
+mod system;
 mod udp;
 
 #[cfg(target_os = "linux")]
@@ -46,6 +47,9 @@ use multicast::Presence;
 use udp::{Buffers, Family, Origin};
 
 pub use health::{LinkState, NetState};
+pub use system::{
+    FirewallService, SystemLink, answers_on_link, firewall_service, port_holder, system_links,
+};
 
 /// The tokens that belong to the sockets.
 pub const TOKENS: Range<usize> = 100..103 + 2 * INTERFACES_MAX;

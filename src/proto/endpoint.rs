@@ -307,6 +307,38 @@ impl Endpoint {
         &self.core.stats
     }
 
+    /// Asks on this link by this group path alone who hears it, for a diagnosis. A peer answers one
+    /// of them in 200 ms.
+    pub fn sound(&mut self, now: Now, link: LinkId, path: crate::datagram::Path) {
+        self.core.mono = now.mono;
+        self.presence.sound(&mut self.core, &self.group, link, path);
+    }
+
+    /// Whether a round trip to this peer succeeded.
+    #[must_use]
+    pub fn reaches(&self, id: &crate::id::PeerId) -> bool {
+        let peer = self.presence.roster.get(id);
+        peer.is_some_and(super::presence::roster::Peer::is_confirmed)
+    }
+
+    /// What came by each link since the start.
+    #[must_use]
+    pub fn links_heard(&self) -> std::collections::BTreeMap<LinkId, super::LinkHeard> {
+        self.presence.links_heard()
+    }
+
+    /// Whether nobody on any computer is validated.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.presence.roster.population() == 1
+    }
+
+    /// Those on other computers of whom something came, and the addresses that were named.
+    #[must_use]
+    pub fn people_heard(&self) -> Vec<crate::api::diagnosis::PersonFacts> {
+        self.presence.people_heard(&self.core)
+    }
+
     /// Who this node is, as events name it.
     #[must_use]
     pub fn own_info(&self) -> crate::api::SelfInfo {

@@ -54,6 +54,7 @@ impl Endpoint {
         let is_own = bytes.get(wire::header::SENDER_RANGE) == Some(&short.0[..]);
         if is_own && self.is_own_loop(bytes) {
             self.core.stats.own += 1;
+            self.presence.observe(&self.core, &arrival, path_of(bytes));
             return;
         }
         if bytes.len() > DATAGRAM_LEN_MAX {
@@ -75,10 +76,8 @@ impl Endpoint {
 
     /// The same bytes again: only where they came from, and by which path, is news.
     fn handle_copy(&mut self, now: Now, arrival: Arrival, bytes: &[u8], of: Fingerprint) {
-        let path = bytes.get(wire::header::PATH_OFFSET).copied();
-        let path = path.and_then(crate::datagram::Path::from_byte);
         self.core.stats.copies += 1;
-        let (Some(id), Some(path)) = (self.gate.owner(now.mono, of), path) else {
+        let (Some(id), Some(path)) = (self.gate.owner(now.mono, of), path_of(bytes)) else {
             return;
         };
         let heard = Heard {
@@ -106,6 +105,9 @@ impl Endpoint {
             Ok(Parsed::OtherVersion(other)) => {
                 self.core.stats.other_version += 1;
                 if self.gate.admit_source(now.mono, arrival.source, false) {
+                    let sender = (other.sender, path_of(bytes));
+                    self.presence
+                        .observe_stranger(&self.core, &arrival, sender, Some(&other));
                     self.presence
                         .handle_other_version(&mut self.core, now, &other);
                 }
@@ -161,6 +163,11 @@ impl Endpoint {
         let Some(key) = record.map(|record| record.key).or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
             if matches!(body, Body::Heartbeat(_) | Body::Probe(_)) {
+                let from = (sender, Some(inbound.header.path));
+                self.presence
+                    .observe_stranger(&self.core, &inbound.arrival, from, None);
+                self.presence
+                    .observe(&self.core, &inbound.arrival, Some(inbound.header.path));
                 self.ask(now, inbound.arrival.source, inbound.bytes.len());
             }
             return;
@@ -457,6 +464,12 @@ impl Endpoint {
         private.close_all(&mut cx);
         self.core.open = false;
     }
+}
+
+/// The path that the header names; a hint, it is not signed.
+fn path_of(bytes: &[u8]) -> Option<crate::datagram::Path> {
+    let byte = bytes.get(wire::header::PATH_OFFSET).copied();
+    byte.and_then(crate::datagram::Path::from_byte)
 }
 
 impl Inbound<'_> {

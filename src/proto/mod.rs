@@ -22,6 +22,7 @@ pub mod timer;
 pub use config::Config;
 pub use crypto::Identity;
 pub use endpoint::{Endpoint, Output};
+pub use presence::observe::LinkHeard;
 pub use stats::Stats;
 pub use timer::Timer;
 

@@ -17,7 +17,8 @@ const EARLY_MAX: usize = 256;
 
 impl Endpoint {
     /// A person or a script wants something. Answered with a `reply` or an `error` event that
-    /// carries the request's `ref`. `Quit` is the driver's and only answered here.
+    /// carries the request's `ref`. `Doctor` and `Quit` are the driver's and only answered
+    /// here.
     pub fn handle_request(&mut self, now: Now, request: Request) {
         self.core.mono = now.mono;
         let reference = request.reference;
@@ -54,7 +55,8 @@ impl Endpoint {
             }
             Command::Name { name } => self.rename(now, &name),
             Command::Trust { peer } => self.trust(&peer),
-            Command::Quit => Ok(()),
+            // The driver's, which knows the sockets too.
+            Command::Doctor | Command::Quit => Ok(()),
         };
         match done {
             Ok(()) => self.core.event(Event::Reply {

@@ -1,10 +1,11 @@
 //! The loop that drives an endpoint: sockets, timers, the store and one front end.
 
 pub mod clock;
+pub mod diagnosis;
 mod ending;
 pub mod front_end;
 mod gaps;
-mod network;
+pub mod network;
 pub mod node;
 #[cfg(unix)]
 mod signal;

@@ -1,6 +1,9 @@
 //! What the network is, in the words of the front ends.
 
-use crate::api::{Event, InterfaceInfo, InterfaceState, NetworkState, SelfInfo};
+use serde_json::Value;
+
+use crate::api::diagnosis::{Cause, Diagnosis, Facts, LinkKind, Paths};
+use crate::api::{Event, InterfaceInfo, InterfaceState, NetworkState, NetworkVerdict, SelfInfo};
 use crate::datagram::Link;
 use crate::net::{LinkState, NetState};
 use crate::text::RoomName;
@@ -41,6 +44,7 @@ pub(super) fn network_event(states: &[LinkState], disconnected: bool) -> Event {
         .iter()
         .filter(|state| !state.loopback || state.hint.is_some());
     Event::Network {
+        reference: None,
         state,
         interfaces: told
             .map(|state| InterfaceState {
@@ -48,8 +52,89 @@ pub(super) fn network_event(states: &[LinkState], disconnected: bool) -> Event {
                 multicast: state.multicast,
                 broadcast: state.broadcast,
                 hint: state.hint.clone().or_else(|| hint.clone()),
+                ..InterfaceState::default()
             })
             .collect(),
+        verdict: None,
+    }
+}
+
+/// What a diagnosis says of each interface. The loopback is left out unless it is the trouble.
+#[must_use]
+pub fn diagnosis_event(facts: &Facts, diagnosis: &Diagnosis, reference: Option<Value>) -> Event {
+    let told = facts.links.iter().zip(&diagnosis.links);
+    let told = told.filter(|(link, verdict)| match verdict.cause {
+        Cause::None => link.kind != LinkKind::Loopback,
+        // Of containers there may be dozens.
+        Cause::NotSearched => link.kind != LinkKind::Internal && link.carrier,
+        _ => true,
+    });
+    let interfaces = told.map(|(link, verdict)| {
+        let hears_us = facts.people_on(link.id).fold(Paths::default(), |all, one| {
+            all.union(one.hears_us_on(link.id))
+        });
+        InterfaceState {
+            name: link.name.clone(),
+            multicast: link.looped.multicast(),
+            broadcast: link.looped.broadcast(),
+            hint: (verdict.cause != Cause::None).then(|| verdict.sentence.clone()),
+            cause: Some(verdict.cause),
+            remedy: verdict.remedy.clone(),
+            heard: link.heard.words(),
+            heard_by_others: hears_us.words(),
+            looped: link.looped.words(),
+        }
+    });
+    Event::Network {
+        reference,
+        state: match (diagnosis.usable, diagnosis.overall.cause) {
+            (false, _) => NetworkState::Down,
+            (true, Cause::None) => NetworkState::Ok,
+            (true, _) => NetworkState::Degraded,
+        },
+        interfaces: interfaces.collect(),
+        verdict: Some(NetworkVerdict {
+            cause: diagnosis.overall.cause,
+            message: diagnosis.overall.sentence.clone(),
+            remedy: diagnosis.overall.remedy.clone(),
+            reached: diagnosis.reached,
+            own_round_trip: facts.own_round_trip,
+        }),
+    }
+}
+
+/// Says of each interface why nobody is found on it, where that is known; what finds people
+/// elsewhere, or was said before, is not worth a word.
+pub(super) fn add_causes(event: &mut Event, facts: &Facts, diagnosis: &Diagnosis) {
+    let Event::Network {
+        state, interfaces, ..
+    } = event
+    else {
+        return;
+    };
+    for (link, verdict) in facts.links.iter().zip(&diagnosis.links) {
+        let searched = link.kind == LinkKind::Lan && link.used && link.has_address;
+        let is_told = searched || verdict.cause == diagnosis.overall.cause;
+        // Some paths of a few datagrams each may just have been lost.
+        let unsure = verdict.cause == Cause::OwnFirewall && link.looped.any();
+        if !verdict.is_trouble() || !is_told || unsure {
+            continue;
+        }
+        let place = interfaces.iter().position(|at| at.name == link.name);
+        let place = place.unwrap_or_else(|| {
+            interfaces.push(InterfaceState {
+                name: link.name.clone(),
+                ..InterfaceState::default()
+            });
+            interfaces.len() - 1
+        });
+        let interface = &mut interfaces[place];
+        interface.hint = Some(verdict.hint());
+        interface.cause = Some(verdict.cause);
+        interface.remedy.clone_from(&verdict.remedy);
+        if *state == NetworkState::Ok {
+            *state = NetworkState::Degraded;
+        }
     }
 }
 
@@ -75,9 +160,14 @@ mod tests {
             multicast: true,
             broadcast: true,
             hint: None,
+            bind_error: None,
+            send_error: None,
+            unreliable: Vec::new(),
         };
         let told = |disconnected| match network_event(std::slice::from_ref(&state), disconnected) {
-            Event::Network { state, interfaces } => (state, interfaces[0].hint.clone()),
+            Event::Network {
+                state, interfaces, ..
+            } => (state, interfaces[0].hint.clone()),
             other => panic!("{other:?}"),
         };
         assert_eq!(told(false), (NetworkState::Ok, None));

@@ -14,11 +14,12 @@ use super::front_end::FRONT_END_TOKEN;
 use super::gaps::Gaps;
 use super::signal::Signals;
 use super::workers::{StoreAnswer, StoreJob, StoreWorker};
-use super::{Clock, Flow, FrontEnd, network};
+use super::{Clock, Flow, FrontEnd, diagnosis, network};
+use crate::api::diagnosis::diagnose;
 use crate::api::{Command, Event, Request, SelfInfo, Status};
 use crate::error::{ExitCode, UserError};
 use crate::limits::SOCKET_BUDGET;
-use crate::net::{LinkState, Net, NetConfig, TOKENS};
+use crate::net::{Net, NetConfig, TOKENS};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
 use crate::store::Store;
 use crate::text::{PeerName, RoomName, StatusText};
@@ -60,6 +61,8 @@ const SIGNAL: Token = Token(1);
 
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 128;
+/// Whoever is here would have answered within this.
+const ALONE: Duration = Duration::from_secs(3);
 /// How often the interfaces are looked at.
 const RESCAN: Duration = Duration::from_secs(5);
 /// How long after the system said that one changed: changes come in groups.
@@ -87,8 +90,12 @@ pub(super) struct Node<'f> {
     deadline: Option<Instant>,
     pub(super) rescan_at: Instant,
     pub(super) gaps: Gaps,
-    /// As said in the last `network` event.
-    states: Vec<LinkState>,
+    /// How the network is to be used.
+    net_config: NetConfig,
+    /// From then on it is said why nobody is found, while nobody is.
+    alone_at: Instant,
+    /// The last `network` event.
+    network: Option<Event>,
     /// Tokens for which the front end may have more to read.
     front_end_tokens: Vec<Token>,
     /// Something is left to do without waiting.
@@ -154,9 +161,11 @@ impl<'f> Node<'f> {
             front_end,
             outputs: VecDeque::new(),
             deadline: None,
-            rescan_at: now.mono + RESCAN,
+            rescan_at: now.mono + ALONE,
             gaps: Gaps::new(now),
-            states: Vec::new(),
+            net_config: options.net,
+            alone_at: now.mono + ALONE,
+            network: None,
             front_end_tokens: Vec::new(),
             hungry: true,
             flush_at: Some(now.mono + FIRST_FLUSH),
@@ -356,7 +365,7 @@ impl<'f> Node<'f> {
                 return;
             }
             // Which interface works how is known here, only whether anybody is heard is not.
-            Output::Event(Event::Network { .. }) => return self.say_network(now),
+            Output::Event(Event::Network { .. }) => return self.tell_network(now),
             Output::Event(event) => return self.front_end.handle_event(now, &event),
             Output::Persist(batch, token) => StoreJob::Keep(token, batch),
             Output::Load(query, token) => StoreJob::Find(token, query),
@@ -368,6 +377,13 @@ impl<'f> Node<'f> {
     }
 
     fn handle_request(&mut self, now: Now, request: Request) {
+        if request.command == Command::Doctor {
+            let mut facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
+            diagnosis::name_holder(&mut facts);
+            let reference = request.reference.clone();
+            let event = network::diagnosis_event(&facts, &diagnose(&facts), reference);
+            self.front_end.handle_event(now, &event);
+        }
         if request.command == Command::Quit {
             let reply = Event::Reply {
                 reference: request.reference,
@@ -384,24 +400,26 @@ impl<'f> Node<'f> {
     pub(super) fn rescan(&mut self, now: Now) {
         self.rescan_at = now.mono + RESCAN;
         if self.net.rescan() {
+            // What comes by a new link is not known yet.
+            self.alone_at = now.mono + ALONE;
             self.endpoint.set_links(now, self.net.links());
             self.drain(now);
         }
         self.tell_network(now);
     }
 
-    /// A `network` event if something changed.
+    /// A `network` event if something changed. While nobody is found it says why.
     pub(super) fn tell_network(&mut self, now: Now) {
         let states = self.net.states();
-        if states != self.states {
-            self.states = states;
-            self.say_network(now);
+        let mut event = network::network_event(&states, self.endpoint.is_disconnected());
+        if self.alone_at <= now.mono && self.endpoint.is_alone() {
+            let facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
+            network::add_causes(&mut event, &facts, &diagnose(&facts));
         }
-    }
-
-    fn say_network(&mut self, now: Now) {
-        let event = network::network_event(&self.states, self.endpoint.is_disconnected());
-        self.front_end.handle_event(now, &event);
+        if self.network.as_ref() != Some(&event) {
+            self.front_end.handle_event(now, &event);
+            self.network = Some(event);
+        }
     }
 
     pub(super) fn drain(&mut self, now: Now) {

@@ -162,7 +162,10 @@ fn ready_comes_first_and_the_terminal_is_given_back_last() {
         ("ana", &["#lobby".to_owned()][..])
     );
     assert_ne!(*chat_port, 0);
-    let Some(Event::Network { state, interfaces }) = script.events.get(1) else {
+    let Some(Event::Network {
+        state, interfaces, ..
+    }) = script.events.get(1)
+    else {
         panic!("{:?}", script.events)
     };
     assert_eq!(*state, crate::api::NetworkState::Down);

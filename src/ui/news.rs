@@ -5,6 +5,7 @@ use super::log::{Change, ChangeKind, Line, Mark, Said};
 use super::model::{Effect, Model, Notice, Pending, Room};
 use super::people::Person;
 use super::rows::find_word;
+use crate::api::diagnosis::words;
 use crate::api::{
     Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, PeerState, SelfInfo, Status,
     Timestamp,
@@ -50,7 +51,20 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             };
             model.add(conversation, line);
         }
-        Event::Network { state, interfaces } => network(model, now, *state, interfaces),
+        Event::Network {
+            reference: Some(_),
+            interfaces,
+            verdict,
+            ..
+        } => {
+            let current = model.current.clone();
+            for line in words::lines(interfaces, verdict.as_ref()) {
+                model.note(&current, now, line, false);
+            }
+        }
+        Event::Network {
+            state, interfaces, ..
+        } => network(model, now, *state, interfaces),
         Event::Reply { reference, .. } => {
             if let Some(Pending::Status(status, text)) = take_pending(model, reference.as_ref()) {
                 model.status = status;

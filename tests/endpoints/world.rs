@@ -316,6 +316,12 @@ impl World {
         self.drain(index);
     }
 
+    /// Starts a node anew with this `--peer`.
+    pub fn name_peer(&mut self, index: usize, peer: SocketAddr) {
+        self.nodes[index].peers.push(peer);
+        self.boot(index);
+    }
+
     /// Forgets what was sent: a crowd sends much.
     pub fn forget(&mut self) {
         self.sent.clear();

@@ -12,6 +12,7 @@ mod lifeguard;
 #[cfg(test)]
 mod limits_tests;
 mod news;
+pub mod observe;
 mod page;
 mod past;
 pub mod peer;
@@ -132,6 +133,7 @@ pub struct Presence {
     restarted: Vec<PeerId>,
     moved: Vec<PeerId>,
     returned: Vec<PeerId>,
+    observed: observe::Observed,
 }
 
 impl Presence {
@@ -172,6 +174,7 @@ impl Presence {
             restarted: Vec::new(),
             moved: Vec::new(),
             returned: Vec::new(),
+            observed: observe::Observed::default(),
         })
     }
 

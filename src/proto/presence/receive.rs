@@ -99,6 +99,7 @@ impl Presence {
 
     /// A packet of a known peer, perhaps a copy: where it came from.
     pub fn sighted(&mut self, core: &mut Core, now: Now, heard: &Heard) {
+        self.observe(core, &heard.arrival, Some(heard.path));
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return;
         };
@@ -181,6 +182,7 @@ impl Presence {
     /// Somebody answers our HELLO.
     pub fn handle_welcome(&mut self, core: &mut Core, now: Now, heard: &Heard, welcome: &Welcome) {
         self.welcomed.get_or_insert(welcome.digest.count);
+        self.observed.welcomed(heard.id, welcome);
         self.answer(core, heard, welcome.nonce);
         self.compare_welcome(core, now, heard, welcome);
     }
@@ -287,6 +289,7 @@ impl Presence {
         if !core.used_lately(now.mono, at) {
             return;
         }
+        self.observed.refused(at.ip());
         let has = |peer: &&Peer| peer.addresses.iter().any(|a| a.at == at);
         let candidate = || self.roster.iter().find(has).map(|peer| peer.id);
         let Some(id) = self.holder_of(at).or_else(candidate) else {

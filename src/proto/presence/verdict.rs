@@ -208,9 +208,11 @@ fn network_event(core: &Core, disconnected: bool) -> Event {
         name: link.name.clone(),
         multicast: core.path_usable(link, Path::Mcast4) || core.path_usable(link, Path::Mcast6),
         broadcast: core.path_usable(link, Path::Bcast4),
-        hint: None,
+        ..InterfaceState::default()
     };
     Event::Network {
+        reference: None,
+        verdict: None,
         state: if disconnected {
             NetworkState::Down
         } else {

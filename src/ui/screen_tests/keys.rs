@@ -4,6 +4,28 @@ use super::*;
 use crate::ui::key::{Mouse, MouseKind};
 
 #[test]
+fn doctor_is_asked_and_answered_in_the_conversation() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.keys("/doctor<ret>");
+    assert_eq!(chat.commands(), [Command::Doctor]);
+    chat.tell(
+        4,
+        Event::Network {
+            reference: Some(serde_json::Value::from(1)),
+            state: NetworkState::Ok,
+            interfaces: vec![InterfaceState {
+                name: "eth0".into(),
+                ..InterfaceState::default()
+            }],
+            verdict: None,
+        },
+    );
+    let picture = chat.picture();
+    assert!(picture.contains("eth0: works"), "{picture}");
+    assert_eq!(chat.model.trouble(), None, "an answer is no news");
+}
+
+#[test]
 fn nobody_looks_at_a_terminal_without_focus() {
     let mut chat = Screen::with(LARGE, three());
     chat.input(Input::Focus(false));

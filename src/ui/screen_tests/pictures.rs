@@ -354,6 +354,7 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  /back               say that you are back
                         │  /trust PERSON       after a warning: this is really the
                         │                      person of that name
+                        │  /doctor             say what hinders the network
                         │  /clear              empty the conversation on the screen
                         │  /help               show this help
                         │  /quit               leave
@@ -362,8 +363,7 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  Ctrl-L      show the list and go to it, or back
                         │  Enter       send; in the list: open the conversation
                         │  Alt-1       open an entry of the list, to Alt-9
-                        │  Alt-A       go to the next unread
-                        │  Tab         complete a name or command               ↓17
+                        │  Alt-A       go to the next unread                    ↓18
     #lobby> █
      ana~zdem · looking for others · eth0
     "##);
@@ -539,13 +539,16 @@ fn gaps_conflicts_and_a_bad_network_are_said() {
             ..person(9, "ben")
         }),
         Event::Network {
+            reference: None,
             state: NetworkState::Degraded,
             interfaces: vec![InterfaceState {
                 name: "eth0".into(),
                 multicast: false,
                 broadcast: true,
                 hint: Some("multicast is not heard".into()),
+                ..InterfaceState::default()
             }],
+            verdict: None,
         },
     ]);
     insta::assert_snapshot!(screen(LARGE, events, ""), @r##"

@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::lan::Host;
-use super::ms;
+use super::{ms, now};
 
 /// `ETH_P_ALL` in network byte order, as packet(7) wants it.
 const EVERY_PROTOCOL: i32 = 0x0003_u16.to_be() as i32;
@@ -35,20 +36,54 @@ pub struct Datagram {
     pub payload: Vec<u8>,
 }
 
+/// A capture that waits for something.
+pub struct Watch(Socket);
+
+impl Watch {
+    /// Watches whatever passes any interface of `host` from now on.
+    pub fn start(host: &Host) -> Self {
+        Watch(packet_socket(host))
+    }
+
+    /// Reads until `wanted` accepts a datagram.
+    pub fn until(&self, what: &str, within: Duration, wanted: impl FnMut(&Datagram) -> bool) {
+        let seen = self.sees(within, wanted);
+        assert!(seen, "{what} did not pass within {within:?}");
+    }
+
+    /// Whether `wanted` accepts a datagram within this time.
+    pub fn sees(&self, within: Duration, mut wanted: impl FnMut(&Datagram) -> bool) -> bool {
+        let deadline = now() + within;
+        let mut buffer = vec![0; 1 << 16];
+        while now() < deadline {
+            let len = (&self.0).read(&mut buffer).unwrap_or(0);
+            if datagram(&buffer[..len]).is_some_and(|datagram| wanted(&datagram)) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn packet_socket(host: &Host) -> Socket {
+    let open = || {
+        Socket::new(
+            Domain::PACKET,
+            Type::RAW,
+            Some(Protocol::from(EVERY_PROTOCOL)),
+        )
+    };
+    let socket = host.enter(open).expect("a packet socket");
+    socket.set_read_timeout(Some(ms(50))).expect("a timeout");
+    socket
+}
+
 impl Capture {
     /// Captures whatever passes any interface of `host`; a switch sees each frame at every port.
     pub fn start(host: &Host) -> Self {
-        let open = || {
-            Socket::new(
-                Domain::PACKET,
-                Type::RAW,
-                Some(Protocol::from(EVERY_PROTOCOL)),
-            )
-        };
-        let mut socket = host.enter(open).expect("a packet socket");
+        let mut socket = packet_socket(host);
         // As much as the system gives: what overflows is not captured.
         let _ = socket.set_recv_buffer_size(8 << 20);
-        socket.set_read_timeout(Some(ms(50))).expect("a timeout");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {

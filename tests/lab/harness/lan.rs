@@ -158,6 +158,11 @@ impl Lan {
         );
     }
 
+    /// The switch passes no broadcast but ARP.
+    pub fn drop_broadcast(&self) {
+        self.filter("ether type arp accept\nether daddr ff:ff:ff:ff:ff:ff drop");
+    }
+
     /// Gives every host the hardware addresses of all others, so that none is ever asked for.
     ///
     /// The kernel has one table of neighbours for all namespaces together, of 1,024 entries
@@ -182,7 +187,8 @@ impl Lan {
         Ok(())
     }
 
-    fn filter(&self, rules: &str) {
+    /// Rules of nftables for what the switch passes; neighbour discovery always.
+    pub fn filter(&self, rules: &str) {
         let rules =
             format!("type filter hook forward priority 0\nmeta l4proto icmpv6 accept\n{rules}");
         let filled = chain("bridge", &rules);
@@ -312,6 +318,16 @@ impl Host {
     /// What `ip` said.
     pub fn try_ip(&self, batch: &str) -> Result<(), String> {
         self.feed(Command::new("ip").args(["-batch", "-"]), batch)
+    }
+
+    /// Runs a tool here; what it printed.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self
+            .enter(|| Command::new(program).args(arguments).output())
+            .unwrap_or_else(|e| panic!("{program}: {e}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Loads nftables rules here.

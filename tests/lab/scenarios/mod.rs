@@ -1,5 +1,6 @@
 //! What is tried in the lab, by theme.
 
+mod doctor;
 mod errors;
 mod faults;
 mod ground;
@@ -25,6 +26,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         hostile::TESTS,
         interfaces::TESTS,
         errors::TESTS,
+        doctor::TESTS,
         screen::TESTS,
         scale::TESTS,
     ]

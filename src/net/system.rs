@@ -1,0 +1,386 @@
+//! What the system says of the network beside the sockets: every interface, joined or not, with
+//! an address or without; routes, memberships, neighbours, and who holds a port. Only read, never
+//! changed. What a system does not tell is left out.
+
+#[cfg(target_os = "linux")]
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::NetConfig;
+use super::interfaces::is_internal;
+use crate::datagram::LinkId;
+
+/// An interface, used or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SystemLink {
+    /// Its index.
+    pub id: LinkId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is the loopback.
+    pub loopback: bool,
+    /// Whether it is a tunnel.
+    pub point_to_point: bool,
+    /// Whether its name is one of those that lead to containers and virtual machines.
+    pub internal: bool,
+    /// Whether it is up and connected.
+    pub carrier: bool,
+    /// Whether it has an address of a family in use.
+    pub has_address: bool,
+    /// Whether a default route goes by it.
+    pub default_route: bool,
+    /// Whether the group of a family in use is joined on it; none where the system does not say.
+    pub member: Option<bool>,
+}
+
+/// Every interface that is there, by ascending index. Empty where the system does not tell.
+#[must_use]
+pub fn system_links(config: &NetConfig) -> Vec<SystemLink> {
+    let mut links = interfaces(config);
+    links.retain(|link| link.has_address || !is_port(&link.name));
+    let routed = default_routes();
+    let memberships = memberships(config);
+    for link in &mut links {
+        link.default_route = routed.contains(&link.name);
+        link.member = memberships
+            .as_ref()
+            .map(|joined| joined.contains(&link.name));
+    }
+    links.sort_by_key(|link| link.id);
+    links
+}
+
+/// Whether an address answers on its link (ARP); none where nothing is known of it. IPv6 is not
+/// told here.
+#[must_use]
+pub fn answers_on_link(address: IpAddr) -> Option<bool> {
+    let IpAddr::V4(address) = address else {
+        return None;
+    };
+    arp(&read("net/arp")?, address)
+}
+
+/// The program that is bound to this UDP port, beside this one, as `name (pid 7)`.
+#[must_use]
+pub fn port_holder(port: u16) -> Option<String> {
+    let inodes: Vec<u64> = ["net/udp", "net/udp6"]
+        .iter()
+        .filter_map(|file| read(file))
+        .flat_map(|text| bound_inodes(&text, port))
+        .collect();
+    holder_of(&inodes)
+}
+
+/// A firewall that is a service of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FirewallService {
+    /// ufw.
+    Ufw,
+    /// firewalld, with its default zone.
+    Firewalld(String),
+}
+
+/// The firewall service that is switched on, as its files tell anybody.
+#[must_use]
+pub fn firewall_service() -> Option<FirewallService> {
+    let file = |path: &str| std::fs::read_to_string(path).ok();
+    let ufw = file("/etc/ufw/ufw.conf").and_then(|text| setting(&text, "ENABLED"));
+    if ufw.is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        return Some(FirewallService::Ufw);
+    }
+    file("/run/firewalld.pid")?;
+    let zone = file("/etc/firewalld/firewalld.conf").and_then(|text| setting(&text, "DefaultZone"));
+    Some(FirewallService::Firewalld(
+        zone.unwrap_or_else(|| "public".to_owned()),
+    ))
+}
+
+/// Of a file of `KEY=value` lines.
+fn setting(text: &str, key: &str) -> Option<String> {
+    let value = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
+    };
+    text.lines().find_map(value)
+}
+
+#[cfg(unix)]
+fn interfaces(config: &NetConfig) -> Vec<SystemLink> {
+    use nix::net::if_::{InterfaceFlags as Flags, if_nametoindex};
+
+    let mut links: Vec<SystemLink> = Vec::new();
+    for found in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        let has_address = found.address.is_some_and(|address| {
+            (config.ipv4 && address.as_sockaddr_in().is_some())
+                || (config.ipv6 && address.as_sockaddr_in6().is_some())
+        });
+        let name = found.interface_name;
+        if let Some(link) = links.iter_mut().find(|link| link.name == name) {
+            link.has_address |= has_address;
+            continue;
+        }
+        let Ok(index) = if_nametoindex(name.as_str()) else {
+            continue;
+        };
+        links.push(SystemLink {
+            id: LinkId(index),
+            loopback: found.flags.contains(Flags::IFF_LOOPBACK),
+            point_to_point: found.flags.contains(Flags::IFF_POINTOPOINT),
+            internal: is_internal(&name),
+            carrier: found.flags.contains(Flags::IFF_UP | Flags::IFF_RUNNING),
+            has_address,
+            default_route: false,
+            member: None,
+            name,
+        });
+    }
+    links
+}
+
+/// Those with an address are all that is told here.
+#[cfg(windows)]
+fn interfaces(_: &NetConfig) -> Vec<SystemLink> {
+    let mut links: Vec<SystemLink> = Vec::new();
+    for found in if_addrs::get_if_addrs().into_iter().flatten() {
+        let Some(index) = found.index else { continue };
+        if links.iter().any(|link| link.name == found.name) {
+            continue;
+        }
+        links.push(SystemLink {
+            id: LinkId(index),
+            loopback: found.is_loopback(),
+            point_to_point: found.is_p2p(),
+            internal: is_internal(&found.name),
+            carrier: found.is_oper_up(),
+            has_address: true,
+            default_route: false,
+            member: None,
+            name: found.name,
+        });
+    }
+    links
+}
+
+/// A file below `/proc`; none elsewhere.
+#[cfg(target_os = "linux")]
+fn read(file: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/{file}")).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read(_: &str) -> Option<String> {
+    None
+}
+
+/// Whether an interface is a port of a bridge or a bond, which has the addresses in its place.
+fn is_port(name: &str) -> bool {
+    cfg!(target_os = "linux")
+        && std::path::Path::new("/sys/class/net")
+            .join(name)
+            .join("master")
+            .exists()
+}
+
+fn default_routes() -> Vec<String> {
+    let v4 = read("net/route").map(|text| routes4(&text));
+    let v6 = read("net/ipv6_route").map(|text| routes6(&text));
+    v4.into_iter().chain(v6).flatten().collect()
+}
+
+/// Names of the interfaces on which the groups of all families in use that they have are joined;
+/// none where the system does not say.
+fn memberships(config: &NetConfig) -> Option<Vec<String>> {
+    let v4 = read("net/igmp").map(|text| joined4(&text, config.group4));
+    let v6 = read("net/igmp6").map(|text| joined6(&text, config.group6));
+    let (v4, v6) = (v4.filter(|_| config.ipv4), v6.filter(|_| config.ipv6));
+    match (v4, v6) {
+        (None, None) => None,
+        (v4, v6) => Some(v4.into_iter().chain(v6).flatten().collect()),
+    }
+}
+
+/// Of `/proc/net/route`: destination 0.0.0.0/0, or one of the halves that VPN clients put over it.
+fn routes4(text: &str) -> Vec<String> {
+    let default = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (name, to, mask) = (fields.first()?, fields.get(1)?, fields.get(7)?);
+        let is_default = *to == "00000000" && matches!(*mask, "00000000" | "00000080");
+        is_default.then(|| (*name).to_owned())
+    };
+    text.lines().skip(1).filter_map(default).collect()
+}
+
+/// Of `/proc/net/ipv6_route`: destination ::/0 by anything but the loopback.
+fn routes6(text: &str) -> Vec<String> {
+    let default = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (to, len, name) = (fields.first()?, fields.get(1)?, fields.last()?);
+        let is_default = to.bytes().all(|byte| byte == b'0') && *len == "00" && *name != "lo";
+        is_default.then(|| (*name).to_owned())
+    };
+    text.lines().filter_map(default).collect()
+}
+
+/// Of `/proc/net/igmp`: a line for each interface, and below it one for each of its groups, as
+/// the bytes lie in memory.
+fn joined4(text: &str, group: Ipv4Addr) -> Vec<String> {
+    let wanted = format!("{:08X}", u32::from_ne_bytes(group.octets()));
+    let mut names = Vec::new();
+    let mut current = "";
+    for line in text.lines().skip(1) {
+        if line.starts_with(char::is_whitespace) {
+            if line.split_whitespace().next() == Some(&wanted) {
+                names.push(current.to_owned());
+            }
+        } else {
+            current = line.split_whitespace().nth(1).unwrap_or_default();
+            current = current.trim_end_matches(':');
+        }
+    }
+    names
+}
+
+/// Of `/proc/net/igmp6`: index, name, group.
+fn joined6(text: &str, group: Ipv6Addr) -> Vec<String> {
+    let wanted = format!("{:032x}", u128::from(group));
+    let name = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let name = fields.next()?;
+        (fields.next()? == wanted).then(|| name.to_owned())
+    };
+    text.lines().filter_map(name).collect()
+}
+
+/// Of `/proc/net/arp`: the flag 2 says that a hardware address is known.
+fn arp(text: &str, address: Ipv4Addr) -> Option<bool> {
+    let wanted = address.to_string();
+    let flags = text.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace();
+        (fields.next()? == wanted).then(|| fields.nth(1))?
+    })?;
+    let flags = u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok()?;
+    Some(flags & 2 != 0)
+}
+
+/// Of `/proc/net/udp`: the inodes of the sockets that are bound to this port.
+fn bound_inodes(text: &str, port: u16) -> Vec<u64> {
+    let suffix = format!(":{port:04X}");
+    let inode = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let local = fields.get(1)?;
+        local
+            .ends_with(&suffix)
+            .then(|| fields.get(9)?.parse().ok())?
+    };
+    text.lines().skip(1).filter_map(inode).collect()
+}
+
+/// The first other process that has one of these sockets open, as far as this user may see it.
+#[cfg(target_os = "linux")]
+fn holder_of(inodes: &[u64]) -> Option<String> {
+    let wanted: Vec<String> = inodes.iter().map(|i| format!("socket:[{i}]")).collect();
+    let has = |pid: u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        let mut targets = open
+            .flatten()
+            .filter_map(|fd| fs::read_link(fd.path()).ok());
+        targets.any(|target| {
+            wanted
+                .iter()
+                .any(|name| target.as_os_str() == name.as_str())
+        })
+    };
+    let pids = fs::read_dir("/proc").ok()?.flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pid = pids
+        .filter(|&pid| pid != std::process::id())
+        .find(|&pid| has(pid))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("{} (pid {pid})", name.trim()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder_of(_: &[u64]) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{GROUP4, GROUP6};
+
+    #[test]
+    fn default_routes_are_those_to_everywhere_and_the_halves_of_it() {
+        let head =
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
+        let text = format!(
+            "{head}tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n\
+             eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+             eth1\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+        );
+        assert_eq!(routes4(&text), ["tun0", "eth0"]);
+        let zeros = "0".repeat(32);
+        let via = "fe800000000000000000000000000001";
+        let text = format!(
+            "{zeros} 00 {zeros} 00 {via} 00000400 00000001 00000000 00000003     eth0\n\
+             {zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n\
+             fd770000000000000000000000000000 40 {zeros} 00 {zeros} 100 1 0 1     eth1\n"
+        );
+        assert_eq!(routes6(&text), ["eth0"]);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn memberships_are_read_for_each_interface() {
+        let text = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
+            1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\
+            2\teth0      :     2      V3\n\t\t\t\t434CFFEF     1 0:00000000\t\t1\n\
+            \t\t\t\t010000E0     1 0:00000000\t\t0\n";
+        assert_eq!(joined4(text, GROUP4), ["eth0"]);
+        let text = "1    lo              ff12000000000000006c616e63686174     1 0000000C 0\n\
+            2    eth0            ff120000000000000000000000000001     1 0000000C 0\n\
+            3    eth1            ff12000000000000006c616e63686174     1 0000000C 0\n";
+        let text = text.replace(
+            "ff12000000000000006c616e63686174",
+            &format!("{:032x}", u128::from(GROUP6)),
+        );
+        assert_eq!(joined6(&text, GROUP6), ["lo", "eth1"]);
+    }
+
+    #[test]
+    fn the_table_of_neighbours_tells_who_answers() {
+        let text = "IP address       HW type     Flags       HW address            Mask     Device\n\
+            10.0.0.9         0x1         0x2         02:00:00:00:00:09     *        eth0\n\
+            10.0.0.1         0x1         0x0         00:00:00:00:00:00     *        eth0\n";
+        let at = |last| arp(text, Ipv4Addr::new(10, 0, 0, last));
+        assert_eq!((at(9), at(1), at(7)), (Some(true), Some(false), None));
+    }
+
+    #[test]
+    fn a_setting_is_the_value_behind_its_name() {
+        let text = "# ENABLED=no\nENABLED = yes\nDefaultZone=\"home\"\n";
+        assert_eq!(setting(text, "ENABLED").as_deref(), Some("yes"));
+        assert_eq!(setting(text, "DefaultZone").as_deref(), Some("home"));
+        assert_eq!(setting(text, "LOGLEVEL"), None);
+    }
+
+    #[test]
+    fn sockets_are_found_by_their_port() {
+        let text = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            50: 00000000:148E 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 4711 2 0 0\n\
+            51: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 12 2 0 0\n";
+        assert_eq!(bound_inodes(text, 5262), [4711]);
+        assert_eq!(
+            bound_inodes("nonsense\nmore nonsense\n", 5262),
+            [] as [u64; 0]
+        );
+    }
+
+    #[test]
+    fn this_computer_has_a_loopback() {
+        let links = system_links(&NetConfig::default());
+        assert!(links.iter().any(|link| link.loopback), "{links:?}");
+    }
+}

@@ -1,9 +1,12 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
 mod actor;
+mod detect;
 mod faults;
 mod hostile;
+mod limits;
 mod links;
+mod reach;
 mod relay;
 mod sync;
 mod world;

@@ -21,6 +21,8 @@ pub enum Action {
     Arrive(usize, Arrival2, Vec<u8>),
     Persisted(usize, Token, Stored),
     Loaded(usize, Token, Vec<Row>),
+    /// The host at this address says that nobody listens there.
+    Refused(usize, SocketAddr),
 }
 
 pub type Arrival2 = (SocketAddr, bool);
@@ -65,6 +67,7 @@ pub struct Disk {
         lanchat::durable::PrivateRow,
     )>,
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
+    pub neighbors: Vec<lanchat::durable::Neighbor>,
 }
 
 impl Disk {
@@ -104,6 +107,11 @@ impl Disk {
             Write::PrivateOut { id, to, message } => self.outbox.push((*to, *id, message.clone())),
             Write::PrivateState { id, .. } => self.outbox.retain(|(_, other, _)| other != id),
             Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
+            Write::Neighbor(neighbor) => {
+                let of = (neighbor.network, neighbor.id);
+                self.neighbors.retain(|kept| (kept.network, kept.id) != of);
+                self.neighbors.insert(0, *neighbor);
+            }
         }
         true
     }
@@ -174,6 +182,7 @@ impl Disk {
             heads: self.heads(own),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
+            neighbors: self.neighbors.clone(),
         }
     }
 }
@@ -186,7 +195,17 @@ pub struct Node {
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
+    /// Stopped, as by SIGSTOP: what comes waits, if there is room.
+    pub stopped: bool,
+    pub backlog: Vec<(Arrival2, Vec<u8>)>,
+    /// The process is gone, its host is there and says so.
+    pub refuses: bool,
+    /// Addresses it is told to say HELLO to.
+    pub peers: Vec<SocketAddr>,
 }
+
+/// What a socket holds for a process that does not run.
+const BACKLOG: usize = 200;
 
 pub struct World {
     pub now: Now,
@@ -197,6 +216,10 @@ pub struct World {
     pub loss: f64,
     /// The loss of group datagrams where it is another.
     pub group_loss: Option<f64>,
+    /// Loss of unicast datagrams where it is another one.
+    pub unicast_loss: Option<f64>,
+    /// Nothing goes from one node to another.
+    pub cut: BTreeSet<(usize, usize)>,
     pub rng: u64,
     pub sent: Vec<(usize, Vec<u8>)>,
     /// The disk answers only while this is set.
@@ -205,6 +228,8 @@ pub struct World {
     pub disk_fails: bool,
     /// Where everything went and how long it was.
     pub out: Vec<(Destination, usize)>,
+    /// Whether a group datagram of the first node reaches the second.
+    pub group_passes: fn(usize, usize) -> bool,
 }
 
 impl World {
@@ -223,11 +248,14 @@ impl World {
             order: 0,
             loss,
             group_loss: None,
+            unicast_loss: None,
+            cut: BTreeSet::new(),
             rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             sent: Vec::new(),
             disk_works: true,
             disk_fails: false,
             out: Vec::new(),
+            group_passes: |_, _| true,
         }
     }
 
@@ -249,6 +277,10 @@ impl World {
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
+            stopped: false,
+            backlog: Vec::new(),
+            refuses: false,
+            peers: Vec::new(),
         });
         self.boot(index);
         index
@@ -266,7 +298,7 @@ impl World {
             status_text: StatusText::default(),
             chat_port: 5263,
             presence_port: 5262,
-            peers: Vec::new(),
+            peers: node.peers.clone(),
             multicast: true,
             broadcast: true,
             transient: false,
@@ -280,6 +312,7 @@ impl World {
         let mut endpoint = Endpoint::new(self.now, identity, config);
         endpoint.set_links(self.now, &[link(node.address, 24)]);
         node.endpoint = Some(endpoint);
+        node.refuses = false;
         self.drain(index);
     }
 
@@ -292,6 +325,32 @@ impl World {
     pub fn kill(&mut self, index: usize) {
         self.nodes[index].endpoint = None;
         self.nodes[index].deadline = None;
+    }
+
+    /// The process dies, its host lives on.
+    pub fn kill_process(&mut self, index: usize) {
+        self.kill(index);
+        self.nodes[index].refuses = true;
+    }
+
+    /// Pulls a node's cable.
+    pub fn unplug(&mut self, index: usize) {
+        for other in 0..self.nodes.len() {
+            self.cut.extend([(index, other), (other, index)]);
+        }
+        self.cut.remove(&(index, index));
+    }
+
+    /// A stopped node goes on: first what waits for it, then what is due.
+    pub fn go_on(&mut self, index: usize) {
+        self.nodes[index].stopped = false;
+        for (from, bytes) in std::mem::take(&mut self.nodes[index].backlog) {
+            self.act(Action::Arrive(index, from, bytes));
+        }
+    }
+
+    pub fn endpoint(&self, index: usize) -> &Endpoint {
+        self.nodes[index].endpoint.as_ref().unwrap()
     }
 
     pub fn id(&self, index: usize) -> PeerId {
@@ -371,7 +430,11 @@ impl World {
         let source = self.nodes[from].address;
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
-            Destination::Group(..) => (0..self.nodes.len()).map(|i| (i, true)).collect(),
+            Destination::Group(..) => (0..self.nodes.len())
+                .filter(|&i| same_net(self.nodes[i].address, source))
+                .filter(|&i| i == from || (self.group_passes)(from, i))
+                .map(|i| (i, true))
+                .collect(),
             Destination::Unicast(to) => {
                 let is_to = |i: &usize| self.nodes[*i].address == to;
                 (0..self.nodes.len())
@@ -381,9 +444,20 @@ impl World {
             }
         };
         for (receiver, group) in receivers {
-            let loss = self.group_loss.filter(|_| group).unwrap_or(self.loss);
+            let other = if group {
+                self.group_loss
+            } else {
+                self.unicast_loss
+            };
+            let loss = other.unwrap_or(self.loss);
             let lost = receiver != from && self.unit() < loss;
-            if !lost {
+            if lost || self.cut.contains(&(from, receiver)) {
+                continue;
+            }
+            if self.nodes[receiver].refuses && !group {
+                let address = self.nodes[receiver].address;
+                self.schedule(WIRE * 2, Action::Refused(from, address));
+            } else {
                 let jitter = Duration::from_micros((self.unit() * 100.0) as u64);
                 let action = Action::Arrive(receiver, (source, group), bytes.to_vec());
                 self.schedule(WIRE + jitter, action);
@@ -400,14 +474,20 @@ impl World {
             .nodes
             .iter()
             .enumerate()
+            .filter(|(_, n)| !n.stopped)
             .filter_map(|(i, n)| Some((n.deadline?, i)))
             .min();
         let next = self.queue.peek().map(|scheduled| scheduled.at);
         let at = match (timer.map(|(at, _)| at), next) {
             (Some(a), Some(b)) => a.min(b),
             (Some(at), None) | (None, Some(at)) => at,
-            (None, None) => until,
+            (None, None) => {
+                self.advance(until);
+                return false;
+            }
         };
+        // Of a node that was stopped it may be long past.
+        let at = at.max(self.now.mono);
         if at > until {
             self.advance(until);
             return false;
@@ -434,6 +514,12 @@ impl World {
 
     pub fn act(&mut self, action: Action) {
         match action {
+            Action::Arrive(index, from, bytes) if self.nodes[index].stopped => {
+                let backlog = &mut self.nodes[index].backlog;
+                if backlog.len() < BACKLOG {
+                    backlog.push((from, bytes));
+                }
+            }
             Action::Arrive(index, (source, presence_port), bytes) => {
                 let arrival = Arrival {
                     link: Some(LINK),
@@ -443,6 +529,11 @@ impl World {
                 };
                 self.with(index, |endpoint, now| {
                     endpoint.handle_datagram(now, arrival, &bytes)
+                });
+            }
+            Action::Refused(index, address) => {
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_refused(now, address);
                 });
             }
             Action::Persisted(index, token, stored) => {
@@ -530,6 +621,15 @@ impl World {
         };
         self.nodes[at].events.iter().filter_map(receipt).collect()
     }
+}
+
+/// Whether two addresses are in one /24: groups pass no router.
+fn same_net(one: SocketAddr, other: SocketAddr) -> bool {
+    let net = |at: SocketAddr| match at.ip() {
+        std::net::IpAddr::V4(ip) => ip.to_bits() >> 8,
+        std::net::IpAddr::V6(_) => panic!("not IPv4"),
+    };
+    net(one) == net(other)
 }
 
 /// The only link, with this own address.

@@ -7,6 +7,7 @@ mod hostile;
 mod interfaces;
 mod leave;
 mod meet;
+mod reach;
 mod scale;
 mod screen;
 
@@ -18,6 +19,7 @@ pub fn all() -> impl Iterator<Item = Test> {
     [
         ground::TESTS,
         meet::TESTS,
+        reach::TESTS,
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,

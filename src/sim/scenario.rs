@@ -7,7 +7,7 @@ use super::byzantine::Mood;
 use super::checker::{AFTERMATH, Violation};
 use super::network::Loss;
 use super::script;
-use super::world::World;
+use super::world::{Crash, World};
 use crate::proto::sabotage::Sabotage;
 
 /// What a run is asked for.
@@ -147,6 +147,10 @@ fn heal(world: &mut World, honest: usize, byzantine: Option<usize>) {
         }
         if world.dice.chance(0.7) {
             world.boot(node);
+        }
+        // Some end now, and nobody may list them for long.
+        if node > 1 && world.dice.chance(0.25) {
+            world.crash(node, Crash::Power);
         }
     }
 }

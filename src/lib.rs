@@ -37,6 +37,8 @@ pub mod net;
 #[cfg(feature = "app")]
 pub mod runtime;
 #[cfg(feature = "app")]
+pub mod stdio;
+#[cfg(feature = "app")]
 pub mod store;
 #[cfg(feature = "app")]
 pub mod term;

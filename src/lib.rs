@@ -35,6 +35,8 @@ pub mod control;
 #[cfg(feature = "app")]
 pub mod net;
 #[cfg(feature = "app")]
+pub mod plain;
+#[cfg(feature = "app")]
 pub mod runtime;
 #[cfg(feature = "app")]
 pub mod stdio;

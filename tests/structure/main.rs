@@ -34,6 +34,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("runtime", &["leaves", "api", "proto", "net", "store"]),
     ("stdio", &["leaves"]),
     ("control", &["leaves", "api", "stdio", FRONT_END]),
+    (
+        "plain",
+        &[
+            "leaves",
+            "stdio",
+            "runtime::clock",
+            "runtime::signal",
+            "runtime::Notice",
+        ],
+    ),
     ("ui", &["leaves", "api"]),
     ("term", &["leaves", "api", "ui", FRONT_END]),
     ("cli", &["*"]),

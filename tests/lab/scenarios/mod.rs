@@ -6,6 +6,7 @@ mod ground;
 mod hostile;
 mod leave;
 mod meet;
+mod plain;
 mod screen;
 
 /// A test: its name and what it does; it fails by a panic.
@@ -25,4 +26,5 @@ pub fn all() -> impl Iterator<Item = Test> {
     .into_iter()
     .flatten()
     .copied()
+    .chain(plain::tests())
 }

@@ -1,0 +1,3 @@
+//! x
+use super::Test;
+pub const TESTS: &[Test] = &[];

@@ -112,3 +112,66 @@ fn parse_peer(text: &OsStr) -> Result<FullAddress, UserError> {
             .hint("`lanchat plain udp --help` shows what there is")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Args, Verb, usage_error};
+
+    fn parse(line: &str) -> Result<Plain, UserError> {
+        let words = std::iter::once("lanchat").chain(line.split_whitespace());
+        let args = Args::try_parse_from(words).map_err(|error| usage_error(&error))?;
+        match args.verb {
+            Some(Verb::Plain(plain)) => Ok(plain),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn peers_are_its_own_wherever_they_stand() {
+        for line in [
+            "plain udp --listen 0.0.0.0:7000 --peer 10.0.0.9:7 --peer 239.1.2.3:7",
+            "--peer 10.0.0.9:7 --peer 239.1.2.3:7 plain udp --listen 0.0.0.0:7000",
+        ] {
+            let Ok(Plain::Udp {
+                listen,
+                peer,
+                say_name,
+            }) = parse(line)
+            else {
+                panic!("{line}");
+            };
+            assert_eq!(listen, "0.0.0.0:7000".parse().unwrap());
+            assert_eq!(peer, ["10.0.0.9:7", "239.1.2.3:7"], "{line}");
+            assert!(!say_name);
+            assert!(peer.iter().all(|peer| parse_peer(peer).is_ok()));
+        }
+    }
+
+    #[test]
+    fn one_side_of_tcp_or_the_other() {
+        for (line, says) in [
+            ("plain tcp", "--listen <ADDR:PORT> is missing"),
+            (
+                "plain tcp --listen 1.2.3.4:5 --connect 1.2.3.4:6",
+                "cannot be used together",
+            ),
+            ("plain tcp --listen 1.2.3.4", "its port is missing"),
+            (
+                "plain udp --peer 1.2.3.4:5",
+                "--listen <ADDR:PORT> is missing",
+            ),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.code, ExitCode::Usage);
+            assert!(error.message.contains(says), "{line}: {error}");
+        }
+        let error = parse_peer("10.0.0.9".as_ref()).expect_err("no port");
+        assert!(
+            error.message.starts_with("--peer <ADDR:PORT> cannot be"),
+            "{error}"
+        );
+    }
+}

@@ -256,10 +256,10 @@ impl Connection {
         self.ending_by = Some(earlier);
     }
 
-    /// When it wants a turn without any event.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// When it wants a turn without any event; `shows`: there is room for what it has to show.
+    pub(super) fn deadline(&self, shows: bool) -> Option<Instant> {
         let stuck = self.clogged.map(|since| since + CLOGGED_MAX);
-        [self.partial_by, stuck, self.ending_by]
+        [self.partial_by.filter(|_| shows), stuck, self.ending_by]
             .into_iter()
             .flatten()
             .min()

@@ -38,7 +38,7 @@ pub(super) trait Network {
     /// Whether there is something to receive or to send without another word from the poll.
     fn is_hungry(&self, desk: &Desk) -> bool;
     /// When it wants a turn without any event.
-    fn deadline(&self) -> Option<Instant>;
+    fn deadline(&self, desk: &Desk) -> Option<Instant>;
     /// How the chat ended, if it did.
     fn ended(&mut self, now: Instant) -> Option<Result<ExitCode, UserError>>;
 }
@@ -88,7 +88,7 @@ impl<N: Network> Chat<N> {
         if typed || self.network.is_hungry(&self.desk) {
             return Some(Duration::ZERO);
         }
-        let deadline = self.network.deadline()?;
+        let deadline = self.network.deadline(&self.desk)?;
         Some(deadline.saturating_duration_since(now))
     }
 

@@ -60,7 +60,15 @@ pub(super) struct Tcp {
 struct Listener {
     socket: TcpListener,
     readable: bool,
+    /// The system has no room for another connection; tried again then.
     paused_until: Option<Instant>,
+}
+
+impl Listener {
+    /// Whether somebody may be accepted now.
+    fn is_ready(&self, now: Instant) -> bool {
+        self.readable && self.paused_until.is_none_or(|until| now >= until)
+    }
 }
 
 /// A connection that is not there yet, and the addresses still to try, the next one last.
@@ -167,43 +175,55 @@ impl Tcp {
     }
 
     fn accept(&mut self, now: Instant, desk: &mut Desk) {
-        let Some(listener) = &mut self.listener else {
-            return;
-        };
-        if listener.paused_until.is_some_and(|until| now < until) {
-            return;
-        }
-        listener.paused_until = None;
         for _ in 0..ACCEPTS_PER_TURN {
-            if !listener.readable {
+            let Some(listener) = self.listener.as_mut().filter(|l| l.is_ready(now)) else {
                 return;
-            }
-            let (stream, address) = match listener.socket.accept() {
-                Ok(accepted) => accepted,
+            };
+            match listener.socket.accept() {
+                Ok((stream, address)) => {
+                    listener.paused_until = None;
+                    self.welcome(stream, canonical(address), desk);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.readable = false;
-                    return;
+                    listener.paused_until = None;
                 }
                 // Whoever it was gave up already.
-                Err(error) if is_of_one_connection(&error) => continue,
-                Err(error) => {
-                    desk.note(format!("nobody more can connect for now: {error}"));
-                    listener.paused_until = Some(now + ACCEPT_PAUSE);
-                    return;
-                }
-            };
-            let token = self.next_token;
-            self.next_token += 1;
-            let address = canonical(address);
-            let made = Connection::new(stream, address, &self.registry, Token(token));
-            match made {
-                Ok(mut connection) => {
-                    connection.push(&Bytes::from_static(GREETING));
-                    self.connections.insert(token, connection);
-                    desk.note(format!("{address} connected"));
-                }
-                Err(error) => desk.note(format!("{address} cannot be served: {error}")),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) if self.make_room() => {}
+                Err(error) => self.pause(now, &error, desk),
             }
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream, address: SocketAddr, desk: &mut Desk) {
+        let token = self.next_token;
+        self.next_token += 1;
+        match Connection::new(stream, address, &self.registry, Token(token)) {
+            Ok(mut connection) => {
+                connection.push(&Bytes::from_static(GREETING));
+                self.connections.insert(token, connection);
+                desk.note(format!("{address} connected"));
+            }
+            Err(error) => desk.note(format!("{address} cannot be served: {error}")),
+        }
+    }
+
+    /// Closes the oldest connection whose other side sends no more, if there is one: most of them
+    /// are gone altogether.
+    fn make_room(&mut self) -> bool {
+        let mut all = self.connections.iter();
+        let token = all.find_map(|(&token, found)| (!found.is_open).then_some(token));
+        token.is_some_and(|token| self.connections.remove(&token).is_some())
+    }
+
+    /// Accepts nobody for a while, and says so when that begins.
+    fn pause(&mut self, now: Instant, error: &io::Error, desk: &mut Desk) {
+        if let Some(listener) = &mut self.listener {
+            if listener.paused_until.is_none() {
+                desk.note(format!("nobody more can connect for now: {error}"));
+            }
+            listener.paused_until = Some(now + ACCEPT_PAUSE);
         }
     }
 
@@ -318,8 +338,10 @@ impl Network for Tcp {
         readable || self.listener.as_ref().is_some_and(accepts)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        let connections = self.connections.values().filter_map(Connection::deadline);
+    fn deadline(&self, desk: &Desk) -> Option<Instant> {
+        let shows = !desk.is_full();
+        let connections = self.connections.values();
+        let connections = connections.filter_map(|connection| connection.deadline(shows));
         let paused = self.listener.as_ref().and_then(|l| l.paused_until);
         let connecting = self.connecting.as_ref().map(|c| c.by);
         let others = [paused, connecting, self.finish_by, self.linger_by];

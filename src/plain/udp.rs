@@ -189,7 +189,7 @@ impl Network for Udp {
         self.readable && !desk.is_full()
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self, _desk: &Desk) -> Option<Instant> {
         self.finish_by
     }
 

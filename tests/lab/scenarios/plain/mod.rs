@@ -62,6 +62,18 @@ fn is_harmless(c: char) -> bool {
     !(c.is_control() || hides)
 }
 
+/// Everything that a terminal got: harmless, and no line that pretends to be somebody else's.
+fn assert_harmless(raw: &[u8], who: &str) {
+    let text = String::from_utf8(raw.to_vec()).expect("UTF-8");
+    let harms = |c: &char| !is_harmless(*c) && !matches!(c, '\n' | '\r');
+    assert_eq!(text.chars().find(harms), None, "{text:?}");
+    // The terminal itself writes \r before \n and nowhere else.
+    assert_eq!(text.matches('\r').count(), text.matches("\r\n").count());
+    let who = format!("{who}: ");
+    let ours = |line: &str| line.starts_with(&who) || line.starts_with("lanchat: ");
+    assert!(text.lines().all(ours), "{text:?}");
+}
+
 /// A running program that is spoken to by lines.
 struct Talk {
     process: RefCell<Process>,

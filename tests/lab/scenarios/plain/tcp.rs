@@ -7,11 +7,11 @@ use std::thread;
 use nix::sys::signal::Signal;
 
 use crate::harness::lan::{Host, Lan};
-use crate::harness::node::{SOON, bare_lanchat};
+use crate::harness::node::{SOON, bare, bare_lanchat};
 use crate::harness::pty::Terminal;
 use crate::harness::{ms, now, world};
 
-use super::{ATTACKS, Talk, Test, is_harmless};
+use super::{ATTACKS, Talk, Test, assert_harmless};
 
 pub const TESTS: &[Test] = &[
     (
@@ -39,6 +39,10 @@ pub const TESTS: &[Test] = &[
         a_terminal_gets_no_tricks,
     ),
     ("plain::tcp::signals_end_it", signals_end_it),
+    (
+        "plain::tcp::more_than_the_system_has_room_for",
+        more_than_the_system_has_room_for,
+    ),
 ];
 
 const LISTEN: [&str; 3] = ["tcp", "--listen", "127.0.0.1:7000"];
@@ -325,14 +329,7 @@ fn a_terminal_gets_no_tricks() {
             .expect("sent");
         terminal.shows_text(&format!("#{n}."));
     }
-    let raw = String::from_utf8(terminal.raw().to_vec()).expect("UTF-8");
-    let bad = raw
-        .chars()
-        .find(|&c| !is_harmless(c) && c != '\n' && c != '\r');
-    assert_eq!(bad, None, "{raw:?}");
-    let who = format!("{}: ", name(&ben));
-    let ours = |line: &str| line.starts_with(&who) || line.starts_with("lanchat: ");
-    assert!(raw.lines().all(ours), "{raw:?}");
+    assert_harmless(terminal.raw(), &name(&ben));
     terminal.keys("quit\n");
     assert!(rest(&mut ben).ends_with("quit\n"));
     drop(ben);
@@ -348,8 +345,35 @@ fn signals_end_it() {
     ] {
         let ana = Talk::plain(&host, &LISTEN);
         let mut ben = client(&host);
+        assert_eq!(read(&mut ben, GREETING.len()), GREETING);
         ana.process.borrow().signal(signal);
         assert_eq!(ana.ends(), code, "{signal}");
-        assert_eq!(rest(&mut ben), GREETING);
+        assert_eq!(rest(&mut ben), "");
+    }
+}
+
+fn more_than_the_system_has_room_for() {
+    let host = Host::alone();
+    let home = world::scratch();
+    let program = bare_lanchat(home.path());
+    let mut command = bare("sh".as_ref(), home.path());
+    command
+        .args(["-c", "ulimit -n 24; exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .arg("plain")
+        .args(LISTEN);
+    let ana = Talk::start(&host, command, home);
+    ana.says("nothing is encrypted");
+    let mut clients: Vec<TcpStream> = (0..30).map(|_| client(&host)).collect();
+    ana.says("nobody more can connect for now");
+    ana.line("hello");
+    assert_eq!(
+        read(&mut clients[0], GREETING.len() + 6),
+        format!("{GREETING}hello\n")
+    );
+    // Those who leave make room.
+    clients.drain(..20);
+    for client in &mut clients {
+        assert_eq!(read(client, GREETING.len()), GREETING);
     }
 }

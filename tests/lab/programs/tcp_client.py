@@ -4,6 +4,13 @@ import socket
 import sys
 import threading
 
+
+def say(*words):
+    # In one piece: print writes the newline by itself, and another thread may come between.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 
 
@@ -11,13 +18,13 @@ def receive():
     while True:
         data = sock.recv(1024)
         if not data:
-            print("the server closed", flush=True)
+            say("the server closed")
             os._exit(0)
         for text in data.decode().splitlines():
-            print("server:", text, flush=True)
+            say("server:", text)
 
 
+say("ready", sock.getsockname()[1])
 threading.Thread(target=receive, daemon=True).start()
-print("ready", sock.getsockname()[1], flush=True)
 for line in sys.stdin:
     sock.send(line.rstrip("\n").encode())

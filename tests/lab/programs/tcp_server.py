@@ -3,6 +3,13 @@ import socket
 import sys
 import threading
 
+
+def say(*words):
+    # In one piece: print writes the newline by itself, and another thread may come between.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 clients = []
 listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -17,12 +24,12 @@ def serve(client):
     while True:
         data = client.recv(1024)
         if not data:
-            print("a client closed", flush=True)
+            say("a client closed")
             clients.remove(client)
             client.close()
             return
         for text in data.decode().splitlines():
-            print("client:", text, flush=True)
+            say("client:", text)
 
 
 def accept():
@@ -32,7 +39,7 @@ def accept():
 
 
 threading.Thread(target=accept, daemon=True).start()
-print("ready", flush=True)
+say("ready")
 for line in sys.stdin:
     for client in list(clients):
         client.send(line.rstrip("\n").encode())

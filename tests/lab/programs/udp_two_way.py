@@ -4,6 +4,13 @@ import socket
 import sys
 import threading
 
+
+def say(*words):
+    # In one piece: print writes the newline by itself, and another thread may come between.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 own, friend, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 FAREWELLS = ("quit", "exit", "bye bye")
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -15,13 +22,13 @@ def receive():
         data, _ = sock.recvfrom(1024)
         text = data.decode()
         if text in FAREWELLS:
-            print("the friend left with", text, flush=True)
+            say("the friend left with", text)
             os._exit(0)
-        print(text, flush=True)
+        say(text)
 
 
 threading.Thread(target=receive, daemon=True).start()
-print("ready", flush=True)
+say("ready")
 for line in sys.stdin:
     line = line.rstrip("\n")
     text = line if line in FAREWELLS else name + "  : " + line

@@ -1,14 +1,13 @@
 //! What cannot be: one sentence, a hint, the exit code.
 
 use std::net::{TcpListener, UdpSocket};
-use std::time::Duration;
 
 use crate::harness::lan::Host;
 use crate::harness::node::bare_lanchat;
 use crate::harness::process::{Ran, run};
 use crate::harness::world;
 
-use super::Test;
+use super::{PATIENCE, Test};
 
 pub const TESTS: &[Test] = &[
     (
@@ -20,9 +19,6 @@ pub const TESTS: &[Test] = &[
         who_does_not_answer_is_said,
     ),
 ];
-
-/// Longer than an address may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 fn plain(host: &Host, arguments: &str) -> Ran {
     let home = world::scratch();

@@ -8,11 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::lan::Host;
-use crate::harness::node::SOON;
 use crate::harness::{ms, now};
 
 use super::tcp::client;
-use super::{Talk, Test};
+use super::{PATIENCE, Talk, Test};
 
 pub const TESTS: &[Test] = &[
     (
@@ -55,7 +54,7 @@ fn a_line_goes_out_under_a_flood() {
 /// many datagrams of the flood were shown.
 fn flood(host: &Host) -> (Duration, usize) {
     let ben = host.enter(|| UdpSocket::bind("127.0.0.1:7001").expect("a port"));
-    ben.set_read_timeout(Some(SOON)).expect("a deadline");
+    ben.set_read_timeout(Some(PATIENCE)).expect("a deadline");
     let flooder = host.enter(|| UdpSocket::bind("127.0.0.1:7002").expect("a port"));
     let arguments = [
         "udp",
@@ -170,7 +169,7 @@ fn watch(ana: &Talk, all_read: &Receiver<()>, text: &str, peak: &AtomicU64) -> u
         ana.bytes(text.repeat(100).as_bytes());
         measure();
     }
-    let deadline = now() + 4 * SOON;
+    let deadline = now() + 2 * PATIENCE;
     let mut finished = 0;
     while finished < CLIENTS - 1 && now() < deadline {
         finished += all_read.recv_timeout(ms(100)).iter().count();

@@ -6,7 +6,7 @@ mod tcp;
 mod udp;
 
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
@@ -14,9 +14,15 @@ use std::time::{Duration, Instant};
 
 use super::Test;
 use crate::harness::lan::Host;
-use crate::harness::node::{SOON, bare, bare_lanchat};
+use crate::harness::node::{bare, bare_lanchat};
 use crate::harness::process::Process;
 use crate::harness::{ms, now, world};
+
+/// Long enough for what has to happen on a busy machine; no test here is about that.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// OpenBSD's.
+const NETCAT: &str = "nc";
 
 /// Every test of this theme.
 pub fn tests() -> impl Iterator<Item = Test> {
@@ -118,22 +124,35 @@ impl Talk {
     /// Starts netcat.
     fn netcat(host: &Host, arguments: &[&str]) -> Talk {
         let home = world::scratch();
-        let mut command = bare("nc".as_ref(), home.path());
+        let mut command = bare(NETCAT.as_ref(), home.path());
         command.args(arguments);
         Talk::start(host, command, home)
     }
 
     fn start(host: &Host, command: Command, home: tempfile::TempDir) -> Talk {
         let (tell, lines) = mpsc::channel();
-        let process = Process::start(host, command, move |out| {
-            let mut out = BufReader::new(out);
-            let mut line = Vec::new();
-            while let Ok(1..) = out.read_until(b'\n', &mut line) {
-                let text = String::from_utf8(std::mem::take(&mut line));
+        let is_netcat = command.get_program() == NETCAT;
+        let process = Process::start(host, command, move |mut out| {
+            let mut buffer = vec![0; 128 * 1024];
+            let mut begun: Vec<u8> = Vec::new();
+            while let Ok(len @ 1..) = out.read(&mut buffer) {
+                begun.extend_from_slice(&buffer[..len]);
+                // Netcat writes datagrams as they are, without newlines.
+                let whole = begun.ends_with(b"\n") || is_netcat;
+                let kept = match whole {
+                    true => begun.len(),
+                    false => begun
+                        .iter()
+                        .rposition(|&b| b == b'\n')
+                        .map_or(0, |at| at + 1),
+                };
+                let rest = begun.split_off(kept);
+                let text = String::from_utf8(std::mem::replace(&mut begun, rest));
                 let text = text.unwrap_or_else(|error| panic!("not UTF-8 on stdout: {error}"));
-                let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
-                if tell.send((now(), text)).is_err() {
-                    return;
+                for line in text.split_terminator('\n') {
+                    if tell.send((now(), line.to_owned())).is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -171,7 +190,7 @@ impl Talk {
     /// where the other side is not ready yet, or where many namespaces fill the kernel's one
     /// table of neighbours.
     fn says_until(&self, line: &str, other: &Talk, suits: impl Fn(&str) -> bool) -> String {
-        let deadline = now() + SOON;
+        let deadline = now() + PATIENCE;
         loop {
             self.line(line);
             let mut heard = other.heard.borrow_mut();
@@ -185,7 +204,7 @@ impl Talk {
 
     /// Waits for a line that suits.
     fn hears_where(&self, what: &str, suits: impl Fn(&str) -> bool) -> (Instant, String) {
-        let deadline = now() + SOON;
+        let deadline = now() + PATIENCE;
         let mut heard = self.heard.borrow_mut();
         loop {
             if let Some(at) = heard.iter().position(|(_, line)| suits(line)) {
@@ -204,7 +223,7 @@ impl Talk {
 
     /// Waits until this stands on its stderr.
     fn says(&self, what: &str) {
-        let deadline = now() + SOON;
+        let deadline = now() + PATIENCE;
         while !self.stderr().contains(what) {
             assert!(now() < deadline, "{what:?} is not in\n{}", self.stderr());
             // A moment, in which a line may come.
@@ -220,7 +239,7 @@ impl Talk {
 
     /// Waits for its end; its exit code.
     fn ends(&self) -> i32 {
-        self.process.borrow_mut().wait(SOON)
+        self.process.borrow_mut().wait(PATIENCE)
     }
 
     /// Whether it is still there.
@@ -232,7 +251,7 @@ impl Talk {
     /// What came and was not waited for, up to its end.
     fn rest(&self) -> Vec<String> {
         let mut heard = self.heard.borrow_mut();
-        while let Ok(line) = self.lines.recv_timeout(SOON) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             heard.push(line);
         }
         heard.drain(..).map(|(_, line)| line).collect()

@@ -7,11 +7,11 @@ use std::thread;
 use nix::sys::signal::Signal;
 
 use crate::harness::lan::{Host, Lan};
-use crate::harness::node::{SOON, bare, bare_lanchat};
+use crate::harness::node::{bare, bare_lanchat};
 use crate::harness::pty::Terminal;
 use crate::harness::{ms, now, world};
 
-use super::{ATTACKS, Talk, Test, assert_harmless};
+use super::{ATTACKS, PATIENCE, Talk, Test, assert_harmless};
 
 pub const TESTS: &[Test] = &[
     (
@@ -51,7 +51,7 @@ const CONNECT: [&str; 3] = ["tcp", "--connect", "127.0.0.1:7000"];
 /// A client of the test's own.
 pub(super) fn client(host: &Host) -> TcpStream {
     let stream = host.enter(|| TcpStream::connect("127.0.0.1:7000").expect("a connection"));
-    stream.set_read_timeout(Some(SOON)).expect("a deadline");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
     stream
         .set_nodelay(true)
         .expect("segments as they are written");
@@ -245,7 +245,7 @@ fn lines_however_they_are_split() {
     ben.write_all(b"no newline").expect("sent");
     let shown = ana.hears(&format!("{who}: no newline"));
     let waited = shown.saturating_duration_since(written);
-    assert!((ms(900)..ms(3000)).contains(&waited), "{waited:?}");
+    assert!(waited > ms(900), "{waited:?}");
     ben.write_all(b"the end").expect("sent");
     drop(ben);
     ana.hears(&format!("{who}: the end"));

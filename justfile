@@ -21,9 +21,17 @@ lab *filter:
 lab-full *filter:
     LANCHAT_LAB=required LANCHAT_LAB_FULL=1 cargo test --release --test lab -- {{filter}}
 
+# The simulator: `just simulate --seeds 10000`, `just simulate --sabotage all`
+simulate *arguments:
+    cargo run --release --example simulate -- {{arguments}}
+
 # The table of figures; `just bench --quick` to see that it works
 bench *arguments:
     cargo bench --bench lan -- {{arguments}}
+
+# lanchat beside termchat and ZRE, which it installs below target/
+peers *arguments:
+    benches/peers.sh {{arguments}}
 
 # Licences, bans and sources of the dependencies (needs cargo-deny)
 deny:

@@ -2,7 +2,9 @@
 //!
 //! Real processes on hosts that exist only here (`tests/lab/harness`), everything in one run. What
 //! is stored goes to the disk that the build is on, as it does at a user's. `LANCHAT_BIN` measures
-//! another binary. `--quick` takes a tenth of the samples, to see that it works.
+//! another binary. `--quick` takes a tenth of the samples, to see that it works. All of it takes about
+//! half an hour; `crowd-50`, `crowd-200` and `thousand` want the processors for themselves. `peers` is
+//! the comparison with other programs, for `benches/peers.sh`.
 
 #[cfg(target_os = "linux")]
 #[path = "../tests/lab/harness/mod.rs"]
@@ -13,6 +15,7 @@ mod measures;
 #[cfg(target_os = "linux")]
 fn main() {
     harness::pty::play_role();
+    harness::simulated::play_role();
     measures::echo::play_role();
     if let Err(reason) = harness::world::enter() {
         eprintln!("no network namespaces here: {reason}");

@@ -28,6 +28,9 @@ pub mod proto;
 pub mod text;
 pub mod wire;
 
+#[cfg(feature = "sim")]
+pub mod sim;
+
 #[cfg(feature = "app")]
 pub mod cli;
 #[cfg(feature = "app")]

@@ -50,10 +50,16 @@ pub const SOCKET_BUDGET: usize = 64;
 pub const SOURCE_RATE: u32 = 100;
 /// Signature checks of all unsolicited packets; half is kept for known peers.
 pub const VERIFY_RATE: u32 = 2000;
+/// Signature checks of records that were asked for: what a page of SYNC brings.
+pub const SYNC_VERIFY_RATE: u32 = 2000;
+/// The same at once: a whole roster.
+pub const SYNC_VERIFY_BURST: u32 = 4096;
 /// New identities per source and minute.
 pub const NEW_IDENTITIES_PER_MINUTE: u32 = 20;
 /// Peers heard directly and not confirmed.
 pub const UNCONFIRMED_DIRECT_MAX: usize = 256;
+/// Peers that others told of and that are not confirmed.
+pub const UNCONFIRMED_RELAYED_MAX: usize = 2048;
 /// Peers in all.
 pub const PEERS_MAX: usize = 4096;
 /// Addresses remembered of one peer, candidates included.
@@ -72,6 +78,8 @@ pub const NACK_ANSWER_BYTES: u32 = 64 * 1000;
 pub const AMPLIFICATION_MAX: u64 = 3;
 /// PROBEs to candidate addresses.
 pub const CANDIDATE_PROBE_RATE: u32 = 200;
+/// PROBEs to addresses that only others told of.
+pub const HINT_PROBE_RATE: u32 = 20;
 /// Messages a person may send at once before they wait, and per second.
 pub const PERSON_BURST: u32 = 10;
 /// Messages per second of a person.

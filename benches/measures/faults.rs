@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::presence::Pair;
 use super::talk::BEAT;
-use super::{Row, Scale, Times, figure, pause_until};
+use super::{Row, Scale, Times, figure, in_parallel, millis, pause_until};
 use crate::harness::lan::Lan;
 use crate::harness::node::{Node, all_meet};
-use crate::harness::{now, world};
+use crate::harness::{ms, now, world};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -19,19 +19,27 @@ fn lossy(hosts: usize) -> Lan {
     lan
 }
 
+/// Pairs on a LAN of their own at the same time.
+const BATCH: usize = 4;
+
 /// Pairs that meet in time.
 pub fn pairs_meet(scale: Scale) -> Vec<Row> {
-    let lan = lossy(2);
+    let lans: Vec<Lan> = (0..BATCH).map(|_| lossy(2)).collect();
     let mut times = Times::default();
-    let mut in_time = 0;
-    for _ in 0..scale.of(20) {
-        let took = Pair::start(&lan).meet(PATIENCE);
-        in_time += usize::from(took < Duration::from_secs(3));
-        times.add(took);
+    for _ in 0..scale.of(40).div_ceil(BATCH) {
+        let batch = in_parallel(&lans, |lan| Pair::start(lan).meet_within(PATIENCE));
+        batch.into_iter().for_each(|took| times.add_if(took));
     }
-    let share = format!("{in_time} of {}", times.len());
+    let share = format!("{} of {}", times.within(ms(3000)), times.len());
+    let spread = [75, 90].map(|percent| millis(times.percentile(percent)));
     vec![
         times.row_max("30 % loss: process start to both listed", "within 3 s"),
+        figure(
+            "the same: p75, p90",
+            spread[0].clone(),
+            spread[1].clone(),
+            "-",
+        ),
         figure(
             "30 % loss: pairs that met within 3 s",
             share,

@@ -1,10 +1,16 @@
 //! What is measured, and the table of it.
 
+mod crowd;
 pub mod echo;
 mod faults;
 mod flood;
+mod interfaces;
+mod loss;
+mod paths;
+pub mod peers;
 mod presence;
 mod talk;
+mod thousand;
 mod weight;
 
 use std::time::{Duration, Instant};
@@ -22,6 +28,11 @@ impl Scale {
     pub fn of(self, full: usize) -> usize {
         if self.quick { full.div_ceil(10) } else { full }
     }
+
+    /// A span of this length, or a tenth of it.
+    pub fn time(self, full: Duration) -> Duration {
+        if self.quick { full / 10 } else { full }
+    }
 }
 
 /// One line of the table.
@@ -38,34 +49,52 @@ type Measure = (&'static str, fn(Scale) -> Vec<Row>);
 const ALL: &[Measure] = &[
     ("meet", presence::meet),
     ("leave", presence::leave),
-    ("kill", presence::kill),
+    ("kill", loss::kill),
+    ("power", loss::power),
+    ("no-multicast", paths::no_multicast),
+    ("no-broadcast-peer", paths::no_group_but_a_peer),
     ("room", talk::room),
     ("private", talk::private),
+    ("cable", interfaces::cable),
     ("loss-meet", faults::pairs_meet),
     ("loss-lobby", faults::lobby_complete),
     ("flood", flood::flood),
     ("frame", weight::first_frame),
     ("rest", weight::at_rest),
     ("size", weight::binary_size),
+    ("crowd-50", crowd::fifty),
+    ("crowd-200", crowd::two_hundred),
+    ("thousand", thousand::thousand),
 ];
+
+/// The name of the comparison with other programs, which are not here unless asked for.
+const PEERS: &str = "peers";
 
 /// Runs what the arguments name, or all, and prints the table.
 pub fn run(arguments: impl Iterator<Item = String>) {
     let mut scale = Scale { quick: false };
     let mut names = Vec::new();
+    let mut compare = false;
     for argument in arguments {
         match argument.as_str() {
             "--bench" => {}
             "--quick" => scale.quick = true,
+            PEERS => compare = true,
             name if ALL.iter().any(|(known, _)| *known == name) => names.push(argument),
             other => {
                 let known: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
-                eprintln!("{other}: none of --quick {}", known.join(" "));
+                eprintln!("{other}: none of --quick {PEERS} {}", known.join(" "));
                 std::process::exit(2);
             }
         }
     }
     surroundings();
+    if compare {
+        peers::compare(scale);
+        if names.is_empty() {
+            return;
+        }
+    }
     println!("| what | p50 | high | target |\n| --- | --- | --- | --- |");
     for (name, measure) in ALL {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
@@ -96,6 +125,9 @@ fn surroundings() {
     );
 }
 
+/// What a sample counts as that did not come to an end in time.
+const NEVER: Duration = Duration::MAX;
+
 /// Samples of a time.
 #[derive(Default)]
 pub struct Times(Vec<Duration>);
@@ -104,6 +136,16 @@ impl Times {
     /// Adds one.
     pub fn add(&mut self, sample: Duration) {
         self.0.push(sample);
+    }
+
+    /// Adds one of something that may not have happened while it was waited for.
+    pub fn add_if(&mut self, sample: Option<Duration>) {
+        self.0.push(sample.unwrap_or(NEVER));
+    }
+
+    /// How many took at most this long.
+    pub fn within(&self, bound: Duration) -> usize {
+        self.0.iter().filter(|sample| **sample <= bound).count()
     }
 
     /// The sample that `percent` % of all do not exceed; the nearest rank.
@@ -133,8 +175,19 @@ impl Times {
         Row {
             what: format!("{what} (n = {})", self.len()),
             middle: millis(self.percentile(50)),
-            high: format!("{} {word}", millis(high)),
+            high: format!("{} {word}{}", millis(high), self.missed()),
             target,
+        }
+    }
+
+    /// How many never came to an end, where some did not, and the longest of the others.
+    fn missed(&self) -> String {
+        let missed = self.0.iter().filter(|sample| **sample == NEVER).count();
+        let others = self.0.iter().filter(|sample| **sample != NEVER).max();
+        match (missed, others) {
+            (0, _) => String::new(),
+            (missed, Some(longest)) => format!(" ({missed} never, else {} max)", millis(*longest)),
+            (missed, None) => format!(" ({missed} never)"),
         }
     }
 }
@@ -149,8 +202,11 @@ pub fn figure(what: impl Into<String>, middle: String, high: String, target: &'s
     }
 }
 
-/// As `1.23 ms`.
+/// As `1.23 ms`, or `never`.
 pub fn millis(time: Duration) -> String {
+    if time == NEVER {
+        return "never".to_owned();
+    }
     format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }
 
@@ -158,4 +214,18 @@ pub fn millis(time: Duration) -> String {
 #[allow(clippy::disallowed_methods)]
 pub fn pause_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(now()));
+}
+
+/// Does `work` with each of these at the same time.
+pub fn in_parallel<T: Send + Sync, R: Send>(of: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = of.iter().map(|one| scope.spawn(|| work(one))).collect();
+        threads
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{Row, Scale, Times};
+use crate::harness::crowd::Member;
 use crate::harness::lan::Lan;
 use crate::harness::node::{Node, SOON, all_meet};
 use crate::harness::{now, world};
@@ -38,6 +38,19 @@ impl Pair {
         let met = all_meet(&[&self.ana, &self.ben], within);
         met.saturating_duration_since(self.ben.started())
     }
+
+    /// As [`Pair::meet`]; none if they do not.
+    pub fn meet_within(self, within: Duration) -> Option<Duration> {
+        let started = self.ben.started();
+        let deadline = started + within;
+        // Both stay until both have met.
+        let mut members = [self.ana, self.ben].map(Member::new);
+        let mut last = started;
+        for member in &mut members {
+            last = last.max(member.until(deadline, |member| member.present() == 1)?);
+        }
+        Some(last.saturating_duration_since(started))
+    }
 }
 
 /// Process start to both listed.
@@ -66,19 +79,4 @@ pub fn leave(scale: Scale) -> Vec<Row> {
         times.add(seen.at.saturating_duration_since(start));
     }
     vec![times.row_max("leave to gone", "5 ms p50, 20 ms p99; under 50 ms")]
-}
-
-/// `kill -9` to Offline.
-pub fn kill(scale: Scale) -> Vec<Row> {
-    let lan = Lan::new(2);
-    let mut times = Times::default();
-    for _ in 0..scale.of(10) {
-        let pair = Pair::start(&lan);
-        pair.meet(SOON);
-        let start = now();
-        pair.ben.signal(Signal::SIGKILL);
-        let seen = pair.ana.sees("ben", &["offline"], Duration::from_secs(30));
-        times.add(seen.at.saturating_duration_since(start));
-    }
-    vec![times.row_max("kill -9 to Offline", "2 s p50, 5.5 s p99; within 8 s")]
 }

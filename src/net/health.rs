@@ -6,9 +6,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::NetConfig;
+use super::interfaces::Scan;
 use super::multicast::{Presence, Problem};
 use super::udp::Family;
 use crate::datagram::{Link, LinkId, Path};
+use crate::limits::INTERFACES_MAX;
 
 /// What works on one interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +27,34 @@ pub struct LinkState {
     pub broadcast: bool,
     /// What is wrong and what to do, if something is known.
     pub hint: Option<String>,
+}
+
+impl LinkState {
+    /// One beyond the most that are used.
+    pub(super) fn left_out(name: &str) -> Self {
+        let why = format!(
+            "not used: there are more than {INTERFACES_MAX} interfaces; \
+             choose with --interface NAME"
+        );
+        LinkState::unused(name, why)
+    }
+
+    /// One that is down.
+    pub(super) fn down(name: &str) -> Self {
+        let why = "it is down: is the cable plugged in, the Wi-Fi connected?";
+        LinkState::unused(name, why.to_owned())
+    }
+
+    fn unused(name: &str, why: String) -> Self {
+        LinkState {
+            name: name.to_owned(),
+            loopback: false,
+            used: false,
+            multicast: false,
+            broadcast: false,
+            hint: Some(why),
+        }
+    }
 }
 
 /// The network in one word.
@@ -113,7 +143,7 @@ pub(super) fn means_unreachable(error: &io::Error) -> bool {
 /// What works on each interface, and for each named one that is not there that it is not.
 pub(super) fn states(
     config: &NetConfig,
-    links: &[Link],
+    scan: &Scan,
     presence: &Presence,
     health: &BTreeMap<(LinkId, Path), Health>,
 ) -> Vec<LinkState> {
@@ -123,24 +153,19 @@ pub(super) fn states(
         let lasting = health.failures >= FAILURES_MAX || health.failures == 0;
         health.error.clone().filter(|_| lasting)
     };
-    let mut states: Vec<LinkState> = links
+    let mut states: Vec<LinkState> = scan
+        .links
         .iter()
         .map(|link| state(config, link, presence, &send_error))
         .collect();
     for name in &config.interfaces {
-        if !links.iter().any(|link| link.name == *name) {
-            states.push(LinkState {
-                name: name.clone(),
-                loopback: false,
-                used: false,
-                multicast: false,
-                broadcast: false,
-                hint: Some(format!(
-                    "there is no interface {name:?} with an address now"
-                )),
-            });
+        if !scan.links.iter().any(|link| link.name == *name) && !scan.down.contains(name) {
+            let why = format!("there is no interface {name:?} with an address now");
+            states.push(LinkState::unused(name, why));
         }
     }
+    states.extend(scan.left_out.iter().map(|name| LinkState::left_out(name)));
+    states.extend(scan.down.iter().map(|name| LinkState::down(name)));
     states
 }
 

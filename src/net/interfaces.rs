@@ -2,17 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use super::NetConfig;
 use crate::datagram::{Link, LinkAddress4, LinkId};
 use crate::limits::INTERFACES_MAX;
 
-/// The interfaces to use now, by ascending index, at most [`INTERFACES_MAX`].
+/// What a look at the interfaces found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Scan {
+    /// The interfaces to use now, by ascending index, at most [`INTERFACES_MAX`].
+    pub links: Vec<Link>,
+    /// The names of those beyond that, by ascending index: they are not used.
+    pub left_out: Vec<String>,
+    /// The names of those that have an address and would be used, were they not down or without
+    /// a carrier.
+    pub down: Vec<String>,
+}
+
+/// The interfaces as they are now. One without a carrier counts as absent.
 ///
 /// # Errors
 /// The system does not tell its interfaces.
-pub fn scan(config: &NetConfig) -> io::Result<Vec<Link>> {
+pub fn scan(config: &NetConfig) -> io::Result<Scan> {
     let entries = if_addrs::get_if_addrs()?.into_iter().map(|found| {
         let prefix_len = match &found.addr {
             if_addrs::IfAddr::V4(v4) => v4.prefixlen,
@@ -27,7 +39,23 @@ pub fn scan(config: &NetConfig) -> io::Result<Vec<Link>> {
             name: found.name,
         }
     });
-    Ok(links(entries.collect(), config))
+    let usable = entries.filter(|entry| match (entry.ip, entry.index) {
+        (IpAddr::V6(address), Some(index)) if config.ipv6 => !is_tentative(address, index),
+        _ => true,
+    });
+    Ok(links(usable.collect(), config))
+}
+
+/// Whether nothing can be sent from an address yet: for a second or so after it was assigned the
+/// system looks for a duplicate of it on the link (RFC 4862, section 5.4).
+fn is_tentative(address: Ipv6Addr, index: u32) -> bool {
+    let scope = if address.is_unicast_link_local() {
+        index
+    } else {
+        0
+    };
+    let bound = UdpSocket::bind(SocketAddrV6::new(address, 0, 0, scope));
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// One address of one interface, as the system tells it.
@@ -41,28 +69,36 @@ struct Entry {
     point_to_point: bool,
 }
 
-fn links(entries: Vec<Entry>, config: &NetConfig) -> Vec<Link> {
+fn links(entries: Vec<Entry>, config: &NetConfig) -> Scan {
     let mut by_name: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for entry in entries {
         by_name.entry(entry.name.clone()).or_default().push(entry);
     }
-    let mut links: Vec<Link> = by_name
-        .into_iter()
-        .filter_map(|(name, entries)| link(name, &entries, config))
-        .collect();
+    let mut links = Vec::new();
+    let mut down = Vec::new();
+    for (name, entries) in by_name {
+        let is_up = entries.iter().any(|entry| entry.up);
+        match link(name, &entries, config) {
+            Some(link) if is_up => links.push(link),
+            Some(link) if link.group => down.push(link.name),
+            _ => {}
+        }
+    }
     // Where there are more than can be used, those that find people come first.
     links.sort_by_key(|link| (!link.loopback, !link.group, link.id));
-    links.truncate(INTERFACES_MAX);
+    let beyond = links.split_off(links.len().min(INTERFACES_MAX));
     links.sort_by_key(|link| link.id);
-    links
+    Scan {
+        links,
+        left_out: beyond.into_iter().map(|link| link.name).collect(),
+        down,
+    }
 }
 
+/// The link that these entries of one interface make, if it is one to use; up or not.
 fn link(name: String, entries: &[Entry], config: &NetConfig) -> Option<Link> {
     // Windows may leave the index out of an adapter's IPv6 entries.
     let index = entries.iter().find_map(|entry| entry.index)?;
-    if !entries.iter().any(|entry| entry.up) {
-        return None;
-    }
     let loopback = entries.iter().any(|entry| entry.ip.is_loopback());
     let named = config.interfaces.contains(&name);
     if !loopback && !named && !config.interfaces.is_empty() {
@@ -141,7 +177,7 @@ mod tests {
             entry("eth0", 2, "10.0.0.5", 24),
             entry("eth0", 2, "2001:db8::1", 64),
         ];
-        let links = links(found, &NetConfig::default());
+        let links = links(found, &NetConfig::default()).links;
         assert_eq!(names(&links), ["lo", "eth0"]);
         let eth0 = &links[1];
         assert_eq!(
@@ -170,12 +206,12 @@ mod tests {
             assert!(is_internal(name), "{name}");
             let found = || vec![lo(), entry(name, 5, "172.17.0.1", 16)];
             let config = NetConfig::default();
-            assert!(!links(found(), &config)[1].group, "{name}");
+            assert!(!links(found(), &config).links[1].group, "{name}");
             let config = NetConfig {
                 interfaces: vec![name.into()],
                 ..NetConfig::default()
             };
-            assert!(links(found(), &config)[1].group, "{name} when named");
+            assert!(links(found(), &config).links[1].group, "{name} when named");
         }
         for name in ["br0", "br-lan", "br-0123456789xy", "eth0", "wlan0", "en0"] {
             assert!(!is_internal(name), "{name}");
@@ -184,7 +220,7 @@ mod tests {
             point_to_point: true,
             ..entry("wg0", 7, "10.9.0.1", 24)
         };
-        assert!(!links(vec![tunnel], &NetConfig::default())[0].group);
+        assert!(!links(vec![tunnel], &NetConfig::default()).links[0].group);
     }
 
     #[test]
@@ -198,7 +234,7 @@ mod tests {
             entry("eth0", 2, "10.0.0.7", 24),
             entry("wlan0", 3, "10.0.1.7", 24),
         ];
-        assert_eq!(names(&links(found, &config)), ["lo", "wlan0"]);
+        assert_eq!(names(&links(found, &config).links), ["lo", "wlan0"]);
     }
 
     #[test]
@@ -212,7 +248,9 @@ mod tests {
             ipv6: false,
             ..NetConfig::default()
         };
-        assert_eq!(names(&links(found, &config)), ["lo"]);
+        let scan = links(found, &config);
+        assert_eq!(names(&scan.links), ["lo"]);
+        assert_eq!(scan.down, ["eth1"]);
     }
 
     #[test]
@@ -222,21 +260,25 @@ mod tests {
             ..entry("Ethernet", 0, "fe80::2", 64)
         };
         let found = vec![v6, entry("Ethernet", 12, "10.0.0.7", 24)];
-        let links = links(found, &NetConfig::default());
+        let links = links(found, &NetConfig::default()).links;
         assert_eq!(links[0].id, LinkId(12));
         assert_eq!(links[0].v6.len(), 1);
     }
 
     #[test]
-    fn the_loopback_survives_the_cut_at_sixteen() {
+    fn the_loopback_survives_the_cut_at_sixteen_and_the_rest_is_named() {
         let mut found: Vec<Entry> = (0..20_u32)
             .map(|i| entry(&format!("eth{i}"), 10 + i, &format!("10.0.{i}.1"), 24))
             .collect();
         found.push(entry("lo", 99, "127.0.0.1", 8));
         found.push(entry("docker0", 2, "172.17.0.1", 16));
-        let links = links(found, &NetConfig::default());
+        let Scan {
+            links, left_out, ..
+        } = links(found, &NetConfig::default());
         assert_eq!(links.len(), INTERFACES_MAX);
         assert!(links.iter().any(|link| link.loopback));
         assert!(links.iter().all(|link| link.group));
+        let rest = ["eth15", "eth16", "eth17", "eth18", "eth19", "docker0"];
+        assert_eq!(left_out, rest);
     }
 }

@@ -11,6 +11,12 @@ mod multicast;
 mod namespace_tests;
 mod udp;
 
+#[cfg(target_os = "linux")]
+#[path = "changes_linux.rs"]
+mod changes;
+#[cfg(not(target_os = "linux"))]
+#[path = "changes_none.rs"]
+mod changes;
 #[cfg(all(unix, not(target_os = "linux")))]
 #[path = "sys_bsd.rs"]
 mod sys;
@@ -32,15 +38,20 @@ use mio::{Registry, Token};
 use crate::datagram::{Arrival, Destination, Link, LinkId, Path, Transmit};
 use crate::error::{ExitCode, UserError};
 use crate::limits::INTERFACES_MAX;
+use changes::Changes;
 use chat_socket::{ChatSocket, Packet, Via};
 use health::Health;
+use interfaces::Scan;
 use multicast::Presence;
 use udp::{Buffers, Family, Origin};
 
 pub use health::{LinkState, NetState};
 
 /// The tokens that belong to the sockets.
-pub const TOKENS: Range<usize> = 100..102 + 2 * INTERFACES_MAX;
+pub const TOKENS: Range<usize> = 100..103 + 2 * INTERFACES_MAX;
+/// Two chat sockets, then the word of changes, then the presence sockets.
+const CHANGES_TOKEN: Token = Token(TOKENS.start + 2);
+const PRESENCE_TOKENS: Range<usize> = TOKENS.start + 3..TOKENS.end;
 
 /// The presence port: LANC on a phone keypad.
 pub const PRESENCE_PORT: u16 = 5262;
@@ -110,7 +121,9 @@ pub struct Net {
     chat6: Option<ChatSocket>,
     chat_port: u16,
     presence: Presence,
-    links: Vec<Link>,
+    /// None where the system has no such thing: then the poll alone finds changes.
+    changes: Option<Changes>,
+    scan: Scan,
     health: BTreeMap<(LinkId, Path), Health>,
     unreachable: Vec<SocketAddr>,
     buffers: Buffers,
@@ -155,8 +168,11 @@ impl Net {
             chat4: ready(pair.v4, Family::V4, TOKENS.start).map_err(own)?,
             chat6: ready(pair.v6, Family::V6, TOKENS.start + 1).map_err(own)?,
             chat_port: pair.port,
-            presence: Presence::new(TOKENS.start + 2..TOKENS.end),
-            links: Vec::new(),
+            presence: Presence::new(PRESENCE_TOKENS),
+            changes: Changes::listen(registry, CHANGES_TOKEN)
+                .inspect_err(|error| tracing::info!(%error, "interfaces are polled only"))
+                .ok(),
+            scan: Scan::default(),
             health: BTreeMap::new(),
             unreachable: Vec::new(),
             buffers: Buffers::new(),
@@ -169,7 +185,7 @@ impl Net {
     /// The interfaces in use, by ascending index.
     #[must_use]
     pub fn links(&self) -> &[Link] {
-        &self.links
+        &self.scan.links
     }
 
     /// The port of the chat sockets, the same in both families.
@@ -181,7 +197,7 @@ impl Net {
     /// What works on each interface; named ones that are not there are listed too.
     #[must_use]
     pub fn states(&self) -> Vec<LinkState> {
-        health::states(&self.config, &self.links, &self.presence, &self.health)
+        health::states(&self.config, &self.scan, &self.presence, &self.health)
     }
 
     /// What was counted.
@@ -197,29 +213,47 @@ impl Net {
     /// Looks for interfaces that came, went or changed, and tries again what failed. Returns
     /// whether [`Net::links`] changed.
     pub fn rescan(&mut self) -> bool {
-        let links = match interfaces::scan(&self.config) {
-            Ok(links) => links,
+        let scan = match interfaces::scan(&self.config) {
+            Ok(scan) => scan,
             Err(error) => {
                 tracing::warn!(%error, "interfaces");
                 return false;
             }
         };
-        self.presence.update(&self.config, &links, &self.registry);
-        if links == self.links {
+        let before = std::mem::replace(&mut self.scan, scan);
+        let links = &self.scan.links;
+        self.presence.update(&self.config, links, &self.registry);
+        if *links == before.links {
             return false;
         }
         // An address that came may be what a send failed for.
-        let same = |id: &LinkId| {
-            let of = |links: &[Link]| links.iter().find(|link| link.id == *id).cloned();
-            of(&links) == of(&self.links)
-        };
-        self.health.retain(|(id, _), _| same(id));
-        self.links = links;
+        let find = |links: &[Link], id| links.iter().find(|link| link.id == id).cloned();
+        let is_same = |id| find(links, id) == find(&before.links, id);
+        self.health.retain(|(id, _), _| is_same(*id));
         true
+    }
+
+    /// Opens the presence sockets anew and forgets what failed: after the system slept, what is
+    /// left of a card's groups is unknown. Returns whether [`Net::links`] changed.
+    pub fn rebuild(&mut self) -> bool {
+        self.presence.close(&self.registry);
+        self.health.clear();
+        self.rescan()
+    }
+
+    /// Whether the system said since the last call that an interface or an address changed: time
+    /// for a [`Net::rescan`].
+    pub fn take_changed(&mut self) -> bool {
+        self.changes.as_mut().is_some_and(Changes::take)
     }
 
     /// Takes note of an event for one of [`TOKENS`].
     pub fn handle_ready(&mut self, token: Token, readable: bool, writable: bool, error: bool) {
+        if token == CHANGES_TOKEN
+            && let Some(changes) = &mut self.changes
+        {
+            changes.handle_ready();
+        }
         let unreachable = &mut self.unreachable;
         for chat in [&mut self.chat4, &mut self.chat6].into_iter().flatten() {
             if chat.udp.token == token {
@@ -326,10 +360,17 @@ impl Net {
         }
     }
 
+    /// In place of an IPv6 group on the loopback, where systems have no route for one: the ports
+    /// of everybody on this host who has one of the usual ones.
+    fn loopback_targets6(&self) -> impl Iterator<Item = (Option<Via>, SocketAddr)> {
+        let others = (CHAT_PORT..=CHAT_PORT_LAST).filter(|port| *port != self.chat_port);
+        others.map(|port| (None, (Ipv6Addr::LOCALHOST, port).into()))
+    }
+
     /// Where a group datagram for this link and path goes; nowhere if the link is gone or has
     /// no address of the family.
     fn group_targets(&self, id: LinkId, path: Path) -> Vec<(Option<Via>, SocketAddr)> {
-        let Some(link) = self.links.iter().find(|link| link.id == id) else {
+        let Some(link) = self.scan.links.iter().find(|link| link.id == id) else {
             return Vec::new();
         };
         let port = self.config.port;
@@ -351,6 +392,7 @@ impl Net {
                     .collect()
             }
             Path::Mcast6 if link.v6.is_empty() => Vec::new(),
+            Path::Mcast6 if link.loopback => self.loopback_targets6().collect(),
             Path::Mcast6 => {
                 let to = SocketAddrV6::new(self.config.group6, port, 0, id.0);
                 vec![(via(Ipv4Addr::UNSPECIFIED), to.into())]

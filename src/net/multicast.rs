@@ -79,6 +79,14 @@ impl Presence {
         self.problems.get(&(link, family))
     }
 
+    /// Closes all; the next [`Presence::update`] opens them anew.
+    pub(super) fn close(&mut self, registry: &Registry) {
+        for socket in &mut self.sockets {
+            deregister(&mut socket.udp, registry);
+        }
+        self.sockets.clear();
+    }
+
     /// Opens, joins and closes until the sockets are those of `links`; tries again what failed.
     pub(super) fn update(&mut self, config: &NetConfig, links: &[Link], registry: &Registry) {
         let before = std::mem::take(&mut self.problems);
@@ -144,10 +152,7 @@ impl Presence {
                 {
                     tracing::info!(%error, "one presence socket for all interfaces");
                     self.shared = true;
-                    for socket in &mut self.sockets {
-                        deregister(&mut socket.udp, registry);
-                    }
-                    self.sockets.clear();
+                    self.close(registry);
                 }
                 result => return result,
             }

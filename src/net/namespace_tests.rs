@@ -22,7 +22,8 @@ fn in_namespace(name: &str, test: fn()) {
         return;
     }
     let setup = "ip link set lo up && ip link add eth0 type veth peer name peer0 && \
-        ip link set peer0 addrgenmode none && ip link set peer0 up && ip link set eth0 up && ip address add 10.0.3.7/24 dev eth0 && \
+        ip link set peer0 addrgenmode none && ip link set peer0 up && ip link set eth0 addrgenmode none up && \
+        ip address add 10.0.3.7/24 dev eth0 && ip address add fe80::7/64 dev eth0 nodad && \
         exec \"$0\" --exact \"$1\" --nocapture";
     let output = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", setup])
@@ -160,8 +161,8 @@ fn one_socket_for_all_interfaces_tells_them_apart() {
         let config = NetConfig::default();
         let mut ana = Node::open(&config);
         let mut ben = Node::open(&config);
-        ben.net.presence = Presence::shared_for_test(TOKENS.start + 2..TOKENS.end);
-        let (links, registry) = (ben.net.links.clone(), &ben.net.registry);
+        ben.net.presence = Presence::shared_for_test(PRESENCE_TOKENS);
+        let (links, registry) = (ben.net.scan.links.clone(), &ben.net.registry);
         ben.net.presence.update(&config, &links, registry);
         let mut others = [ben];
         for (name, path) in [
@@ -216,6 +217,81 @@ fn an_interface_that_comes_is_used_and_one_that_goes_is_left() {
             assert_eq!(NetState::of(&ana.net.states()), NetState::Down);
         },
     );
+}
+
+#[test]
+fn groups_arrive_by_sockets_that_were_built_anew() {
+    in_namespace("groups_arrive_by_sockets_that_were_built_anew", || {
+        let config = NetConfig::default();
+        let (mut ana, mut ben) = (Node::open(&config), Node::open(&config));
+        let id = link(&ana, "eth0");
+        for _ in 0..20 {
+            assert!(!ben.net.rebuild(), "the links are the same");
+        }
+        let mut others = [ben];
+        for path in [Path::Mcast4, Path::Bcast4, Path::Mcast6] {
+            assert!(reaches(&mut ana, id, path, &mut others), "{path:?}");
+        }
+        assert_eq!(NetState::of(&others[0].net.states()), NetState::Ok);
+    });
+}
+
+#[test]
+fn the_system_says_that_something_changed() {
+    in_namespace("the_system_says_that_something_changed", || {
+        let mut ana = Node::open(&NetConfig::default());
+        ana.until(SHORT, |_| false);
+        ana.net.take_changed();
+        assert!(!ana.until(SHORT, |ana| ana.net.take_changed()));
+        for command in [
+            "ip link set peer0 down",
+            "ip link set peer0 up",
+            "ip address add 10.0.9.7/24 dev eth0",
+            "ip address add fe80::9/64 dev eth0 nodad",
+            "ip link add eth1 type veth peer name peer1",
+        ] {
+            run(command);
+            assert!(ana.until(LONG, |ana| ana.net.take_changed()), "{command}");
+        }
+        // More than the socket holds: that some were lost counts as a change, and does no harm.
+        let many: String = (0..3000)
+            .map(|n| format!("link set eth0 alias name{n}\n"))
+            .collect();
+        let mut child = Command::new("ip")
+            .args(["-batch", "-"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("ip");
+        let mut input = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut input, many.as_bytes()).expect("written");
+        drop(input);
+        assert!(child.wait().expect("its end").success());
+        assert!(ana.until(LONG, |ana| ana.net.take_changed()));
+        ana.until(LONG, |ana| !ana.net.take_changed());
+        run("ip address add 10.0.8.7/24 dev eth0");
+        assert!(ana.until(LONG, |ana| ana.net.take_changed()));
+    });
+}
+
+#[test]
+fn the_loopback_reaches_everybody_by_ipv6() {
+    in_namespace("the_loopback_reaches_everybody_by_ipv6", || {
+        let config = NetConfig {
+            ipv4: false,
+            ..NetConfig::default()
+        };
+        let mut nodes = [0; 3].map(|_| Node::open(&config));
+        let (ana, others) = nodes.split_first_mut().expect("three");
+        let id = link(ana, "lo");
+        ana.send(Destination::Group(id, Path::Mcast6), b"hello");
+        for other in others {
+            assert!(other.until(LONG, |node| !node.received.is_empty()));
+            assert_eq!(other.received[0].0.link, Some(id));
+        }
+        assert!(!ana.until(SHORT, |ana| !ana.received.is_empty()));
+        let lo = ana.net.states().into_iter().find(|state| state.loopback);
+        assert_eq!(lo.and_then(|lo| lo.hint), None);
+    });
 }
 
 #[test]

@@ -175,6 +175,8 @@ impl Core {
         match path {
             Path::Unicast => false,
             Path::Mcast4 => self.config.multicast && !link.v4.is_empty(),
+            // On the loopback it goes to many ports one by one, so only where IPv4 is not used.
+            Path::Mcast6 if link.loopback && !link.v4.is_empty() => false,
             Path::Mcast6 => self.config.multicast && !link.v6.is_empty(),
             Path::Bcast4 => {
                 self.config.broadcast && link.v4.iter().any(|own| own.broadcast().is_some())

@@ -55,9 +55,54 @@ impl Identity {
 /// second spelling of a signature).
 #[must_use]
 pub fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
+    #[cfg(feature = "sim")]
+    if let Some(known) = shared::verify(key, bytes, signature) {
+        return known;
+    }
+    verify_alone(key, bytes, signature)
+}
+
+fn verify_alone(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
     VerifyingKey::from_bytes(&key.0)
         .and_then(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)))
         .is_ok()
+}
+
+/// Verdicts that all nodes of a simulation share, so that a packet is verified once and not once
+/// a receiver. One for each thread, and only where a simulation asked for it.
+#[cfg(feature = "sim")]
+pub mod shared {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+
+    use crate::id::PublicKey;
+
+    /// Most verdicts kept; then it begins anew.
+    const VERDICTS_MAX: usize = 1 << 17;
+
+    thread_local! {
+        static VERDICTS: RefCell<Option<HashMap<[u8; 32], bool>>> = const { RefCell::new(None) };
+    }
+
+    /// From now on the nodes on this thread share what they verify.
+    pub fn begin() {
+        VERDICTS.set(Some(HashMap::new()));
+    }
+
+    /// The verdict, looked up or made; none where nothing is shared.
+    pub(super) fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> Option<bool> {
+        VERDICTS.with_borrow_mut(|verdicts| {
+            let verdicts = verdicts.as_mut()?;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&key.0).update(signature).update(bytes);
+            let name = *hasher.finalize().as_bytes();
+            if verdicts.len() >= VERDICTS_MAX {
+                verdicts.clear();
+            }
+            let verdict = verdicts.entry(name);
+            Some(*verdict.or_insert_with(|| super::verify_alone(key, bytes, signature)))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -6,16 +6,13 @@ use super::core::Core;
 use super::direct::Direct;
 use super::gate::Gate;
 use super::group::{Cx, Group};
-use super::presence::Presence;
+use super::presence::{CHANGE_JITTER, Presence};
 use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
 use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
 use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
 use crate::id::Incarnation;
-
-/// Upper bound of the delay before HELLO where an interface came or went: many see it at once.
-const CHANGE_JITTER: Duration = Duration::from_millis(20);
 
 /// What an endpoint wants done.
 #[derive(Clone, PartialEq, Debug)]
@@ -91,7 +88,8 @@ impl Endpoint {
         }));
     }
 
-    /// The interfaces as they are now; each change gets a burst of HELLOs.
+    /// The interfaces as they are now. What is new on them gets a burst of HELLOs; whoever was
+    /// reached by what is gone is Suspect, or asked for a sign of life by another way.
     pub fn set_links(&mut self, now: Now, links: &[Link]) {
         self.core.mono = now.mono;
         if self.core.links == links {
@@ -101,14 +99,28 @@ impl Endpoint {
         let before = std::mem::replace(&mut self.core.links, links.to_vec());
         let is_link = |id: &LinkId| links.iter().any(|link| link.id == *id);
         self.core.group_sent.retain(|id, _| is_link(id));
-        self.presence
-            .links_changed(&mut self.core, now.mono, &before);
         let most = Duration::from_millis(self.core.config.first_hello_ms_max);
         let jitter = if first { most } else { CHANGE_JITTER };
-        self.presence.announce_self(&mut self.core, now, jitter);
+        self.presence
+            .links_changed(&mut self.core, now, &before, jitter);
         let (private, mut cx) = self.private_cx(now);
         private.local_address_changed(&mut cx);
         self.follow_up(now);
+    }
+
+    /// The system slept, for seconds or for days: all others may have changed.
+    pub fn handle_wake(&mut self, now: Now) {
+        self.core.mono = now.mono;
+        self.presence
+            .announce_self(&mut self.core, now, CHANGE_JITTER);
+        self.follow_up(now);
+    }
+
+    /// The process did not run for `by`: it was stopped, or the host was too busy for it.
+    /// Whatever came meanwhile was handed in before this call.
+    pub fn handle_late(&mut self, now: Now, by: Duration) {
+        self.core.mono = now.mono;
+        tracing::debug!(?by, "late");
     }
 
     /// Sending to this address failed, or an ICMP error came back for it.
@@ -285,6 +297,7 @@ impl Endpoint {
         for id in self.presence.take_returned() {
             let (group, mut cx) = self.group_cx(now);
             group.member_back(&mut cx, &id);
+            group.tell_heads(&mut cx, &id);
             // What waits for them on disk goes as well.
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);

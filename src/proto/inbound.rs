@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::gate::{Fingerprint, Sighting};
 use super::group::receive::{Worth, wants_ack};
 use super::presence::Heard;
+use super::sabotage::{Sabotage, is_sabotaged};
 use crate::api::Event;
 use crate::datagram::{Arrival, canonical};
 use crate::id::{PeerId, PublicKey};
@@ -144,12 +145,15 @@ impl Endpoint {
         let own = Some(self.core.identity.public()).filter(|_| sender == self.core.short());
         let Some(key) = record.map(|record| record.key).or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
-            if matches!(body, Body::Heartbeat(_)) {
+            if matches!(body, Body::Heartbeat(_) | Body::Probe(_)) {
                 self.ask(now, inbound.arrival.source, inbound.bytes.len());
             }
             return;
         };
         let is_known = held == Some(key);
+        if is_sabotaged(Sabotage::DedupBeforeVerify) && !self.is_fresh(inbound, &key) {
+            return;
+        }
         if !self.is_genuine(now, inbound, &key, record, is_known) {
             return;
         }
@@ -165,7 +169,8 @@ impl Endpoint {
         let Some(peer) = self.presence.roster.get_mut(&key.id()) else {
             return;
         };
-        if peer.record.incarnation != inbound.header.incarnation {
+        let any_run = is_sabotaged(Sabotage::GoodbyeOfAnyRun) && matches!(body, Body::Goodbye(_));
+        if peer.record.incarnation != inbound.header.incarnation && !any_run {
             // Of a past run, or of a new one whose record is not known yet.
             if inbound.header.incarnation > peer.record.incarnation {
                 self.ask(now, inbound.arrival.source, inbound.bytes.len());
@@ -174,7 +179,8 @@ impl Endpoint {
             }
             return;
         }
-        if !peer.window.accept(inbound.header.sequence) {
+        let marked = is_sabotaged(Sabotage::DedupBeforeVerify);
+        if !marked && !peer.window.accept(inbound.header.sequence) {
             self.core.stats.replayed += 1;
             return;
         }
@@ -183,6 +189,15 @@ impl Endpoint {
         let heard = inbound.heard(id);
         self.presence.heard(&mut self.core, now, &heard);
         self.act(now, &heard, body);
+    }
+
+    /// Marks a sequence number too early, as only a sabotaged node does.
+    fn is_fresh(&mut self, inbound: &Inbound, key: &PublicKey) -> bool {
+        let peer = self.presence.roster.get_mut(&key.id());
+        peer.is_none_or(|peer| {
+            peer.record.incarnation != inbound.header.incarnation
+                || peer.window.accept(inbound.header.sequence)
+        })
     }
 
     /// Somebody speaks whom we do not know, or of whom we hold another record.
@@ -256,14 +271,14 @@ impl Endpoint {
             }
             Body::Welcome(welcome) => {
                 self.presence
-                    .handle_welcome(&mut self.core, heard, &welcome);
+                    .handle_welcome(&mut self.core, now, heard, &welcome);
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_logs(&mut cx, &id, &welcome.logs);
             }
             Body::Heartbeat(heartbeat) => {
                 if self
                     .presence
-                    .handle_heartbeat(&self.core, heard, &heartbeat)
+                    .handle_heartbeat(&mut self.core, now, heard, &heartbeat)
                 {
                     self.ask(now, heard.arrival.source, heard.len);
                 }
@@ -271,7 +286,9 @@ impl Endpoint {
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
-            Body::Probe(probe) => self.presence.handle_probe(&mut self.core, heard, &probe),
+            Body::Probe(probe) => self
+                .presence
+                .handle_probe(&mut self.core, now, heard, &probe),
             Body::ProbeAck(ack) => {
                 self.presence
                     .handle_probe_ack(&mut self.core, now, heard, &ack);
@@ -290,13 +307,11 @@ impl Endpoint {
                 let (group, mut cx) = self.group_cx(now);
                 group.handle_ack(&mut cx, &id, &ack);
             }
-            Body::ProbeRequest(_)
-            | Body::ProbeReport(_)
-            | Body::Suspect(_)
-            | Body::Alive(_)
-            | Body::SyncRequest(_)
-            | Body::SyncResponse(_)
-            | Body::SyncChallenge(_) => {}
+            Body::ProbeRequest(_) | Body::ProbeReport(_) | Body::Suspect(_) | Body::Alive(_) => {}
+            Body::SyncRequest(_) | Body::SyncResponse(_) | Body::SyncChallenge(_) => {
+                self.presence
+                    .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);
+            }
             Body::Data(_) | Body::Repair(_) => {}
         }
     }
@@ -327,11 +342,12 @@ impl Endpoint {
             return;
         };
         self.core.stats.verified += 1;
-        if !verify(
+        let genuine = verify(
             &entry.author,
             &entry.signing_input(&room),
             &entry.signature(),
-        ) {
+        );
+        if !genuine && !is_sabotaged(Sabotage::EntryUnverified) {
             self.core.stats.bad_signature += 1;
             return;
         }

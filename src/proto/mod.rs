@@ -14,6 +14,7 @@ mod inbound;
 mod presence;
 mod private;
 mod requests;
+pub mod sabotage;
 pub mod stats;
 mod target;
 pub mod timer;

@@ -3,6 +3,7 @@
 pub mod clock;
 mod ending;
 pub mod front_end;
+mod gaps;
 mod network;
 pub mod node;
 #[cfg(unix)]

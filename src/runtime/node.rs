@@ -11,6 +11,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::ending::{Leaving, Purpose};
 use super::front_end::FRONT_END_TOKEN;
+use super::gaps::Gaps;
 use super::signal::Signals;
 use super::workers::{StoreAnswer, StoreJob, StoreWorker};
 use super::{Clock, Flow, FrontEnd, network};
@@ -61,6 +62,8 @@ const SIGNAL: Token = Token(1);
 const EVENTS_MAX: usize = 128;
 /// How often the interfaces are looked at.
 const RESCAN: Duration = Duration::from_secs(5);
+/// How long after the system said that one changed: changes come in groups.
+const RESCAN_SOON: Duration = Duration::from_millis(250);
 /// Upper bound of the first HELLO's random delay at a start by hand, in milliseconds.
 const FIRST_HELLO_MS_MAX: u64 = 5;
 /// The first HELLO leaves before the first screen is drawn, unless it takes longer than this.
@@ -74,7 +77,7 @@ pub(super) struct Node<'f> {
     poll: Poll,
     events: Events,
     pub(super) signals: Signals,
-    net: Net,
+    pub(super) net: Net,
     pub(super) worker: Option<StoreWorker>,
     pub(super) endpoint: Endpoint,
     pub(super) front_end: &'f mut dyn FrontEnd,
@@ -83,6 +86,7 @@ pub(super) struct Node<'f> {
     /// When the endpoint wants to be woken.
     deadline: Option<Instant>,
     pub(super) rescan_at: Instant,
+    pub(super) gaps: Gaps,
     /// As said in the last `network` event.
     states: Vec<LinkState>,
     /// Tokens for which the front end may have more to read.
@@ -151,6 +155,7 @@ impl<'f> Node<'f> {
             outputs: VecDeque::new(),
             deadline: None,
             rescan_at: now.mono + RESCAN,
+            gaps: Gaps::new(now),
             states: Vec::new(),
             front_end_tokens: Vec::new(),
             hungry: true,
@@ -179,23 +184,33 @@ impl<'f> Node<'f> {
 
     fn run(&mut self) -> Result<ExitCode, UserError> {
         loop {
-            let wait = self.wait(Clock::now().mono);
-            match self.poll.poll(&mut self.events, wait) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
-                Err(error) => return Err(system_error(error)),
-            }
+            let now = Clock::now().mono;
+            let due = self.due(now);
+            self.gaps.expect(due);
+            self.poll(Some(due.saturating_duration_since(now)))
+                .map_err(system_error)?;
             if let Some(code) = self.turn(Clock::now()) {
                 return Ok(code);
             }
         }
     }
 
-    /// How long to wait for an event; none: until one comes.
-    fn wait(&self, now: Instant) -> Option<Duration> {
+    /// Waits for events.
+    pub(super) fn poll(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Until when to wait for an event.
+    fn due(&self, now: Instant) -> Instant {
         // What was written may have made room for more input, so this is asked only now.
         if self.hungry || self.front_end.is_hungry() {
-            return Some(Duration::ZERO);
+            return now;
         }
         let drain = match self.front_end.flow() {
             Flow::Drain(deadline) if self.leaving.is_none() => Some(deadline),
@@ -208,20 +223,19 @@ impl<'f> Node<'f> {
             self.flush_at,
             drain,
             leaving,
-            Some(self.rescan_at),
         ];
-        let next = deadlines.into_iter().flatten().min()?;
-        Some(next.saturating_duration_since(now))
+        let earlier = deadlines.into_iter().flatten().min();
+        earlier.map_or(self.rescan_at, |at| at.min(self.rescan_at))
     }
 
     /// One turn. Returns the exit code when it was the last.
     fn turn(&mut self, now: Now) -> Option<ExitCode> {
         self.hungry = false;
         self.take_events(now);
-        self.receive(now);
+        self.hungry |= self.receive(now);
         self.take_answers(now);
         self.take_input(now);
-        let now = Clock::now();
+        let now = self.catch_up(now);
         self.handle_timeouts(now);
         self.settle(now);
         self.follow_flow(now);
@@ -231,7 +245,7 @@ impl<'f> Node<'f> {
         self.finish(now)
     }
 
-    fn take_events(&mut self, now: Now) {
+    pub(super) fn take_events(&mut self, now: Now) {
         let mut signalled = false;
         for event in &self.events {
             let token = event.token();
@@ -246,6 +260,9 @@ impl<'f> Node<'f> {
             }
         }
         self.events.clear();
+        if self.net.take_changed() {
+            self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
+        }
         if signalled {
             let mut notices = Vec::new();
             self.signals.take(|notice| notices.push(notice));
@@ -255,13 +272,14 @@ impl<'f> Node<'f> {
         }
     }
 
-    fn receive(&mut self, now: Now) {
+    /// Takes in some of what came. Returns whether there may be more.
+    pub(super) fn receive(&mut self, now: Now) -> bool {
         let (endpoint, outputs) = (&mut self.endpoint, &mut self.outputs);
         let deadline = &mut self.deadline;
-        self.hungry |= self.net.receive(SOCKET_BUDGET, &mut |arrival, bytes| {
+        self.net.receive(SOCKET_BUDGET, &mut |arrival, bytes| {
             endpoint.handle_datagram(now, arrival, bytes);
             *deadline = drain(endpoint, outputs, now);
-        });
+        })
     }
 
     fn take_answers(&mut self, now: Now) {
@@ -367,7 +385,7 @@ impl<'f> Node<'f> {
     }
 
     /// A `network` event if something changed.
-    fn tell_network(&mut self, now: Now) {
+    pub(super) fn tell_network(&mut self, now: Now) {
         let states = self.net.states();
         if states != self.states {
             self.front_end

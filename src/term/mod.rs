@@ -211,6 +211,9 @@ impl FrontEnd for Screen {
             }
             Signal::Suspend | Signal::End => self.leave(),
             Signal::Resume => {
+                // Stopped by a SIGSTOP, which cannot be seen coming: the terminal is the shell's
+                // again although nobody gave it back.
+                self.leave();
                 if self.enter().is_err() {
                     self.quit = Some(ExitCode::Done);
                 }

@@ -11,7 +11,7 @@ use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Header, Heads, He
 
 use crate::world::{World, lobby, seconds, three};
 
-fn packet(sender: &Identity, sequence: u32, body: &Body) -> Vec<u8> {
+pub fn packet(sender: &Identity, sequence: u32, body: &Body) -> Vec<u8> {
     let header = Header {
         path: Path::Mcast4,
         flags: 0,
@@ -37,7 +37,7 @@ fn entry(author: &Identity, epoch: u64, seq: u32) -> Entry {
     Entry::build(fields, &RoomId::public("lobby"), &mut |b| author.sign(b)).unwrap()
 }
 
-fn bytes_to(world: &World, at: SocketAddr) -> usize {
+pub fn bytes_to(world: &World, at: SocketAddr) -> usize {
     let there = |(to, _): &&(Destination, usize)| *to == Destination::Unicast(at);
     world.out.iter().filter(there).map(|(_, len)| len).sum()
 }

@@ -1,7 +1,11 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
+mod actor;
 mod faults;
 mod hostile;
+mod links;
+mod relay;
+mod sync;
 mod world;
 
 use std::net::SocketAddr;

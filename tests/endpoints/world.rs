@@ -195,6 +195,8 @@ pub struct World {
     pub queue: BinaryHeap<Scheduled>,
     pub order: u64,
     pub loss: f64,
+    /// The loss of group datagrams where it is another.
+    pub group_loss: Option<f64>,
     pub rng: u64,
     pub sent: Vec<(usize, Vec<u8>)>,
     /// The disk answers only while this is set.
@@ -220,6 +222,7 @@ impl World {
             queue: BinaryHeap::new(),
             order: 0,
             loss,
+            group_loss: None,
             rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             sent: Vec::new(),
             disk_works: true,
@@ -278,6 +281,12 @@ impl World {
         endpoint.set_links(self.now, &[link(node.address, 24)]);
         node.endpoint = Some(endpoint);
         self.drain(index);
+    }
+
+    /// Forgets what was sent: a crowd sends much.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+        self.out.clear();
     }
 
     pub fn kill(&mut self, index: usize) {
@@ -372,7 +381,8 @@ impl World {
             }
         };
         for (receiver, group) in receivers {
-            let lost = receiver != from && self.unit() < self.loss;
+            let loss = self.group_loss.filter(|_| group).unwrap_or(self.loss);
+            let lost = receiver != from && self.unit() < loss;
             if !lost {
                 let jitter = Duration::from_micros((self.unit() * 100.0) as u64);
                 let action = Action::Arrive(receiver, (source, group), bytes.to_vec());
@@ -468,7 +478,10 @@ impl World {
     }
 
     pub fn state(&self, of: usize, at: usize) -> Option<(PeerState, bool)> {
-        let id = self.id(of);
+        self.state_of(self.id(of), at)
+    }
+
+    pub fn state_of(&self, id: PeerId, at: usize) -> Option<(PeerState, bool)> {
         self.nodes[at]
             .events
             .iter()

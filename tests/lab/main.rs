@@ -14,6 +14,7 @@ fn main() {
     use libtest_mimic::{Arguments, Completion, Trial};
 
     harness::pty::play_role();
+    harness::simulated::play_role();
     let mut arguments = Arguments::from_args();
     let world = if arguments.list {
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::limits::NACK_RUNS_MAX;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Entry, Run};
 
 /// A gap holds the lines behind it back for this long.
@@ -116,6 +117,12 @@ impl AuthorLog {
         seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
     }
 
+    /// Whether it is known that numbers up to this exist.
+    #[must_use]
+    pub fn knows(&self, head: u32) -> bool {
+        head <= self.head
+    }
+
     /// The author says, or an entry shows, that numbers up to `head` exist. What is missing is
     /// asked for from `first_ask` on.
     pub fn learn_head(&mut self, head: u32, first_ask: Instant) {
@@ -215,6 +222,9 @@ impl AuthorLog {
             // Held already and shown in an earlier run.
             return self.next_line(now);
         }
+        if is_sabotaged(Sabotage::GapSilent) {
+            return self.next_line(now);
+        }
         Some(Line::Gap(u32::try_from(missing).unwrap_or(u32::MAX)))
     }
 
@@ -245,6 +255,8 @@ impl AuthorLog {
     ) -> Option<(u32, Vec<Run>)> {
         let mut runs: Vec<Run> = Vec::new();
         let mut tries = 0;
+        // One for all: what is asked for together is asked for together again.
+        let mut wait = None;
         for (&seq, ask) in &mut self.missing {
             if ask.next > now {
                 continue;
@@ -261,7 +273,8 @@ impl AuthorLog {
             ask.tries += 1;
             tries = tries.max(ask.tries);
             let slow = 1u32 << ask.tries.saturating_sub(QUICK_TRIES).min(10);
-            ask.next = now + pace().saturating_mul(slow).min(ASK_SLOWEST);
+            let wait = *wait.get_or_insert_with(&mut pace);
+            ask.next = now + wait.saturating_mul(slow).min(ASK_SLOWEST);
         }
         (!runs.is_empty()).then_some((tries, runs))
     }

@@ -4,6 +4,7 @@
 //! An own entry leaves, and a received one is shown and acknowledged, only after it was stored.
 
 pub mod log;
+pub mod logs;
 pub mod order;
 pub mod receive;
 mod repair;
@@ -20,12 +21,13 @@ use super::Now;
 use super::bucket::Bucket;
 use super::core::Core;
 use super::presence::Presence;
+use super::sabotage::{Sabotage, is_sabotaged};
 use crate::api::{Event, PeerRef};
 use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag, ShortId};
 use crate::limits::HEARTBEAT_HEADS_MAX;
 use crate::text::RoomName;
-use crate::wire::{Entry, OwnLog, RoomDigest};
+use crate::wire::{Body, Entry, Heads, OwnLog, RoomDigest};
 use log::AuthorLog;
 use order::Hlc;
 use room::Room;
@@ -127,8 +129,10 @@ impl Group {
             epoch: room.own.sent_epoch,
             seq: room.own.sent_seq,
         };
+        let told = |_: &(&RoomTag, &Room)| !is_sabotaged(Sabotage::NoHeads);
         self.rooms
             .iter()
+            .filter(told)
             .take(crate::limits::RECORD_ROOMS_MAX)
             .map(log)
             .collect()
@@ -182,6 +186,22 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
+        }
+    }
+
+    /// Tells a member that was given up and is back where the own logs stand: what was said
+    /// meanwhile was not for it, and where no group path works nothing else would tell.
+    pub fn tell_heads(&self, cx: &mut Cx, id: &PeerId) {
+        let Some(to) = cx.presence.address_of(id) else {
+            return;
+        };
+        for (tag, room) in &self.rooms {
+            if room.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
+                let (epoch, seq) = (room.own.sent_epoch, room.own.sent_seq);
+                let room = *tag;
+                cx.core
+                    .send_to(to, &Body::Heads(Heads { room, epoch, seq }));
+            }
         }
     }
 
@@ -252,8 +272,9 @@ fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> 
     let id = room.id;
     let own = snapshot.own_heads.iter().filter(|head| head.room == id);
     if let Some(head) = own.max_by_key(|head| head.epoch) {
-        room.own
-            .restore(head.network, head.epoch, head.seq, head.hash);
+        let back = u32::from(is_sabotaged(Sabotage::NumberTwice));
+        let seq = head.seq.saturating_sub(back);
+        room.own.restore(head.network, head.epoch, seq, head.hash);
     }
     for head in snapshot.heads.iter().filter(|head| head.room == id) {
         if head.author != core.identity.id() {
@@ -270,11 +291,11 @@ fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> 
     room
 }
 
-/// Only what [`Room::author`] needs is known of a log's author in packets.
+/// Only what [`logs::Logs::author`] needs is known of a log's author in packets.
 fn author_of(room: &Room, own: &PeerId, short: &ShortId) -> Option<PeerId> {
     if own.short() == *short {
         Some(*own)
     } else {
-        room.author(short)
+        room.logs.author(short)
     }
 }

@@ -7,6 +7,7 @@ use crate::durable::{Batch, Durability, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
 use crate::limits::STRANGER_MESSAGE_RATE;
 use crate::proto::bucket::Bucket;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
 /// Most authors never met whose messages are counted.
@@ -115,6 +116,14 @@ impl Group {
             durability: Durability::Process,
             writes: vec![write],
         });
+        if is_sabotaged(Sabotage::AckBeforePersist)
+            && let Some(to) = cx.presence.address_of(&author)
+        {
+            let (epoch, seq) = (entry.epoch, entry.seq);
+            let room = tag;
+            cx.core
+                .send_to(to, &Body::Ack(crate::wire::Ack { room, epoch, seq }));
+        }
         let entry = Box::new(entry);
         self.received_pending += 1;
         self.pending.insert(
@@ -131,7 +140,7 @@ impl Group {
     #[must_use]
     pub fn has_author(&self, tag: &RoomTag, author: &PeerId) -> bool {
         let room = self.rooms.get(tag);
-        room.is_some_and(|room| room.logs.contains_key(author))
+        room.is_some_and(|room| room.logs.contains(author))
     }
 
     fn admit_stranger(&mut self, cx: &Cx, author: PeerId) -> bool {
@@ -238,28 +247,27 @@ impl Group {
     }
 
     fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
-        let first_ask = cx.now.mono + first_wait(cx);
         let Some(room) = self.rooms.get_mut(tag) else {
             return;
         };
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
-        if let Some(log) = room.log_for(*author, epoch, seq, here) {
-            log.learn_head(seq, first_ask);
-        }
+        let log = room.log_for(*author, epoch, seq, here);
+        // Told in every HELLO and heartbeat, and nearly always known.
+        let is_news = log.is_some_and(|log| !log.knows(seq));
         Self::show_left_over(room, cx);
+        if is_news {
+            let first_ask = cx.now.mono + first_wait(cx);
+            if let Some(log) = room.logs.get_mut(author) {
+                log.learn_head(seq, first_ask);
+            }
+        }
     }
 
     /// What time does to the others' logs: NACKs, gaps shown, ACKs.
     pub(super) fn listen(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
-            let authors: Vec<PeerId> = room
-                .logs
-                .iter()
-                .filter(|(_, log)| log.deadline().is_some_and(|at| at <= cx.now.mono))
-                .map(|(id, _)| *id)
-                .collect();
-            for author in authors {
+            for author in room.logs.due(cx.now.mono) {
                 Self::show_lines(room, cx, &author);
                 super::repair::ask(room, cx, *tag, &author);
                 say_ack(room, cx, *tag, &author);

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::log::AuthorLog;
+use super::logs::Logs;
 use super::order;
 use super::sender::{OwnSender, Pace};
 use crate::api::{Conversation, Event, PeerRef, ReceiptState, TextKind, Timestamp};
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
 use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind, HeadOf};
 
@@ -22,7 +24,7 @@ pub struct Room {
     /// The own log.
     pub own: OwnSender,
     /// The others' logs.
-    pub logs: BTreeMap<PeerId, AuthorLog>,
+    pub logs: Logs,
     /// The entry shown last: what an own entry names as a dependency where the clocks would
     /// otherwise put the answer first.
     pub last_shown: Option<([u8; 16], u64)>,
@@ -36,7 +38,7 @@ impl Room {
     #[must_use]
     pub fn new(name: RoomName, own: OwnSender) -> Self {
         let id = RoomId::public(name.as_str());
-        let logs = BTreeMap::new();
+        let logs = Logs::default();
         Room {
             name,
             id,
@@ -64,15 +66,13 @@ impl Room {
         floor: u32,
         here: impl Fn(&PeerId) -> bool,
     ) -> Option<&mut AuthorLog> {
-        if self.logs.len() >= ROOM_AUTHORS_MAX && !self.logs.contains_key(&author) {
+        if self.logs.len() >= ROOM_AUTHORS_MAX && !self.logs.contains(&author) {
             let idle = |(id, log): &(&PeerId, &AuthorLog)| !here(id) && !log.is_storing();
             let gone = self.logs.iter().find(idle).map(|(id, _)| *id)?;
             self.logs.remove(&gone);
         }
-        let log = self
-            .logs
-            .entry(author)
-            .or_insert_with(|| AuthorLog::new(epoch, floor));
+        let begin = || AuthorLog::new(epoch, floor);
+        let log = self.logs.get_or_insert_with(author, begin);
         if epoch > log.epoch {
             // Known before, so all of the new log is wanted.
             self.left_over.extend(log.take_waiting());
@@ -92,20 +92,11 @@ impl Room {
         }
     }
 
-    /// The full id of the author that packets name like this.
-    #[must_use]
-    pub fn author(&self, short: &ShortId) -> Option<PeerId> {
-        let mut from = [0; 32];
-        from[..8].copy_from_slice(&short.0);
-        let (id, _) = self.logs.range(PeerId(from)..).next()?;
-        (id.short() == *short).then_some(*id)
-    }
-
     /// Heads for a heartbeat: the own one first, then the others in turn.
     #[must_use]
     pub fn heads(&self, own: ShortId, turn: usize, most: usize) -> Vec<HeadOf> {
         let mut heads = Vec::new();
-        if self.own.sent_seq > 0 {
+        if self.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
             heads.push(HeadOf {
                 author: own,
                 epoch: self.own.sent_epoch,
@@ -213,8 +204,7 @@ impl Room {
 
     /// When something is due.
     pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
-        let logs = self.logs.values().filter_map(AuthorLog::deadline).min();
-        [self.own.deadline(now, settled), logs]
+        [self.own.deadline(now, settled), self.logs.deadline()]
             .into_iter()
             .flatten()
             .min()

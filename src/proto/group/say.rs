@@ -12,6 +12,7 @@ use crate::durable::{Batch, Durability, StoreFailure, Write};
 use crate::id::{MessageId, RoomId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
 use crate::wire::group::EntryFields;
 use crate::wire::{Body, Entry, EntryKind, Heads};
@@ -67,6 +68,10 @@ impl Group {
             durability: Durability::Process,
             writes,
         });
+        if is_sabotaged(Sabotage::TransmitBeforePersist) {
+            self.own_stored(cx, tag, entry, reference, Ok(()));
+            return Ok(());
+        }
         self.pending.insert(
             token,
             Pending::Own {

@@ -7,6 +7,7 @@ use crate::api::{PeerRef, ReceiptState};
 use crate::id::{MessageId, NetworkId, PeerId};
 use crate::limits::ROOM_CACHE_ENTRIES;
 use crate::proto::bucket::Bucket;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
 /// Own messages whose delivery is followed at once; older ones keep their last receipt.
@@ -276,6 +277,9 @@ impl OwnSender {
 
     /// Whether the head is to be told now.
     pub fn take_heads(&mut self, now: Instant) -> bool {
+        if is_sabotaged(Sabotage::NoHeads) {
+            self.heads = None;
+        }
         let Some(plan) = &mut self.heads else {
             return false;
         };

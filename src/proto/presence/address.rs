@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::id::Nonce;
 use crate::limits::PEER_ADDRESSES_MAX;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// Waits after the PROBEs to a candidate, from the first on. Half of them go unanswered at 30 %
 /// loss each way; two people shall find each other within 3 s all the same.
@@ -21,6 +22,8 @@ const CANDIDATE_REST: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_millis(90);
 /// A validated address that was not heard for this long makes way for a new one.
 const SILENT: Duration = Duration::from_secs(60);
+/// An address heard within this needs no question whether the peer still uses it.
+const QUIET: Duration = Duration::from_millis(200);
 /// An address heard within this is not given up for another.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,8 @@ pub struct Address {
     /// Bytes that may go there before it is validated.
     allowance: u64,
     bytes_out: u64,
+    /// It was validated when the link to it was lost.
+    unlinked: bool,
 }
 
 impl Address {
@@ -55,6 +60,7 @@ impl Address {
             next_try: Some(now),
             allowance: 0,
             bytes_out: 0,
+            unlinked: false,
         }
     }
 
@@ -70,7 +76,9 @@ impl Address {
     /// Whether `len` more bytes may go there: any number once validated, before that at most
     /// three times what came (RFC 9000, section 8.1), and once where no link reaches it.
     pub fn may_send(&self, len: usize) -> bool {
-        self.validated.is_some() || self.bytes_out + len as u64 <= self.allowance
+        self.validated.is_some()
+            || self.bytes_out + len as u64 <= self.allowance
+            || is_sabotaged(Sabotage::AmplificationUnbounded)
     }
 
     /// Bytes went there.
@@ -142,8 +150,23 @@ impl Addresses {
         }
         let mut address = Address::new(at, now);
         address.allowance = allowance;
+        if is_sabotaged(Sabotage::AddressUnvalidated) {
+            address.validated = Some(now);
+            self.current = Some(at);
+        }
         self.all.push(address);
         true
+    }
+
+    /// Others say that they are there: good for PROBEs that the caller paces, until something comes
+    /// from there.
+    pub fn hinted(&mut self, now: Instant, at: SocketAddr) {
+        let is_known = self.all.iter().any(|address| address.at == at);
+        if !is_known && self.make_room(now) {
+            let mut address = Address::new(at, now);
+            address.next_try = None;
+            self.all.push(address);
+        }
     }
 
     /// A PROBE ACK came from there. Returns the round trip if it echoes our nonce.
@@ -157,6 +180,17 @@ impl Addresses {
         address.heard = now;
         self.choose(now);
         Some(now.saturating_duration_since(sent))
+    }
+
+    /// Whether the peer may have left the address in use for `at`, another validated one: it
+    /// speaks from there, and the one in use is quiet and not asked yet.
+    #[must_use]
+    pub fn may_have_moved(&self, now: Instant, at: SocketAddr) -> bool {
+        let in_use = self.all.iter().find(|a| Some(a.at) == self.current);
+        let is_quiet = |a: &Address| {
+            a.at != at && a.probes.is_empty() && now.saturating_duration_since(a.heard) >= QUIET
+        };
+        self.is_validated(at) && in_use.is_some_and(is_quiet)
     }
 
     /// The validated address in use.
@@ -207,6 +241,41 @@ impl Addresses {
             self.current = None;
             self.choose(now);
         }
+    }
+
+    /// No link reaches this address any more: as [`Addresses::failed`], until one does again.
+    pub fn unlinked(&mut self, now: Instant, at: SocketAddr) {
+        let validated = self.is_validated(at);
+        self.failed(now, at);
+        if let Some(address) = self.get_mut(at) {
+            address.unlinked |= validated;
+            address.next_try = None;
+        }
+    }
+
+    /// A link reaches this address again: it is tried as a candidate, with room for as many bytes
+    /// as were granted to nobody but whoever was validated there in this run. Returns whether
+    /// there is something to try.
+    pub fn linked(&mut self, now: Instant, at: SocketAddr, allowance: u64) -> bool {
+        let found = self.get_mut(at).filter(|address| address.unlinked);
+        let Some(address) = found else {
+            return false;
+        };
+        address.unlinked = false;
+        address.reset();
+        address.allowance = allowance;
+        address.next_try = Some(now);
+        true
+    }
+
+    /// Whether a candidate is being tried.
+    #[must_use]
+    pub fn is_trying(&self) -> bool {
+        let mut candidates = self
+            .all
+            .iter()
+            .filter(|address| address.validated.is_none());
+        candidates.any(|address| address.next_try.is_some())
     }
 
     /// A new run of the peer: nothing is validated any more.
@@ -325,6 +394,28 @@ mod tests {
     }
 
     #[test]
+    fn an_address_behind_a_lost_link_is_tried_once_the_link_is_back_if_it_was_validated() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=2 {
+            addresses.heard(now, at(host), 100);
+        }
+        addresses.get_mut(at(1)).unwrap().probed(Nonce([1; 8]), now);
+        addresses.acknowledged(now, at(1), Nonce([1; 8]));
+        for host in 1..=2 {
+            addresses.unlinked(now, at(host));
+        }
+        assert_eq!(addresses.current(), None);
+        assert!(!addresses.is_trying());
+        assert!(addresses.linked(now, at(1), 98));
+        assert!(!addresses.linked(now, at(1), 98), "once");
+        assert!(!addresses.linked(now, at(2), 98), "nobody was found there");
+        assert!(addresses.is_trying());
+        let address = addresses.get_mut(at(1)).unwrap();
+        assert!(address.may_send(98) && !address.may_send(99));
+    }
+
+    #[test]
     fn a_second_address_does_not_replace_a_fresh_one() {
         let now = Instant::now();
         let mut addresses = Addresses::default();
@@ -370,6 +461,30 @@ mod tests {
             .probed(Nonce([8; 8]), now + ANSWER);
         addresses.acknowledged(now + ANSWER, at(2), Nonce([8; 8]));
         assert_eq!(addresses.current(), Some(at(2)));
+    }
+
+    #[test]
+    fn a_peer_that_speaks_from_elsewhere_has_its_old_address_asked_once() {
+        let now = Instant::now();
+        let mut addresses = Addresses::default();
+        for host in 1..=2 {
+            addresses.heard(now, at(host), 100);
+            addresses
+                .get_mut(at(host))
+                .unwrap()
+                .probed(Nonce([host; 8]), now);
+            addresses.acknowledged(now, at(host), Nonce([host; 8]));
+        }
+        assert!(!addresses.may_have_moved(now, at(2)), "heard just now");
+        let later = now + QUIET;
+        assert!(addresses.may_have_moved(later, at(2)));
+        assert!(!addresses.may_have_moved(later, at(1)), "the one in use");
+        assert!(!addresses.may_have_moved(later, at(3)), "not validated");
+        addresses
+            .get_mut(at(1))
+            .unwrap()
+            .probed(Nonce([9; 8]), later);
+        assert!(!addresses.may_have_moved(later, at(2)), "asked already");
     }
 
     #[test]

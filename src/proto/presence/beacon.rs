@@ -1,9 +1,10 @@
 //! When a node speaks of itself: HELLO, WELCOME, HEARTBEAT, GOODBYE.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::datagram::LinkId;
 use crate::id::{Nonce, PeerId};
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
@@ -24,16 +25,20 @@ const WELCOME_RATE: u32 = 50;
 const GOODBYE_AGAIN: Duration = Duration::from_millis(40);
 /// Most HELLOs counted in the last second.
 const HELLOS_MAX: usize = 1024;
+/// WELCOMEs that wait at once: more than their rate lets through in the time that they wait.
+const WELCOMES_MAX: usize = 64;
+/// Above so many HELLOs heard in a second this node speaks less of itself.
+const CROWD: usize = 100;
 
 /// A WELCOME that waits for its turn.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingWelcome {
-    /// When it goes.
-    pub at: Instant,
     /// Where to.
     pub to: SocketAddr,
     /// The HELLO's nonce.
     pub echo: Nonce,
+    /// The link that the HELLO came by.
+    pub link: Option<LinkId>,
 }
 
 /// How far a leave is.
@@ -63,7 +68,10 @@ pub struct Beacon {
     hello_at: Option<Instant>,
     hello_count: u32,
     heartbeat_at: Option<Instant>,
-    welcomes: BTreeMap<PeerId, PendingWelcome>,
+    /// By when they go.
+    welcomes: BTreeMap<(Instant, PeerId), PendingWelcome>,
+    /// Whom they are for.
+    waiting: BTreeSet<PeerId>,
     welcomed: VecDeque<(PeerId, Instant)>,
     welcome_rate: Bucket,
     hellos: VecDeque<Instant>,
@@ -83,6 +91,7 @@ impl Beacon {
             hello_count: 0,
             heartbeat_at: None,
             welcomes: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             welcomed: VecDeque::new(),
             welcome_rate: Bucket::new(now, WELCOME_RATE, WELCOME_RATE),
             hellos: VecDeque::new(),
@@ -105,6 +114,7 @@ impl Beacon {
         self.hello_at = None;
         self.heartbeat_at = None;
         self.welcomes.clear();
+        self.waiting.clear();
         self.leaving = leaving;
     }
 
@@ -119,12 +129,13 @@ impl Beacon {
         &mut self,
         core: &mut Core,
         now: Instant,
-        to: (PeerId, SocketAddr, Nonce),
+        peer: PeerId,
+        welcome: PendingWelcome,
         population: usize,
     ) -> Option<Instant> {
-        let (peer, address, echo) = to;
         let recent = |&(id, at): &(PeerId, Instant)| id == peer && now < at + WELCOME_EVERY;
-        if self.welcomes.contains_key(&peer) || self.welcomed.iter().any(recent) {
+        let full = self.welcomes.len() >= WELCOMES_MAX;
+        if full || self.waiting.contains(&peer) || self.welcomed.iter().any(recent) {
             return None;
         }
         let crowd = self.hellos_heard(now);
@@ -136,52 +147,44 @@ impl Beacon {
         }
         let most = Duration::from_millis(2).saturating_mul(u32::try_from(population).unwrap_or(50));
         let at = now + core.jitter(most.min(Duration::from_millis(100)));
-        self.welcomes.insert(
-            peer,
-            PendingWelcome {
-                at,
-                to: address,
-                echo,
-            },
-        );
+        self.waiting.insert(peer);
+        self.welcomes.insert((at, peer), welcome);
         Some(at)
     }
 
     /// Counts a HELLO.
     pub fn hello_heard(&mut self, now: Instant) {
+        self.hellos_heard(now);
         if self.hellos.len() < HELLOS_MAX {
             self.hellos.push_back(now);
         }
     }
 
-    /// HELLOs heard in the last second.
-    fn hellos_heard(&mut self, now: Instant) -> usize {
-        while self
-            .hellos
-            .front()
-            .is_some_and(|&at| now > at + Duration::from_secs(1))
-        {
+    /// HELLOs heard in the last second, 1024 at most.
+    pub fn hellos_heard(&mut self, now: Instant) -> usize {
+        let old = |&at: &Instant| now > at + Duration::from_secs(1);
+        while self.hellos.front().is_some_and(old) {
             self.hellos.pop_front();
         }
         self.hellos.len()
     }
 
+    /// Whether so many come in that each has to say less.
+    pub fn is_crowded(&mut self, now: Instant) -> bool {
+        self.hellos_heard(now) > CROWD
+    }
+
     /// A WELCOME whose time has come.
     pub fn take_welcome(&mut self, now: Instant) -> Option<(PeerId, PendingWelcome)> {
-        let (&peer, &welcome) = self
-            .welcomes
-            .iter()
-            .find(|(_, welcome)| welcome.at <= now)?;
-        self.welcomes.remove(&peer);
+        let due = self.welcomes.first_entry();
+        let due = due.filter(|due| due.key().0 <= now)?;
+        let ((_, peer), welcome) = due.remove_entry();
+        self.waiting.remove(&peer);
         if !self.welcome_rate.take(now, 1) {
             return None;
         }
-        while self.welcomed.len() >= HELLOS_MAX
-            || self
-                .welcomed
-                .front()
-                .is_some_and(|&(_, at)| now > at + WELCOME_EVERY)
-        {
+        let old = |&(_, at): &(PeerId, Instant)| now > at + WELCOME_EVERY;
+        while self.welcomed.front().is_some_and(old) {
             self.welcomed.pop_front();
         }
         self.welcomed.push_back((peer, now));
@@ -199,7 +202,8 @@ impl Beacon {
         if self.hello_at.is_some_and(|at| at <= now) {
             self.hello_count += 1;
             let interval = HELLO_INTERVAL * (1 << (self.hello_count - 1).min(5));
-            let spread = interval.mul_f64(0.8 + 0.4 * core.unit());
+            let crowded = if self.is_crowded(now) { 2 } else { 1 };
+            let spread = interval.mul_f64(0.8 + 0.4 * core.unit()) * crowded;
             self.hello_at = (self.hello_count < HELLO_BURST).then(|| now + spread);
             return Some(Due::Hello);
         }
@@ -218,7 +222,7 @@ impl Beacon {
             Leaving::Second(at) => Some(at),
             Leaving::No | Leaving::Done => None,
         };
-        let welcome = self.welcomes.values().map(|welcome| welcome.at).min();
+        let welcome = self.welcomes.keys().next().map(|&(at, _)| at);
         [goodbye, self.hello_at, self.heartbeat_at, welcome]
             .into_iter()
             .flatten()
@@ -228,7 +232,12 @@ impl Beacon {
 
 /// T_hb: `max(10 s, N / 20)`, 25 % either way.
 fn heartbeat_interval(core: &mut Core, population: usize) -> Duration {
+    heartbeat_mean(population).mul_f64(0.75 + 0.5 * core.unit())
+}
+
+/// The mean of it.
+#[must_use]
+pub fn heartbeat_mean(population: usize) -> Duration {
     let seconds = u64::try_from(population / HEARTBEATS_PER_SECOND).unwrap_or(u64::MAX);
-    let mean = Duration::from_secs(seconds).max(HEARTBEAT_MIN);
-    mean.mul_f64(0.75 + 0.5 * core.unit())
+    Duration::from_secs(seconds).max(HEARTBEAT_MIN)
 }

@@ -2,13 +2,21 @@
 
 pub mod address;
 pub mod beacon;
+mod compare;
+pub mod digest;
+mod flapping;
+mod hearsay;
+mod news;
+mod page;
 pub mod peer;
 pub mod probe;
 pub mod receive;
 pub mod roster;
 pub mod speak;
 mod strangers;
+mod sync;
 mod tick;
+mod token;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,10 +33,19 @@ use crate::proto::core::Core;
 use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
+use flapping::Flapping;
+use hearsay::Hearsays;
+use news::Newsboard;
 use probe::Probing;
 use roster::{Peer, Roster};
 use strangers::Strangers;
+use sync::Sync;
 
+/// Upper bound of the delay before HELLO where an interface came: many see it at once.
+pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
+/// Bytes to an address that was validated before its link was lost, to find it again: three
+/// PROBEs.
+const RELINK_ALLOWANCE: u64 = 3 * tick::PROBE_LEN as u64;
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Upper bound of the group's round trip.
@@ -58,18 +75,22 @@ pub struct Presence {
     /// Own record.
     pub record: PeerRecord,
     beacon: Beacon,
+    flapping: Flapping,
     pins: BTreeMap<String, PublicKey>,
     wake: Option<Instant>,
     round_at: Instant,
     round: usize,
     candidate_rate: Bucket,
     strangers: Strangers,
+    sync: Sync,
+    hearsays: Hearsays,
+    newsboard: Newsboard,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
     sources: BTreeMap<SocketAddr, PeerId>,
     /// Grows with every change of the pins.
     pins_version: u64,
     opened: Option<Instant>,
-    /// How many others whoever greeted us first knew.
+    /// How many whoever greeted us first knew, itself included.
     welcomed: Option<u32>,
     confirmed: Vec<PeerId>,
     lost: Vec<(PeerId, PublicKey)>,
@@ -85,12 +106,16 @@ impl Presence {
             roster: Roster::default(),
             record: speak::own_record(core, 1)?,
             beacon: Beacon::new(now.mono),
+            flapping: Flapping::default(),
             pins: snapshot.pins.iter().cloned().collect(),
             wake: None,
             round_at: now.mono,
             round: 0,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: Strangers::new(now.mono),
+            sync: Sync::new(now.mono, core.random()),
+            hearsays: Hearsays::new(now.mono),
+            newsboard: Newsboard::default(),
             sources: BTreeMap::new(),
             pins_version: 0,
             opened: None,
@@ -115,6 +140,7 @@ impl Presence {
     pub fn change_self(&mut self, core: &mut Core, now: Now) {
         if let Some(record) = speak::own_record(core, self.record.record_seq + 1) {
             self.record = record;
+            self.note_news(core.identity.id());
             self.announce_self(core, now, Duration::from_millis(5));
         }
     }
@@ -137,13 +163,10 @@ impl Presence {
     #[must_use]
     pub fn settled_at(&self) -> Option<Instant> {
         let others = self.roster.population() - 1;
-        // Whoever greeted us first knew so many others; all of them and itself are here.
-        let greeted = self.welcomed.is_some_and(|known| others > known as usize);
+        // Whoever greeted us first knew so many, itself included; all of them are here.
+        let greeted = self.welcomed.is_some_and(|known| others >= known as usize);
         // Somebody who is listed and just being validated is to be counted as well.
-        let validating = |peer: &Peer| {
-            peer.state == PeerState::Online && !peer.is_confirmed() && !peer.record.transient
-        };
-        let complete = greeted && !self.roster.iter().any(validating);
+        let complete = greeted && self.roster.validating() == 0;
         let wait = if complete { Duration::ZERO } else { SETTLE };
         self.opened.map(|opened| opened + wait)
     }
@@ -197,37 +220,67 @@ impl Presence {
         }
     }
 
-    /// The links changed: an address that only a link reached which is gone is not used.
-    pub fn links_changed(&mut self, core: &mut Core, now: Instant, before: &[Link]) {
+    /// The links changed. An address that only a link reached which is gone is not used, and
+    /// whoever was reached there is asked for a sign of life by what is left. What is new gets
+    /// a burst of HELLOs, later the more often it comes and goes.
+    pub fn links_changed(&mut self, core: &mut Core, now: Now, before: &[Link], jitter: Duration) {
+        self.roster.set_links(&core.links);
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
+        let is_back = |at: SocketAddr| !reaches(before, at) && reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
+        let mut doubted = Vec::new();
+        let mut tried = false;
         for peer in self.roster.iter_mut() {
             peer.links.retain(|id, _| links.contains(id));
-            let cut: Vec<SocketAddr> = peer
-                .addresses
-                .iter()
-                .map(|address| address.at)
-                .filter(|&at| is_cut(at))
-                .collect();
-            cut.into_iter()
-                .for_each(|at| peer.addresses.failed(now, at));
+            let was_used = peer.addresses.current();
+            let all: Vec<SocketAddr> = peer.addresses.iter().map(|address| address.at).collect();
+            for &at in all.iter().filter(|&&at| is_cut(at)) {
+                peer.addresses.unlinked(now.mono, at);
+            }
+            for &at in all.iter().filter(|&&at| is_back(at)) {
+                tried |= peer.addresses.linked(now.mono, at, RELINK_ALLOWANCE);
+            }
+            if was_used.map_or(all.iter().any(|&at| is_cut(at)), is_cut) {
+                doubted.push(peer.id);
+            }
+        }
+        if tried {
+            self.wake_at(now.mono);
+        }
+        for id in doubted {
+            self.unlink(core, now.mono, &id);
         }
         let ids: Vec<PeerId> = self.roster.iter().map(|peer| peer.id).collect();
         for id in ids {
             self.announce(core, &id);
+        }
+        match self.flapping.links_changed(now.mono, before, &core.links) {
+            Some(at) if at <= now.mono => self.announce_self(core, now, jitter),
+            Some(at) => self.flapping.postpone(at),
+            None => {}
+        }
+    }
+
+    /// The address in use of this peer is cut off on our side: another one is tried at once;
+    /// without one nobody can tell whether they are still here.
+    fn unlink(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        self.doubt(now, id);
+        let is_lost = |peer: &Peer| {
+            let out_of_reach = !peer.is_confirmed() && !peer.addresses.is_trying();
+            peer.state == PeerState::Online && out_of_reach
+        };
+        if self.roster.get(id).is_some_and(is_lost) {
+            self.set_state(core, id, PeerState::Suspect);
+            // The end of an unconfirmed row comes sooner.
+            self.wake_at(now);
         }
     }
 
     /// The round trip of the group: the longest of a live peer, 10 to 500 ms.
     #[must_use]
     pub fn group_rtt(&self) -> Duration {
-        let longest = self
-            .roster
-            .members()
-            .filter_map(|peer| peer.rtt)
-            .map(|rtt| rtt.smoothed)
-            .max();
-        longest
+        self.roster
+            .longest_rtt()
             .unwrap_or(GROUP_RTT_START)
             .clamp(GROUP_RTT_MIN, GROUP_RTT_MAX)
     }
@@ -235,21 +288,15 @@ impl Presence {
     /// The loss of the group: the 80th percentile of what members report, 0 to 1.
     #[must_use]
     pub fn group_loss(&self) -> Option<f64> {
-        let mut reports: Vec<u8> = self.roster.members().filter_map(|peer| peer.loss).collect();
-        reports.sort_unstable();
-        let index = (reports.len() * 4 / 5).min(reports.len().checked_sub(1)?);
-        Some(f64::from(reports[index]) / 254.0)
+        let loss = self.roster.loss()?;
+        Some(f64::from(loss) / 254.0)
     }
 
     /// The group paths that together reach every member: one where one is enough.
     #[must_use]
     pub fn group_paths(&self) -> Vec<Path> {
-        let masks: Vec<u8> = self
-            .roster
-            .members()
-            .map(Peer::paths)
-            .filter(|&mask| mask != 0)
-            .collect();
+        let mut masks = self.roster.path_masks();
+        masks.retain(|&mask| mask != 0);
         if masks.is_empty() {
             return Path::GROUP.to_vec();
         }
@@ -370,11 +417,17 @@ impl Presence {
         self.is_validated(id, at).then_some(*id)
     }
 
-    /// Whether somebody has a validated address with this IP address.
+    /// Whether somebody who is here has a validated address with this IP address.
     fn is_known_host(&self, ip: std::net::IpAddr) -> bool {
         let from = self.sources.range(SocketAddr::new(ip, 0)..);
         from.take_while(|(at, _)| at.ip() == ip)
-            .any(|(&at, id)| self.is_validated(id, at))
+            .any(|(&at, id)| self.is_validated(id, at) && self.is_here(id))
+    }
+
+    /// Whether somebody was not given up.
+    fn is_here(&self, id: &PeerId) -> bool {
+        let peer = self.roster.get(id);
+        peer.is_some_and(|peer| peer.state != PeerState::Offline)
     }
 
     /// An address was validated.
@@ -394,10 +447,15 @@ impl Presence {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         if self.beacon.leaving == Leaving::No {
-            [self.beacon.deadline(), self.wake, Some(self.round_at)]
-                .into_iter()
-                .flatten()
-                .min()
+            let deadlines = [
+                self.beacon.deadline(),
+                self.flapping.deadline(),
+                self.wake,
+                Some(self.round_at),
+                self.sync.deadline(),
+                self.hearsays.deadline(),
+            ];
+            deadlines.into_iter().flatten().min()
         } else {
             self.beacon.deadline()
         }
@@ -426,6 +484,7 @@ impl Presence {
 pub(super) fn reaches(links: &[Link], at: SocketAddr) -> bool {
     links.iter().any(|link| match at {
         SocketAddr::V4(at) => link.v4.iter().any(|own| own.contains(*at.ip())),
-        SocketAddr::V6(at) => at.scope_id() == link.id.0,
+        // Or this host itself, without a link.
+        SocketAddr::V6(at) => at.scope_id() == link.id.0 || link.v6.contains(at.ip()),
     })
 }

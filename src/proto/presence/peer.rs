@@ -38,8 +38,21 @@ pub struct Peer {
     pub hears_us: Option<u8>,
     /// The group loss they report, in 1/254, once they measured it.
     pub loss: Option<u8>,
+    /// Set while they are known from others only: learnt by SYNC and not confirmed.
+    pub hearsay: Option<Hearsay>,
     pub(super) announced: Option<Event>,
     pub(super) told: Option<Told>,
+}
+
+/// What others say of a peer that was not reached yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hearsay {
+    /// When that was learnt.
+    pub since: Instant,
+    /// Where they say it is; good for a PROBE.
+    pub hint: Option<SocketAddr>,
+    /// PROBEs sent there.
+    pub tries: u8,
 }
 
 /// What a row's event is made from: as long as it is the same, the event is not even built.
@@ -207,6 +220,7 @@ pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
         links: BTreeMap::new(),
         hears_us: None,
         loss: None,
+        hearsay: None,
         announced: None,
         told: None,
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::roster::Rtt;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// Shortest wait for an answer.
 pub const RTO_MIN: Duration = Duration::from_millis(100);
@@ -91,13 +92,21 @@ impl Probing {
             return Step::Wait;
         }
         if let Some(verdict) = self.verdict {
-            if now >= verdict {
+            if now >= verdict && !is_sabotaged(Sabotage::OfflineNever) {
                 return Step::Offline;
             }
-            self.next = verdict.min(now + SUSPECT_EVERY);
+            let soon = now + SUSPECT_EVERY;
+            self.next = if now < verdict {
+                verdict.min(soon)
+            } else {
+                soon
+            };
             return Step::ProbeAll;
         }
         self.tries += 1;
+        if self.tries == 2 && is_sabotaged(Sabotage::OfflineAtOnce) {
+            return Step::Offline;
+        }
         match self.tries {
             1 => self.after(self.rto, Step::Probe),
             2 => self.after(self.rto * 3, Step::ProbeAll),

@@ -1,8 +1,9 @@
 //! What others say of themselves. Everything here has verified already.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::beacon::PendingWelcome;
 use super::probe::Probing;
 use super::roster::{Merged, Peer, Rtt};
 use super::strangers::allowance;
@@ -15,6 +16,15 @@ use crate::proto::Now;
 use crate::proto::core::Core;
 use crate::wire::presence::LOSS_UNKNOWN;
 use crate::wire::{Body, Heartbeat, Hello, PeerRecord, Probe, ProbeAck, Welcome};
+
+/// Up to this many peers all of them greet a newcomer, and validate it by that.
+const ALL_GREET: u32 = 32;
+/// First PROBEs a second that a link carries, of all peers together.
+const VALIDATION_RATE: f64 = 8000.0;
+/// Upper bound of the time over which they are spread.
+const VALIDATION_MAX: Duration = Duration::from_secs(5);
+/// Above it, before the first PROBE to somebody heard by the group.
+const VALIDATION_REST: Duration = Duration::from_millis(20);
 
 impl Presence {
     /// Takes in a verified record; whether its sender may go on.
@@ -36,7 +46,8 @@ impl Presence {
                 self.wake_at(now.mono);
                 self.set_state(core, &id, PeerState::Online);
             }
-            Merged::New | Merged::Changed | Merged::Same => {}
+            Merged::Changed => self.note_news(id),
+            Merged::New | Merged::Same => {}
         }
         true
     }
@@ -89,8 +100,26 @@ impl Presence {
         }
         let allowance = allowance(core, source, heard.len);
         if peer.addresses.heard(now.mono, source, allowance) {
-            self.wake_at(now.mono);
+            let delay = self.validation_delay(core, now.mono, heard.path);
+            let peer = self.roster.get_mut(&heard.id);
+            if let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) {
+                address.next_try = Some(now.mono + delay);
+            }
+            self.wake_at(now.mono + delay);
         }
+    }
+
+    /// How long a new address waits for its first PROBE: a thousand who hear one HELLO, or a crowd
+    /// of whom each hears all, do not probe at once, nor before they know who they are.
+    fn validation_delay(&mut self, core: &mut Core, now: Instant, path: Path) -> Duration {
+        let crowd = u32::try_from(self.roster.crowd()).unwrap_or(u32::MAX);
+        if path == Path::Unicast || crowd <= ALL_GREET {
+            return Duration::ZERO;
+        }
+        let newcomers = u32::try_from(self.beacon.hellos_heard(now)).unwrap_or(u32::MAX);
+        let pairs = f64::from(crowd) * f64::from(newcomers.max(1));
+        let most = Duration::from_secs_f64(pairs / VALIDATION_RATE).min(VALIDATION_MAX);
+        VALIDATION_REST + core.jitter(most)
     }
 
     /// Somebody asks who is here.
@@ -99,40 +128,51 @@ impl Presence {
         if hello.known.contains(&core.short()) {
             return;
         }
-        let to = (heard.id, heard.arrival.source, hello.nonce);
-        let population = self.roster.population().max(2);
-        let Some(at) = self.beacon.plan_welcome(core, now.mono, to, population) else {
+        let to = heard.arrival.source;
+        let welcome = PendingWelcome {
+            to,
+            echo: hello.nonce,
+            link: Self::link_of(core, &heard.arrival).map(|link| link.id),
+        };
+        let population = self.roster.crowd().max(2);
+        let planned = self
+            .beacon
+            .plan_welcome(core, now.mono, heard.id, welcome, population);
+        let Some(at) = planned else {
             return;
         };
         // The WELCOME is the first PROBE; one of its own would be too much to say.
         let address = self
             .roster
             .get_mut(&heard.id)
-            .and_then(|p| p.addresses.get_mut(to.1));
+            .and_then(|p| p.addresses.get_mut(to));
         if let Some(address) = address
             && address.validated.is_none()
             && address.tries == 0
         {
             // Off the link there is no room for both.
-            let rest = if reaches(&core.links, to.1) {
-                100
-            } else {
-                1000
-            };
+            let rest = if reaches(&core.links, to) { 100 } else { 1000 };
             address.next_try = Some(at + Duration::from_millis(rest));
             self.wake_at(at + Duration::from_millis(rest));
         }
     }
 
     /// Somebody answers our HELLO.
-    pub fn handle_welcome(&mut self, core: &mut Core, heard: &Heard, welcome: &Welcome) {
+    pub fn handle_welcome(&mut self, core: &mut Core, now: Now, heard: &Heard, welcome: &Welcome) {
         self.welcomed.get_or_insert(welcome.digest.count);
         self.answer(core, heard, welcome.nonce);
+        self.compare_welcome(core, now, heard, welcome);
     }
 
     /// Somebody asks for a sign of life.
-    pub fn handle_probe(&mut self, core: &mut Core, heard: &Heard, probe: &Probe) {
+    pub fn handle_probe(&mut self, core: &mut Core, now: Now, heard: &Heard, probe: &Probe) {
         self.answer(core, heard, probe.nonce);
+        // A card of theirs that was pulled does not say so; what they use now does.
+        let peer = self.roster.get(&heard.id);
+        let source = heard.arrival.source;
+        if peer.is_some_and(|peer| peer.addresses.may_have_moved(now.mono, source)) {
+            self.doubt(now.mono, &heard.id);
+        }
     }
 
     fn answer(&mut self, core: &mut Core, heard: &Heard, echo: crate::id::Nonce) {
@@ -165,15 +205,24 @@ impl Presence {
         if peer.addresses.current() == Some(source) {
             peer.rtt = Some(Rtt::update(peer.rtt, rtt));
         }
+        peer.hearsay = None;
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.note_news(heard.id);
         }
+        self.resume_sync(core, now.mono, &heard.id);
         self.announce(core, &heard.id);
     }
 
     /// A peer is still here. Returns whether its record is not the one we hold.
-    pub fn handle_heartbeat(&mut self, core: &Core, heard: &Heard, heartbeat: &Heartbeat) -> bool {
+    pub fn handle_heartbeat(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        heard: &Heard,
+        heartbeat: &Heartbeat,
+    ) -> bool {
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return false;
         };
@@ -192,7 +241,9 @@ impl Presence {
         if let Some(heard) = of_us {
             peer.hears_us = Some(heard.paths);
         }
-        peer.record.hash() != heartbeat.record_hash
+        let is_other = peer.record.hash() != heartbeat.record_hash;
+        self.compare_heartbeat(core, now, heard, heartbeat);
+        is_other
     }
 
     /// A peer leaves.
@@ -220,8 +271,13 @@ impl Presence {
             return;
         };
         let is_current = peer.addresses.current() == Some(at);
-        if !is_current {
+        let has_others = peer
+            .addresses
+            .iter()
+            .any(|a| a.at != at && a.validated.is_some());
+        if !is_current || has_others {
             peer.addresses.failed(now.mono, at);
+            self.doubt(now.mono, &id);
             self.announce(core, &id);
             return;
         }

@@ -1,17 +1,21 @@
 //! The roster: one row for each person, whatever paths they are heard by.
 
-use std::collections::BTreeMap;
+use std::cell::{Ref, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::address::Addresses;
+use super::digest::{Summary, Sums};
 use super::peer::new_peer;
-pub use super::peer::{Peer, Rtt};
+pub use super::peer::{Hearsay, Peer, Rtt};
 use crate::api::{Event, PeerRef, PeerState};
+use crate::datagram::{Link, LinkId};
 use crate::id::{Incarnation, PeerId, ShortId, TAG_CHARS};
-use crate::limits::{PEERS_MAX, UNCONFIRMED_DIRECT_MAX};
+use crate::limits::{PEERS_MAX, UNCONFIRMED_DIRECT_MAX, UNCONFIRMED_RELAYED_MAX};
 use crate::proto::gate::Window;
-use crate::wire::{Digest, PeerRecord, RecordRoom};
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
+use crate::wire::{PeerRecord, RecordRoom};
 
 /// How long a GOODBYE keeps older packets of that run from reviving the row.
 const TOMBSTONE: Duration = Duration::from_secs(60);
@@ -35,44 +39,132 @@ pub enum Merged {
 }
 
 /// Everybody heard of.
+///
+/// Rows are changed through [`Roster::get_mut`] and [`Roster::iter_mut`] only, which note that
+/// the counts have to look at them again: so no count can go stale.
 #[derive(Default)]
 pub struct Roster {
     peers: BTreeMap<PeerId, Peer>,
     shorts: BTreeMap<ShortId, PeerId>,
     tombstones: BTreeMap<PeerId, (Incarnation, Instant)>,
+    /// The tombstones by age, replaced ones included.
+    graves: VecDeque<(Instant, PeerId)>,
+    summary: RefCell<Summary>,
 }
 
 impl Roster {
-    /// Takes in a verified record.
+    /// Takes in a verified record of somebody who was heard.
     pub fn merge(&mut self, now: Instant, record: &PeerRecord) -> Merged {
         let id = record.key.id();
-        self.tombstones
-            .retain(|_, &mut (_, at)| now.saturating_duration_since(at) < TOMBSTONE);
-        let is_dead =
-            |&(incarnation, _): &(Incarnation, Instant)| record.incarnation <= incarnation;
-        if self.tombstones.get(&id).is_some_and(is_dead) {
+        if self.is_dead(now, record) {
             return Merged::Refused;
         }
-        if let Some(peer) = self.peers.get_mut(&id) {
+        if let Some(peer) = self.get_mut(&id) {
             return merge_known(now, peer, record);
         }
-        if self.peers.len() >= PEERS_MAX && !self.forget_one() {
+        if !self.has_room(&id) {
             return Merged::Refused;
         }
-        let unconfirmed = self
-            .peers
-            .values()
-            .filter(|peer| !peer.is_confirmed() && peer.state != PeerState::Offline)
-            .count();
-        if self.shorts.contains_key(&id.short()) {
-            return Merged::Refused;
-        }
-        if unconfirmed >= UNCONFIRMED_DIRECT_MAX {
+        if self.summary().totals.strangers.len() >= UNCONFIRMED_DIRECT_MAX {
             return Merged::Full;
         }
-        self.shorts.insert(id.short(), id);
-        self.peers.insert(id, new_peer(now, id, record.clone()));
+        self.insert(new_peer(now, id, record.clone()));
         Merged::New
+    }
+
+    /// Takes in a verified record that somebody else passed on: no sign of life, and not at the
+    /// cost of anybody who was heard.
+    pub fn merge_relayed(
+        &mut self,
+        now: Instant,
+        record: &PeerRecord,
+        hint: Option<SocketAddr>,
+    ) -> Merged {
+        let id = record.key.id();
+        if self.is_dead(now, record) {
+            return Merged::Refused;
+        }
+        let hearsay = Some(Hearsay {
+            since: now,
+            hint,
+            tries: 0,
+        });
+        if let Some(peer) = self.get_mut(&id) {
+            let merged = merge_known(now, peer, record);
+            if merged == Merged::Restarted {
+                peer.hearsay = hearsay;
+            }
+            return merged;
+        }
+        if self.summary().totals.relayed >= UNCONFIRMED_RELAYED_MAX || !self.has_room(&id) {
+            return Merged::Full;
+        }
+        let mut peer = new_peer(now, id, record.clone());
+        peer.hearsay = hearsay;
+        self.insert(peer);
+        Merged::New
+    }
+
+    /// Whether this run said GOODBYE a moment ago.
+    fn is_dead(&mut self, now: Instant, record: &PeerRecord) -> bool {
+        let old = |at: Instant| now.saturating_duration_since(at) >= TOMBSTONE;
+        while self.graves.front().is_some_and(|&(at, _)| old(at)) {
+            self.open_grave();
+        }
+        let grave = self.tombstones.get(&record.key.id());
+        !is_sabotaged(Sabotage::TombstoneIgnored)
+            && grave.is_some_and(|&(incarnation, _)| record.incarnation <= incarnation)
+    }
+
+    /// Whether this run of somebody said GOODBYE a moment ago.
+    #[must_use]
+    pub fn has_left(&self, short: &ShortId, incarnation: Incarnation) -> bool {
+        let mut first = [0; 32];
+        first[..8].copy_from_slice(&short.0);
+        let graves = self.tombstones.range(PeerId(first)..);
+        let mut same = graves.take_while(|(id, _)| id.short() == *short);
+        same.any(|(_, &(last, _))| incarnation <= last)
+    }
+
+    /// Forgets the oldest tombstone, unless a later one of the same person took its place.
+    fn open_grave(&mut self) {
+        let Some((at, id)) = self.graves.pop_front() else {
+            return;
+        };
+        if self.tombstones.get(&id).is_some_and(|&(_, of)| of == at) {
+            self.tombstones.remove(&id);
+        }
+    }
+
+    /// Whether there is room for one more row.
+    fn has_room(&mut self, id: &PeerId) -> bool {
+        let is_free = !self.shorts.contains_key(&id.short());
+        is_free && (self.peers.len() < PEERS_MAX || self.forget_one())
+    }
+
+    fn insert(&mut self, peer: Peer) {
+        let id = peer.id;
+        self.shorts.insert(id.short(), id);
+        self.peers.insert(id, peer);
+        self.summary.get_mut().touch(&self.peers, &id);
+    }
+
+    /// The counts, up to date.
+    fn summary(&self) -> Ref<'_, Summary> {
+        self.summary.borrow_mut().settle(&self.peers);
+        self.summary.borrow()
+    }
+
+    /// Whether the counts are what a full count gives.
+    #[cfg(test)]
+    pub(super) fn counts_hold(&self) -> bool {
+        let summary = self.summary();
+        summary.counted_anew(&self.peers) == summary.totals
+    }
+
+    /// Counts for these links from now on.
+    pub fn set_links(&mut self, links: &[Link]) {
+        self.summary.get_mut().set_links(links);
     }
 
     /// The row of an id.
@@ -83,6 +175,7 @@ impl Roster {
 
     /// The row of an id, mutable.
     pub fn get_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
+        self.summary.get_mut().touch(&self.peers, id);
         self.peers.get_mut(id)
     }
 
@@ -99,6 +192,7 @@ impl Roster {
 
     /// Everybody, by id, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.summary.get_mut().touch_all();
         self.peers.values_mut()
     }
 
@@ -107,22 +201,70 @@ impl Roster {
         self.iter().filter(|peer| peer.is_member())
     }
 
+    /// Everybody from one id to another, both included.
+    pub fn between(&self, first: ShortId, last: ShortId) -> impl Iterator<Item = &Peer> {
+        let shorts = self.shorts.range(first..=last);
+        shorts.filter_map(|(_, id)| self.peers.get(id))
+    }
+
     /// Live peers and this node: the N of the timers.
     #[must_use]
     pub fn population(&self) -> usize {
-        1 + self.members().count()
+        1 + self.summary().totals.members
+    }
+
+    /// The same with those that are listed and not validated yet: the N of what is thinned out
+    /// while a crowd comes in.
+    #[must_use]
+    pub fn crowd(&self) -> usize {
+        let summary = self.summary();
+        1 + summary.totals.members + summary.totals.validating
+    }
+
+    /// How many are online and being validated, one-shot commands left out.
+    #[must_use]
+    pub fn validating(&self) -> usize {
+        self.summary().totals.validating
+    }
+
+    /// The longest smoothed round trip of a member.
+    #[must_use]
+    pub fn longest_rtt(&self) -> Option<Duration> {
+        self.summary().totals.longest_rtt()
+    }
+
+    /// The 80th percentile of the losses that members report, in 1/254.
+    #[must_use]
+    pub fn loss(&self) -> Option<u8> {
+        self.summary().totals.loss()
+    }
+
+    /// By which group paths members are reached: each mask that at least one has.
+    #[must_use]
+    pub fn path_masks(&self) -> Vec<u8> {
+        self.summary().totals.paths.keys().copied().collect()
+    }
+
+    /// Who is validated on this link, this node left out.
+    #[must_use]
+    pub fn told(&self, link: LinkId) -> Sums {
+        self.summary().told(link)
+    }
+
+    /// Who is listed on this link, validated or not, this node left out.
+    #[must_use]
+    pub fn known(&self, link: LinkId) -> Sums {
+        self.summary().known(link)
     }
 
     /// Removes the row of somebody who left, and remembers that this run is over.
     pub fn bury(&mut self, now: Instant, id: &PeerId) -> Option<Peer> {
         let peer = self.remove(id)?;
-        if self.tombstones.len() >= TOMBSTONES_MAX {
-            let oldest = self.tombstones.iter().min_by_key(|(_, (_, at))| *at);
-            if let Some(oldest) = oldest.map(|(id, _)| *id) {
-                self.tombstones.remove(&oldest);
-            }
+        if self.graves.len() >= TOMBSTONES_MAX {
+            self.open_grave();
         }
         self.tombstones.insert(*id, (peer.record.incarnation, now));
+        self.graves.push_back((now, *id));
         Some(peer)
     }
 
@@ -130,27 +272,8 @@ impl Roster {
     pub fn remove(&mut self, id: &PeerId) -> Option<Peer> {
         let peer = self.peers.remove(id)?;
         self.shorts.remove(&id.short());
+        self.summary.get_mut().forget(id);
         Some(peer)
-    }
-
-    /// Count and XOR over the validated peers: two rosters that agree have equal digests.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        let mut digest = Digest::default();
-        for peer in self.members() {
-            let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 roster digest");
-            hasher.update(&peer.id.0);
-            hasher.update(&peer.record.incarnation.0.to_be_bytes());
-            hasher.update(&peer.record.record_seq.to_be_bytes());
-            digest.count += 1;
-            let hash = hasher.finalize();
-            digest
-                .xor
-                .iter_mut()
-                .zip(hash.as_bytes())
-                .for_each(|(x, byte)| *x ^= byte);
-        }
-        digest
     }
 
     /// The ids of the next `count` live peers after `own` on the ring of ids.
@@ -235,13 +358,11 @@ impl Roster {
         Some(event)
     }
 
-    /// Who is here and unconfirmed for the longest time.
+    /// Who was heard, is here and unconfirmed, for the longest time.
     #[must_use]
     pub fn oldest_stranger(&self) -> Option<PeerId> {
-        self.iter()
-            .filter(|peer| !peer.is_confirmed() && peer.state != PeerState::Offline)
-            .min_by_key(|peer| peer.first_heard)
-            .map(|peer| peer.id)
+        let summary = self.summary();
+        summary.totals.strangers.first().map(|(_, id)| *id)
     }
 
     /// Makes room for one more: whoever is offline longest goes, those that nobody ever reached

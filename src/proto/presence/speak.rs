@@ -1,7 +1,6 @@
 //! What a node says of itself and to whom.
 
 use super::beacon::{Due, PendingWelcome};
-use super::roster::Peer;
 use super::{Presence, beacon};
 use crate::api::PeerState;
 use crate::datagram::Path;
@@ -54,13 +53,17 @@ impl Presence {
         let population = self.roster.population();
         while let Some(due) = self.beacon.take_due(core, now.mono, population) {
             match due {
-                Due::Hello => self.say_hello(core, group),
-                Due::Heartbeat => self.say_heartbeat(core, group),
+                Due::Hello => self.say_hello(core, now, group),
+                Due::Heartbeat => self.say_heartbeat(core, now, group),
                 Due::Goodbye => say_goodbye(core),
             }
         }
         while let Some((peer, welcome)) = self.beacon.take_welcome(now.mono) {
             self.say_welcome(core, now, group, &peer, welcome);
+        }
+        if self.beacon.leaving == beacon::Leaving::No {
+            self.follow_sync(core, now);
+            self.follow_hearsay(core, now);
         }
     }
 
@@ -82,14 +85,23 @@ impl Presence {
     }
 
     /// To every link by every path, and to the addresses that were named.
-    fn say_hello(&mut self, core: &mut Core, group: &Group) {
+    fn say_hello(&mut self, core: &mut Core, now: Now, group: &Group) {
         let Some(bytes) = core.packet(&self.hello(group)) else {
             return;
         };
         if !core.open {
             return;
         }
-        core.send_on_all(&bytes, &Path::GROUP);
+        let crowded = self.beacon.is_crowded(now.mono);
+        for link in core.links.clone() {
+            let multicast = [Path::Mcast4, Path::Mcast6];
+            let is_open = |path: &Path| core.path_usable(&link, *path);
+            if crowded && multicast.iter().any(is_open) {
+                core.send_on_link(link.id, &bytes, &multicast);
+            } else {
+                core.send_on_link(link.id, &bytes, &Path::GROUP);
+            }
+        }
         self.hello_named(core, group);
     }
 
@@ -114,11 +126,13 @@ impl Presence {
         }
     }
 
-    /// Whether an address that was named is reached: without a port, whatever port answers there.
+    /// Whether somebody who is here is reached at an address that was named: without a port,
+    /// whatever port answers there. Whoever was given up is greeted again, or a partition of
+    /// people who only know each other's addresses would never heal.
     fn is_reached(&self, named: std::net::SocketAddr) -> bool {
         match named.port() {
             0 => self.is_known_host(named.ip()),
-            _ => self.is_known_source(named),
+            _ => self.holder_of(named).is_some_and(|id| self.is_here(&id)),
         }
     }
 
@@ -133,10 +147,10 @@ impl Presence {
         let nonce = core.nonce();
         let mut welcome_body = Welcome {
             record: self.record.clone(),
-            digest: self.roster.digest(),
+            digest: self.told_on(welcome.link).digest(),
             echo: welcome.echo,
             nonce,
-            token: Vec::new(),
+            token: self.sync.tokens.issue(now.mono, welcome.to),
             logs: group.own_logs(),
         };
         let Some(peer) = self.roster.get_mut(id) else {
@@ -148,6 +162,10 @@ impl Presence {
         // A WELCOME is about as long as the HELLO that it answers, without the logs a bit shorter.
         if !address.may_send(welcome_len(&welcome_body)) {
             welcome_body.logs.clear();
+        }
+        // Without a token they prove their address by a challenge, or by the PROBE ACK.
+        if !address.may_send(welcome_len(&welcome_body)) {
+            welcome_body.token.clear();
         }
         if !address.may_send(welcome_len(&welcome_body)) {
             return;
@@ -163,10 +181,11 @@ impl Presence {
     }
 
     /// One for each link: what is counted on it differs.
-    fn say_heartbeat(&mut self, core: &mut Core, group: &Group) {
+    fn say_heartbeat(&mut self, core: &mut Core, now: Now, group: &Group) {
         if !core.open {
             return;
         }
+        let news = self.take_news(now.mono);
         let turn = self.beacon.heartbeats;
         let first = ROTATION[turn % ROTATION.len()];
         let links: Vec<_> = core
@@ -180,12 +199,12 @@ impl Presence {
                 .chain(Path::GROUP)
                 .find(|&path| core.path_usable(&link, path));
             let Some(path) = path else { continue };
-            let on_link = |peer: &&Peer| peer.links.contains_key(&link.id);
+            let digest = self.told_on(Some(link.id)).digest();
             let sent = core.group_sent.get(&link.id).copied().unwrap_or(0);
             let heartbeat = Heartbeat {
                 record_hash: self.record.hash(),
-                digest: self.roster.digest(),
-                news: Vec::new(),
+                digest,
+                news: news.clone(),
                 heard: self.heard_on(link.id, turn),
                 // This one is counted too: whoever hears it has it in its own count.
                 group_sent: sent.wrapping_add(1),
@@ -193,8 +212,7 @@ impl Presence {
                 echoes: Vec::new(),
                 rooms: group.digests(&core.identity.id(), turn),
             };
-            let crowd = self.roster.members().filter(on_link).count();
-            tracing::trace!(link = link.name, ?path, crowd, "heartbeat");
+            tracing::trace!(link = link.name, ?path, count = digest.count, "heartbeat");
             if let Some(bytes) = core.packet(&Body::Heartbeat(heartbeat)) {
                 core.send_on_link(link.id, &bytes, &[path]);
             }

@@ -19,6 +19,8 @@ use crate::wire::{Hello, Known, OtherVersion};
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Such requests a second, to all.
 const ASK_RATE: u32 = 64;
+/// How many together ask for one record.
+const ASKERS: f64 = 32.0;
 /// Most sources remembered.
 const SOURCES_MAX: usize = 256;
 /// Most other versions remembered.
@@ -109,7 +111,8 @@ impl Presence {
         source: SocketAddr,
         len: usize,
     ) {
-        if !is_usable(core, source) {
+        // Of many who lack the same record some ask now, the others at the next heartbeat.
+        if !is_usable(core, source) || core.unit() >= self.few(ASKERS) {
             return;
         }
         // As short as can be: whoever is asked is not known, and of the others nobody reads it.

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Presence;
 use super::probe::{Probing, RING, ROUND_MIN, Step};
 use super::roster::Peer;
+use super::{CHANGE_JITTER, Presence};
 use crate::api::PeerState;
 use crate::id::PeerId;
 use crate::proto::Now;
@@ -32,6 +32,9 @@ const SILENT_HEARTBEATS: f64 = 2.5;
 impl Presence {
     /// The deadline passed.
     pub fn handle_timeout(&mut self, core: &mut Core, now: Now, group: &Group) {
+        if self.flapping.take_due(now.mono) {
+            self.announce_self(core, now, CHANGE_JITTER);
+        }
         self.speak(core, now, group);
         if self.beacon.leaving != super::Leaving::No {
             return;
@@ -166,7 +169,7 @@ fn end_of(peer: &Peer) -> Option<Instant> {
         };
         return Some(peer.heard + kept);
     }
-    if peer.is_confirmed() {
+    if peer.is_confirmed() || peer.hearsay.is_some() {
         return None;
     }
     // Somebody who speaks on and on but never answers is behind a firewall, and still here.

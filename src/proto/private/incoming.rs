@@ -8,6 +8,7 @@ use crate::id::{MessageId, PublicKey};
 use crate::proto::Output;
 use crate::proto::direct::{DirectOutput, PrivateMessage};
 use crate::proto::group::Cx;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 impl Private {
     /// A message came in and the store answered.
@@ -24,7 +25,8 @@ impl Private {
             Err(failure) => tracing::warn!(%failure, "private message not stored"),
             Ok(new) => {
                 self.direct.acknowledge(cx.now.mono, &from, message.id);
-                if new.first().copied().unwrap_or(true) {
+                let is_new = new.first().copied().unwrap_or(true);
+                if is_new || is_sabotaged(Sabotage::PrivateTwice) {
                     let reference = cx.presence.reference_of(&from);
                     cx.core.event(shown(&message, from.id(), reference, false));
                 }
@@ -58,6 +60,9 @@ impl Private {
     fn take_in(&mut self, cx: &mut Cx, from: PublicKey, message: PrivateMessage) {
         if !self.storing.insert((from, message.id)) {
             return;
+        }
+        if is_sabotaged(Sabotage::PrivateAckEarly) {
+            self.direct.acknowledge(cx.now.mono, &from, message.id);
         }
         self.hlc.observe(cx.now.wall_ms, message.hlc);
         let row = row_of(&message);

@@ -90,6 +90,41 @@ impl Lan {
         self.switches[0].forwards(number).expect("the cable");
     }
 
+    /// Takes the port of `eth0` out of the switch: nothing passes, and the host's carrier stays.
+    pub fn isolate(&self, number: usize) {
+        self.switches[0].ip(&format!("link set p{number} nomaster\n"));
+    }
+
+    /// Puts the port back.
+    pub fn rejoin(&self, number: usize) {
+        self.switches[0].ip(&format!("link set p{number} master br0\n"));
+        self.switches[0].forwards(number).expect("the port");
+    }
+
+    /// Puts `eth0` into a host that has none any more: another device of the same name.
+    pub fn plug_again(&self, number: usize) {
+        self.plug(self.host(number), 0).expect("the card");
+        self.switches[0].forwards(number).expect("the card");
+    }
+
+    /// Moves `eth0` of a host to the second switch, as a card that joins another Wi-Fi: the same
+    /// device, with 10.78.0.i/16 and fe80::i.
+    pub fn roam(&self, number: usize) {
+        self.switches[0].ip(&format!(
+            "link set p{number} down\nlink set p{number} netns {}\n",
+            self.switches[1].path()
+        ));
+        self.host(number).ip(&format!(
+            "addr flush dev eth0\n\
+             addr add 10.78.0.{number}/16 brd + dev eth0\n\
+             addr add fe80::{number}/64 dev eth0 nodad\n"
+        ));
+        self.switches[1].ip(&format!(
+            "link set p{number} master br0 addrgenmode none up\n"
+        ));
+        self.switches[1].forwards(number).expect("the card");
+    }
+
     /// The switch passes no multicast; broadcast and unicast, ARP and neighbour discovery do.
     pub fn drop_multicast(&self) {
         self.filter("ether daddr ff:ff:ff:ff:ff:ff accept\nether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop");
@@ -100,6 +135,30 @@ impl Lan {
         self.filter(
             "ether type arp accept\nether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop",
         );
+    }
+
+    /// Gives every host the hardware addresses of all others, so that none is ever asked for.
+    ///
+    /// The kernel has one table of neighbours for all namespaces together, of 1,024 entries
+    /// (`gc_thresh3`): hosts that are many more than 30 would overflow it, and their datagrams be
+    /// refused, where real ones have a table each. Entries like these do not count.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn introduce(&self) -> Result<(), String> {
+        for host in &self.hosts {
+            let mut batch = String::new();
+            for other in self.hosts.iter().filter(|o| o.number != host.number) {
+                let (v4, v6, hardware) = (other.v4(), other.v6(), hardware(other.number, 0));
+                for address in [v4.to_string(), v6.to_string()] {
+                    batch += &format!(
+                        "neigh replace {address} lladdr {hardware} dev eth0 nud permanent\n"
+                    );
+                }
+            }
+            host.try_ip(&batch)?;
+        }
+        Ok(())
     }
 
     fn filter(&self, rules: &str) {
@@ -117,9 +176,10 @@ impl Lan {
              link set p{number} master br0 addrgenmode none up\n",
             host.path()
         ))?;
+        let hardware = hardware(number, switch);
         // Addresses without duplicate detection, so that they can be used at once.
         host.try_ip(&format!(
-            "link set eth{switch} addrgenmode none up\n\
+            "link set eth{switch} address {hardware} addrgenmode none up\n\
              addr add 10.{net}.0.{number}/16 brd + dev eth{switch}\n\
              addr add fd{net}::{number}/64 dev eth{switch} nodad\n\
              addr add fe80::{number}/64 dev eth{switch} nodad\n"
@@ -149,6 +209,11 @@ impl Host {
         let host = Host { number, namespace };
         host.try_ip("link set lo up\n")?;
         Ok(host)
+    }
+
+    /// Its number, from 1.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// Its IPv4 address on `eth0`.
@@ -255,13 +320,18 @@ impl Host {
     }
 
     /// As a path that `ip` takes for `netns`.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!(
             "/proc/{}/fd/{}",
             std::process::id(),
             self.namespace.as_raw_fd()
         )
     }
+}
+
+/// The hardware address of a host's card on this switch.
+pub(super) fn hardware(number: usize, switch: usize) -> String {
+    format!("02:00:00:00:{switch:02x}:{number:02x}")
 }
 
 /// The lab's one table of this family, with these lines in its chain, in place of an older one.

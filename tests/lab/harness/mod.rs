@@ -10,10 +10,13 @@
 
 pub mod attack;
 pub mod capture;
+pub mod crowd;
 pub mod lan;
 pub mod node;
 pub mod process;
 pub mod pty;
+pub mod simulated;
+pub mod traffic;
 pub mod world;
 
 use std::time::{Duration, Instant};

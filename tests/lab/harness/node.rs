@@ -139,6 +139,16 @@ impl Node {
         since.iter().filter(|h| wanted(&h.event)).cloned().collect()
     }
 
+    /// The next event that was not looked at, and forgets it; none if there is none `within`.
+    pub fn take(&self, within: Duration) -> Option<Heard> {
+        let next = self.mark.get();
+        if self.nth(next).is_none() && !self.read_one(within) {
+            return None;
+        }
+        self.mark.set(next + 1);
+        self.nth(next)
+    }
+
     /// Waits for the first event of all, and keeps its own id.
     pub fn ready(&self) -> Heard {
         let ready = self.wait_from(0, "ready", SOON, |e| e["event"] == "ready");

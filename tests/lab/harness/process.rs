@@ -96,6 +96,22 @@ impl Process {
         kill(self.pid, signal).expect("signalling a process of ours");
     }
 
+    /// Waits until a stop signal has stopped all of it.
+    pub fn wait_stopped(&self, within: Duration) {
+        let deadline = now() + within;
+        let is_stopped = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("its state");
+            // The state stands behind the name, which is in parentheses.
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" T"))
+        };
+        while !is_stopped() {
+            assert!(now() < deadline, "it runs on");
+            thread::yield_now();
+        }
+    }
+
     /// Waits for its end: the exit code, or 128 and the signal.
     pub fn wait(&mut self, within: Duration) -> i32 {
         match self.try_wait(within) {

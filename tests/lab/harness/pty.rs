@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{Termios, tcgetattr};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{setsid, ttyname};
 
 use super::lan::Host;
@@ -84,22 +84,28 @@ impl Terminal {
 
     /// Waits until `wanted` holds of the screen; when its bytes came.
     pub fn shows(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) -> Instant {
-        let deadline = now() + SOON;
+        match self.shows_within(SOON, wanted) {
+            Some(at) => at,
+            None => panic!("the screen does not show {what}:\n{}", self.picture()),
+        }
+    }
+
+    /// As [`Terminal::shows`]; none if it does not `within`.
+    pub fn shows_within(
+        &mut self,
+        within: Duration,
+        wanted: impl Fn(&vt100::Screen) -> bool,
+    ) -> Option<Instant> {
+        let deadline = now() + within;
         let mut at = now();
         while !wanted(self.parser.screen()) {
-            match self
-                .output
-                .recv_timeout(deadline.saturating_duration_since(now()))
-            {
-                Ok((when, bytes)) => {
-                    self.parser.process(&bytes);
-                    self.raw.extend(bytes);
-                    at = when;
-                }
-                Err(_) => panic!("the screen does not show {what}:\n{}", self.picture()),
-            }
+            let left = deadline.saturating_duration_since(now());
+            let (when, bytes) = self.output.recv_timeout(left).ok()?;
+            self.parser.process(&bytes);
+            self.raw.extend(bytes);
+            at = when;
         }
-        at
+        Some(at)
     }
 
     /// Waits until `text` stands somewhere on the screen.
@@ -107,6 +113,18 @@ impl Terminal {
         self.shows(&format!("{text:?}"), |screen| {
             screen.contents().contains(text)
         })
+    }
+
+    /// What a shell does when its job was stopped: its own modes, and its prompt on a screen
+    /// that is not the program's.
+    pub fn taken_by_a_shell(&mut self) {
+        tcsetattr(&self.slave, SetArg::TCSANOW, &self.before).expect("its modes");
+        self.parser.process(b"\x1b[?1049l\x1b[2J$ ");
+    }
+
+    /// Whether the program has the terminal in its own modes.
+    pub fn has_own_modes(&self) -> bool {
+        tcgetattr(&self.slave).expect("its modes") != self.before
     }
 
     /// The screen as text, in a frame.

@@ -83,7 +83,7 @@ fn three_meet_and_talk() {
 }
 
 /// Both ways to the lobby and to one another, each with its receipt.
-fn they_talk(ana: &Node, ben: &Node, within: Duration) {
+pub(super) fn they_talk(ana: &Node, ben: &Node, within: Duration) {
     for (from, to) in [(ana, ben), (ben, ana)] {
         let text = format!("lobby by {}", from.name);
         let id = from.say("#lobby", &text);

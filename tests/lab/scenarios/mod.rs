@@ -4,9 +4,11 @@ mod errors;
 mod faults;
 mod ground;
 mod hostile;
+mod interfaces;
 mod leave;
 mod meet;
 mod plain;
+mod scale;
 mod screen;
 
 /// A test: its name and what it does; it fails by a panic.
@@ -20,8 +22,10 @@ pub fn all() -> impl Iterator<Item = Test> {
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,
+        interfaces::TESTS,
         errors::TESTS,
         screen::TESTS,
+        scale::TESTS,
     ]
     .into_iter()
     .flatten()

@@ -13,6 +13,10 @@ pub const TESTS: &[Test] = &[
         "screen::a_signal_restores_the_terminal",
         a_signal_restores_the_terminal,
     ),
+    (
+        "screen::a_stop_that_was_not_announced_is_made_up_for",
+        a_stop_that_was_not_announced,
+    ),
 ];
 
 const LEFT: &str = "\x1b[D";
@@ -109,4 +113,25 @@ fn a_signal_restores_the_terminal() {
         .signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(chat.screen.ends_restored(), 0);
     chat.ben.sees("ana", &["left"], SOON);
+}
+
+fn a_stop_that_was_not_announced() {
+    use nix::sys::signal::Signal;
+    let mut chat = chat((80, 24));
+    let Chat { screen, ben, .. } = &mut chat;
+    screen.process.signal(Signal::SIGSTOP);
+    screen.process.wait_stopped(SOON);
+    screen.taken_by_a_shell();
+    assert!(!screen.has_own_modes());
+    screen.process.signal(Signal::SIGCONT);
+    screen.shows("the alternate screen", |s| s.alternate_screen());
+    assert!(screen.has_own_modes());
+    screen.shows_text("and to you");
+    screen.keys("back again");
+    screen.shows_text("back again");
+    screen.keys(ENTER);
+    ben.gets("back again", SOON);
+    screen.keys(CTRL_C);
+    let code = screen.ends_restored();
+    assert!(code == 0 || code == 130, "it ended with {code}");
 }

@@ -1,0 +1,82 @@
+//! One node among a thousand.
+
+use std::time::Duration;
+
+use super::{Row, Scale, figure, millis, pause_until};
+use crate::harness::crowd::Member;
+use crate::harness::lan::Lan;
+use crate::harness::node::Node;
+use crate::harness::simulated::Simulated;
+use crate::harness::traffic;
+use crate::harness::{now, world};
+
+/// For so long after the last came, what has to be said about it is said.
+const SETTLE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A real node and a thousand simulated peers (`tests/lab/harness/simulated.rs`).
+pub fn thousand(scale: Scale) -> Vec<Row> {
+    let count = scale.of(1000);
+    let spread = scale.time(Duration::from_secs(60));
+    let lan = Lan::new(2);
+    traffic::count(&lan).expect("counters at the switch");
+    let data = world::disk_scratch();
+    let node = Node::start_in(lan.host(1), "ana", data.path(), &[]);
+    node.ready();
+    let started = now();
+    let peers = Simulated::start(lan.host(2), count, spread, lan.host(1));
+    let mut ana = Member::new(node);
+    let patience = started + spread + PATIENCE;
+    let full = ana.until(patience, |ana| ana.present() == count);
+    peers.settled();
+    let used = |ana: &Member| ana.node.process.borrow().cpu_time();
+    let introduced = used(&ana);
+    let settled = now() + scale.time(SETTLE);
+    // So that all that is read is read before.
+    ana.until(settled, |_| false);
+    let span = scale.time(Duration::from_secs(60));
+    let (start, before, theirs) = (now(), used(&ana), peers.cpu_time());
+    let passed = traffic::read(&lan);
+    pause_until(start + span);
+    let passed = traffic::read(&lan) - passed;
+    let rate = |packets: u64| format!("{:.1}/s", packets as f64 / span.as_secs_f64());
+    let share = |used: Duration| 100.0 * used.as_secs_f64() / (now() - start).as_secs_f64();
+    let (share, theirs) = (share(used(&ana) - before), share(peers.cpu_time() - theirs));
+    let resident = ana.node.resident_kib() as f64 / 1024.0;
+    ana.until(now(), |_| false);
+    let took = full.map_or("never".to_owned(), |at| {
+        millis(at.saturating_duration_since(started + spread))
+    });
+    vec![
+        figure(
+            format!("{count} simulated peers, one real node: last start to all listed"),
+            took,
+            format!("{} of {count} at the end", ana.present()),
+            "all",
+        ),
+        figure(
+            format!("the same: processor time while they come, {spread:?}"),
+            millis(introduced),
+            "-".into(),
+            "-",
+        ),
+        figure(
+            format!("the same, at rest over {span:?}: one core"),
+            format!("{share:.3} %"),
+            format!("the driver {theirs:.1} %"),
+            "1 %",
+        ),
+        figure(
+            "the same: packets on the switch, group and unicast",
+            rate(passed.group.packets),
+            rate(passed.unicast.packets),
+            "-",
+        ),
+        figure(
+            "the same: resident memory",
+            format!("{resident:.1} MiB"),
+            "-".into(),
+            "32 MB",
+        ),
+    ]
+}

@@ -1,0 +1,375 @@
+//! A node that replays, forges, mutates, floods and relays, and answers like a good one meanwhile.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::world::LINK;
+use crate::datagram::{Destination, Path};
+use crate::id::{Incarnation, NetworkId, RoomId};
+use crate::proto::Identity;
+use crate::text::{PeerName, StatusText};
+use crate::wire::header::Kind;
+use crate::wire::{
+    self, Body, Entry, EntryFields, EntryKind, Header, Heads, Hello, Known, Nack, Parsed,
+    PeerRecord, ProbeAck, RecordFields, Run,
+};
+
+/// Most datagrams remembered of what is rare, and of the rest.
+const CAPTURED_MAX: usize = 64;
+/// Where the sequence number stands in a header.
+const SEQUENCE: std::ops::Range<usize> = 22..26;
+
+/// A datagram that it sends.
+pub struct Send {
+    pub source: SocketAddr,
+    pub destination: Destination,
+    pub bytes: Vec<u8>,
+    /// An entry by its own key that is new.
+    pub entry: Option<Entry>,
+}
+
+/// What it is up to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mood {
+    /// Everything.
+    Wild,
+    /// Only old packets, slowly.
+    Replays,
+    /// Keeps still.
+    Quiet,
+}
+
+/// The node.
+pub struct Byzantine {
+    pub mood: Mood,
+    identity: Identity,
+    address: SocketAddr,
+    sequence: u32,
+    entries: u32,
+    /// HELLO and GOODBYE; they matter most and are rare.
+    rare: VecDeque<(SocketAddr, Vec<u8>)>,
+    common: VecDeque<(SocketAddr, Vec<u8>)>,
+    peers: BTreeSet<SocketAddr>,
+}
+
+const INCARNATION: Incarnation = Incarnation(super::world::EPOCH_MS);
+
+impl Byzantine {
+    pub fn new(identity: Identity, address: SocketAddr) -> Self {
+        Byzantine {
+            mood: Mood::Wild,
+            identity,
+            address,
+            sequence: 0,
+            entries: 0,
+            rare: VecDeque::new(),
+            common: VecDeque::new(),
+            peers: BTreeSet::new(),
+        }
+    }
+
+    /// Until it does something again.
+    pub fn pause(&self, dice: &mut Dice) -> Duration {
+        match self.mood {
+            Mood::Wild => Duration::from_millis(20).mul_f64(1.0 + 10.0 * dice.unit()),
+            Mood::Replays | Mood::Quiet => Duration::from_millis(250),
+        }
+    }
+
+    /// Remembers what it hears, relays some of it from elsewhere, answers what asks for its address.
+    pub fn hear(&mut self, source: SocketAddr, group: bool, bytes: &[u8]) -> Vec<Send> {
+        if source == self.address || bytes.first() != Some(&wire::MAGIC) {
+            return Vec::new();
+        }
+        let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
+            return Vec::new();
+        };
+        self.peers.insert(source);
+        let rare = matches!(packet.body, Body::Hello(_) | Body::Goodbye(_));
+        let ring = if rare {
+            &mut self.rare
+        } else {
+            &mut self.common
+        };
+        if ring.len() == CAPTURED_MAX {
+            ring.pop_front();
+        }
+        // What came to it alone it does not pass on: whoever relays both a PROBE and its answer
+        // is on the way to its sender, and no signature tells.
+        if group {
+            ring.push_back((source, bytes.to_vec()));
+        }
+        let echo = match &packet.body {
+            Body::Welcome(welcome) if !group => welcome.nonce,
+            Body::Probe(probe) if !group => probe.nonce,
+            _ => return Vec::new(),
+        };
+        if self.mood == Mood::Quiet {
+            return Vec::new();
+        }
+        let ack = self.packet(&Body::ProbeAck(ProbeAck { echo }));
+        vec![self.own(Destination::Unicast(source), ack)]
+    }
+
+    /// What it does next. `now_ms` is the true time.
+    pub fn act(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
+        match self.mood {
+            Mood::Quiet => return Vec::new(),
+            Mood::Replays => return self.replay(dice).into_iter().collect(),
+            Mood::Wild => {}
+        }
+        match dice.below(60) {
+            0 => self.hello().into_iter().collect(),
+            1..=20 => self.replay(dice).into_iter().collect(),
+            21..=30 => self.mutate(dice).into_iter().collect(),
+            31..=40 => self.forge_sequence(dice).into_iter().collect(),
+            41..=47 => self.forge_entry(dice, now_ms).into_iter().collect(),
+            48..=51 => self.speak(dice, now_ms).into_iter().collect(),
+            52 => self.lie(dice).into_iter().collect(),
+            53..=55 => self.nack(dice).into_iter().collect(),
+            56..=58 => self.forge_ack(dice).into_iter().collect(),
+            _ => self.flood(dice),
+        }
+    }
+
+    fn packet(&mut self, body: &Body) -> Vec<u8> {
+        self.sequence += 1;
+        let header = Header {
+            path: Path::Mcast4,
+            flags: 0,
+            sender: self.identity.id().short(),
+            incarnation: INCARNATION,
+            sequence: self.sequence,
+        };
+        let identity = &self.identity;
+        wire::emit(&header, body, &mut |bytes| identity.sign(bytes)).unwrap_or_default()
+    }
+
+    fn own(&self, destination: Destination, bytes: Vec<u8>) -> Send {
+        Send {
+            source: self.address,
+            destination,
+            bytes,
+            entry: None,
+        }
+    }
+
+    fn hello(&mut self) -> Option<Send> {
+        let fields = RecordFields {
+            key: self.identity.public(),
+            incarnation: INCARNATION,
+            record_seq: 1,
+            chat_port: super::world::CHAT_PORT,
+            transient: false,
+            deaf: false,
+            status: crate::api::Status::Available,
+            status_text: StatusText::default(),
+            name: PeerName::new("eve").ok()?,
+            rooms: Vec::new(),
+            extensions: Vec::new(),
+        };
+        let identity = self.identity.clone();
+        let record = PeerRecord::build(fields, &mut |bytes| identity.sign(bytes)).ok()?;
+        let known = Known::ids(&[]);
+        let nonce = crate::id::Nonce([7; 8]);
+        let logs = Vec::new();
+        let bytes = self.packet(&Body::Hello(Hello {
+            record,
+            nonce,
+            logs,
+            known,
+        }));
+        Some(self.own(GROUP, bytes))
+    }
+
+    fn captured(&self, dice: &mut Dice) -> Option<(SocketAddr, Vec<u8>)> {
+        let ring = if dice.chance(0.6) || self.common.is_empty() {
+            &self.rare
+        } else {
+            &self.common
+        };
+        ring.get(dice.below(ring.len())).cloned()
+    }
+
+    /// Where a datagram says it is from: its sender, this node, or nobody, on the link or off it.
+    fn source(&self, dice: &mut Dice, sender: SocketAddr) -> SocketAddr {
+        let port = 1024 + u16::try_from(dice.below(8)).unwrap_or(0);
+        match dice.below(4) {
+            0 => sender,
+            1 => self.address,
+            2 => SocketAddr::from(([10, 77, 99, 1], port)),
+            _ => SocketAddr::from(([192, 168, 9, 9], port)),
+        }
+    }
+
+    fn destination(&self, dice: &mut Dice) -> Destination {
+        let peers: Vec<SocketAddr> = self.peers.iter().copied().collect();
+        match dice.pick(&peers) {
+            Some(&peer) if dice.chance(0.3) => Destination::Unicast(peer),
+            _ => GROUP,
+        }
+    }
+
+    fn replay(&self, dice: &mut Dice) -> Option<Send> {
+        let (sender, bytes) = self.captured(dice)?;
+        Some(Send {
+            source: self.source(dice, sender),
+            destination: self.destination(dice),
+            bytes,
+            entry: None,
+        })
+    }
+
+    fn mutate(&self, dice: &mut Dice) -> Option<Send> {
+        let mut send = self.replay(dice)?;
+        for _ in 0..=dice.below(3) {
+            let at = dice.below(send.bytes.len());
+            let bit = 1u8 << dice.below(8);
+            // What begins with another byte is QUIC and dropped there.
+            if at > 0 {
+                send.bytes[at] ^= bit;
+            }
+        }
+        Some(send)
+    }
+
+    fn forge_sequence(&self, dice: &mut Dice) -> Option<Send> {
+        let mut send = self.replay(dice)?;
+        let number = match dice.below(3) {
+            0 => u32::MAX,
+            1 => u32::try_from(dice.below(1 << 16)).unwrap_or(0),
+            _ => 1_000_000,
+        };
+        send.bytes[SEQUENCE].copy_from_slice(&number.to_be_bytes());
+        Some(send)
+    }
+
+    /// A line in somebody else's name.
+    fn forge_entry(&mut self, dice: &mut Dice, now_ms: u64) -> Option<Send> {
+        let entries = self.common.iter().filter_map(|(from, bytes)| {
+            let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
+                return None;
+            };
+            match packet.body {
+                Body::Data(entry) => Some((*from, packet.header, entry)),
+                _ => None,
+            }
+        });
+        let entries: Vec<_> = entries.collect();
+        let (from, header, entry) = dice.pick(&entries)?.clone();
+        let fields = EntryFields {
+            author: entry.author,
+            network: entry.network,
+            epoch: entry.epoch,
+            seq: entry.seq + u32::try_from(dice.below(3)).unwrap_or(0),
+            hlc: now_ms << 16,
+            prev: entry.prev,
+            kind: EntryKind::TEXT,
+            deps: Vec::new(),
+            body: b"forged".to_vec(),
+        };
+        let identity = &self.identity;
+        let forged = Entry::build(fields, &lobby(), &mut |bytes| identity.sign(bytes)).ok()?;
+        let bytes = wire::emit(&header, &Body::Data(forged), &mut |_| [0; 64]).ok()?;
+        let source = if dice.chance(0.5) { from } else { self.address };
+        Some(Send {
+            source,
+            destination: GROUP,
+            bytes,
+            entry: None,
+        })
+    }
+
+    /// A line of its own, sometimes with a clock of its own.
+    fn speak(&mut self, dice: &mut Dice, now_ms: u64) -> Option<Send> {
+        self.entries += 1;
+        let ahead = [0, 50_000, 3_600_000][dice.below(3)];
+        let fields = EntryFields {
+            author: self.identity.public(),
+            network: NetworkId([0; 8]),
+            epoch: INCARNATION.0,
+            seq: self.entries,
+            hlc: (now_ms + ahead) << 16,
+            prev: [0; 32],
+            kind: EntryKind::TEXT,
+            deps: Vec::new(),
+            body: format!("\u{202e}eve {}\u{7}", self.entries).into_bytes(),
+        };
+        let identity = self.identity.clone();
+        let entry = Entry::build(fields, &lobby(), &mut |bytes| identity.sign(bytes)).ok()?;
+        let bytes = self.packet(&Body::Data(entry.clone()));
+        Some(Send {
+            entry: Some(entry),
+            ..self.own(GROUP, bytes)
+        })
+    }
+
+    fn lie(&mut self, dice: &mut Dice) -> Option<Send> {
+        let seq = u32::try_from(dice.below(5000)).ok()?;
+        let (room, epoch) = (lobby().tag(), INCARNATION.0);
+        let bytes = self.packet(&Body::Heads(Heads { room, epoch, seq }));
+        Some(self.own(GROUP, bytes))
+    }
+
+    fn nack(&mut self, dice: &mut Dice) -> Option<Send> {
+        let (room, author) = (lobby().tag(), self.identity.id().short());
+        let (first, last) = (1, 1 + u32::try_from(dice.below(100)).ok()?);
+        let bytes = self.packet(&Body::Nack(Nack {
+            room,
+            author,
+            epoch: INCARNATION.0,
+            runs: vec![Run { first, last }],
+        }));
+        let destination = self.destination(dice);
+        Some(self.own(destination, bytes))
+    }
+
+    /// Says that somewhere else is its address, without the nonce.
+    fn forge_ack(&mut self, dice: &mut Dice) -> Option<Send> {
+        let mut echo = [0; 8];
+        echo.copy_from_slice(&dice.bits().to_be_bytes());
+        let echo = crate::id::Nonce(echo);
+        let bytes = self.packet(&Body::ProbeAck(ProbeAck { echo }));
+        let source = self.source(dice, self.address);
+        let destination = self.destination(dice);
+        Some(Send {
+            source,
+            ..self.own(destination, bytes)
+        })
+    }
+
+    fn flood(&self, dice: &mut Dice) -> Vec<Send> {
+        let count = 20 + dice.below(200);
+        let junk = |dice: &mut Dice| {
+            let mut bytes: Vec<u8> = (0..30 + dice.below(300))
+                .map(|_| dice.bits().to_le_bytes()[0])
+                .collect();
+            bytes[..2].copy_from_slice(&[wire::MAGIC, wire::VERSION]);
+            bytes[2] = dice.pick(&KINDS).map_or(1, |kind| *kind as u8);
+            Send {
+                source: self.source(dice, self.address),
+                destination: GROUP,
+                bytes,
+                entry: None,
+            }
+        };
+        (0..count).map(|_| junk(dice)).collect()
+    }
+}
+
+/// What junk poses as.
+const KINDS: [Kind; 5] = [
+    Kind::Hello,
+    Kind::Heartbeat,
+    Kind::Goodbye,
+    Kind::Data,
+    Kind::Nack,
+];
+
+const GROUP: Destination = Destination::Group(LINK, Path::Mcast4);
+
+fn lobby() -> RoomId {
+    RoomId::public(super::checker::LOBBY)
+}

@@ -1,0 +1,436 @@
+//! The invariants, checked while a world runs.
+//!
+//! The numbers are those of the list in `CONTRIBUTING.md`. What concerns one node is checked with
+//! each thing that it does; what concerns all of them each virtual second and at the end. The
+//! checker knows what is true (who runs, what was written) and compares it with what each node
+//! tells people and sends.
+
+mod end;
+mod lines;
+mod packets;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::disk::Disk;
+use crate::api::{Conversation, Event, PeerState, ReceiptState};
+use crate::id::{MessageId, PeerId};
+
+/// A room's id is the same for all: everybody is in the lobby.
+pub const LOBBY: &str = "lobby";
+/// How long after a fault something may still be wrong because of it.
+pub const AFTERMATH: Duration = Duration::from_secs(30);
+/// A dead peer's row may say so as late as this where nothing is wrong with the network.
+const DEAD_SHOWN_MAX: Duration = Duration::from_secs(60);
+/// For how long a GOODBYE keeps a late packet from reviving the row.
+const BURIED: Duration = Duration::from_secs(60);
+/// An ACK of a past run may still be on its way for so long.
+const LATE: Duration = Duration::from_secs(3);
+
+/// What is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// When, in virtual time.
+    pub at: Duration,
+    /// At which node.
+    pub node: usize,
+    /// Which invariant, 1 to 10.
+    pub invariant: u8,
+    /// In words.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, node) = (self.at.as_secs_f64(), self.node);
+        let (invariant, what) = (self.invariant, &self.what);
+        write!(f, "invariant {invariant} at {at:.6} s, node {node}: {what}")
+    }
+}
+
+/// What is true of a node.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Its id.
+    pub id: PeerId,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it keeps to the protocol.
+    pub honest: bool,
+    /// Whether its process runs, suspended or not.
+    pub alive: bool,
+    /// Since when it runs, or does not.
+    pub since: Duration,
+    /// When it said GOODBYE in its last run.
+    pub goodbye: Option<Duration>,
+    /// Its disk lost something: what it said and took may come again.
+    pub forgetful: bool,
+    /// Faults may explain what it shows, and what others show of it, until then.
+    pub disturbed: Duration,
+}
+
+/// What a node shows of another.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Row {
+    /// The state told last.
+    pub state: Option<PeerState>,
+    /// Whether an address is validated.
+    pub confirmed: bool,
+    /// When it became so.
+    pub validated: Option<Duration>,
+    /// When it was told that they left.
+    pub left: Option<Duration>,
+}
+
+/// An entry that somebody made.
+#[derive(Clone, Debug)]
+struct Truth {
+    author: usize,
+    epoch: u64,
+    seq: u32,
+    hlc: u64,
+    text: String,
+}
+
+/// A private message that somebody wrote.
+#[derive(Clone, Debug)]
+struct Letter {
+    from: usize,
+    to: usize,
+    text: String,
+    /// Whether the sender's disk has it.
+    kept: bool,
+    shown: u32,
+}
+
+/// What a node showed of a room.
+#[derive(Default)]
+struct Lines {
+    ever: BTreeSet<MessageId>,
+    /// The last one shown of each log in this run.
+    last: BTreeMap<(usize, u64), u32>,
+    /// Authors of whom a gap was told since their last line.
+    gaps: BTreeSet<usize>,
+    /// The highest stamp shown in this run that moves a clock.
+    hlc: u64,
+    /// The line shown last in this run.
+    latest: Option<(MessageId, u64)>,
+    /// Kept in this run; to be shown.
+    kept: BTreeSet<MessageId>,
+}
+
+/// The invariants and what they need to know.
+#[derive(Default)]
+pub struct Checker {
+    /// What is true of each node.
+    pub people: Vec<Person>,
+    /// What each node (first index) shows of each (second).
+    pub rows: Vec<Vec<Row>>,
+    /// The first thing found wrong.
+    pub violation: Option<Violation>,
+    /// Whether somebody replays old packets.
+    pub replays: bool,
+    /// How often each live node was shown as Offline, faults or not.
+    pub false_offlines: Vec<u64>,
+    /// How many show each node as Online.
+    pub listed_by: Vec<usize>,
+    /// How many each node shows as Online.
+    pub lists: Vec<usize>,
+    /// A node of which every row that changes is noted.
+    pub watched: Option<usize>,
+    /// When, by whom and how it was shown.
+    pub seen: Vec<(Duration, usize, PeerState)>,
+    /// Measuring, not checking: who is shown is counted and nothing of it is wrong.
+    pub lenient: bool,
+    index: HashMap<PeerId, usize>,
+    at: BTreeMap<SocketAddr, usize>,
+    truth: HashMap<MessageId, Truth>,
+    /// What was sent under each number.
+    numbers: BTreeMap<(usize, u64, u32), [u8; 32]>,
+    /// When each was sent first.
+    sent_at: BTreeMap<(usize, u64, u32), Duration>,
+    /// The highest number of each log.
+    heads: BTreeMap<(usize, u64), u32>,
+    letters: BTreeMap<MessageId, Letter>,
+    lines: Vec<Lines>,
+    /// Bytes in from and out to addresses that are nobody's, for each node.
+    strangers: BTreeMap<(usize, SocketAddr), (u64, u64)>,
+}
+
+impl Checker {
+    /// A node that does not run yet.
+    pub fn add(&mut self, id: PeerId, address: SocketAddr, honest: bool) {
+        let index = self.people.len();
+        self.people.push(Person {
+            id,
+            address,
+            honest,
+            alive: false,
+            since: Duration::ZERO,
+            goodbye: None,
+            forgetful: false,
+            disturbed: Duration::ZERO,
+        });
+        self.index.insert(id, index);
+        self.at.insert(address, index);
+        self.lines.push(Lines::default());
+        self.false_offlines.push(0);
+        self.listed_by.push(0);
+        self.lists.push(0);
+        self.rows
+            .iter_mut()
+            .for_each(|row| row.push(Row::default()));
+        self.rows.push(vec![Row::default(); index + 1]);
+    }
+
+    /// A node's process starts.
+    pub fn started(&mut self, now: Duration, node: usize) {
+        let person = &mut self.people[node];
+        (person.alive, person.since, person.goodbye) = (true, now, None);
+        self.forget_rows(node);
+        let lines = &mut self.lines[node];
+        let ever = std::mem::take(&mut lines.ever);
+        *lines = Lines {
+            ever,
+            ..Lines::default()
+        };
+    }
+
+    /// A node's process is no more.
+    pub fn stopped(&mut self, now: Duration, node: usize) {
+        let person = &mut self.people[node];
+        (person.alive, person.since) = (false, now);
+        self.forget_rows(node);
+    }
+
+    fn forget_rows(&mut self, node: usize) {
+        for (of, row) in self.rows[node].iter_mut().enumerate() {
+            if row.state == Some(PeerState::Online) {
+                self.listed_by[of] -= 1;
+            }
+            *row = Row::default();
+        }
+        self.lists[node] = 0;
+    }
+
+    /// Counts who shows whom.
+    fn count(&mut self, now: Duration, (node, of): (usize, usize), was: Option<PeerState>) {
+        let state = self.rows[node][of].state;
+        let online = |state| usize::from(state == Some(PeerState::Online));
+        self.listed_by[of] = self.listed_by[of] + online(state) - online(was);
+        self.lists[node] = self.lists[node] + online(state) - online(was);
+        if self.watched == Some(of)
+            && let Some(state) = state
+            && Some(state) != was
+        {
+            self.seen.push((now, node, state));
+        }
+    }
+
+    /// A node says GOODBYE.
+    pub fn leaving(&mut self, now: Duration, node: usize) {
+        self.people[node].goodbye = Some(now);
+    }
+
+    /// A node's disk lost something.
+    pub fn forgot(&mut self, node: usize) {
+        self.people[node].forgetful = true;
+        self.lines[node].ever.clear();
+    }
+
+    /// Faults may explain what is seen of and by this node until then.
+    pub fn disturb(&mut self, node: usize, until: Duration) {
+        let disturbed = &mut self.people[node].disturbed;
+        *disturbed = (*disturbed).max(until);
+    }
+
+    /// The same for all.
+    pub fn disturb_all(&mut self, until: Duration) {
+        (0..self.people.len()).for_each(|node| self.disturb(node, until));
+    }
+
+    /// Which node has this id.
+    #[must_use]
+    pub fn node_of(&self, id: &PeerId) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+
+    fn fail(&mut self, at: Duration, node: usize, invariant: u8, what: String) {
+        self.violation.get_or_insert(Violation {
+            at,
+            node,
+            invariant,
+            what,
+        });
+    }
+
+    /// A node tells people something. `wall_ms` is its clock.
+    pub fn told<'a>(
+        &mut self,
+        (now, wall_ms): (Duration, u64),
+        node: usize,
+        event: &Event,
+        disk: impl Fn(usize) -> &'a Disk,
+    ) {
+        match event {
+            Event::Peer { .. } => self.told_peer(now, node, event),
+            Event::Message {
+                id,
+                conversation,
+                from,
+                text,
+                delayed,
+                own,
+                ..
+            } => {
+                let author = self.index.get(&from.id).copied();
+                let Some(author) = author else {
+                    let what = format!("shows a line of {}, who does not exist", from.id);
+                    return self.fail(now, node, 1, what);
+                };
+                match conversation {
+                    Conversation::Room(_) => {
+                        let line = (*id, author, text.as_str(), *delayed);
+                        self.told_line((now, wall_ms), node, line, disk(node));
+                    }
+                    Conversation::Peer(_) if !own => {
+                        self.told_letter(now, node, author, (*id, text));
+                    }
+                    Conversation::Peer(_) => {}
+                }
+            }
+            Event::Gap { from, .. } => {
+                if let Some(author) = self.index.get(&from.id) {
+                    self.lines[node].gaps.insert(*author);
+                }
+            }
+            Event::Receipt {
+                id,
+                conversation: Conversation::Peer(_),
+                state: ReceiptState::Delivered,
+                ..
+            } => {
+                let to = self.letters.get(id).map(|letter| letter.to);
+                if let Some(to) = to
+                    && self.people[to].honest
+                    && !self.people[to].forgetful
+                    && !disk(to).received(id)
+                {
+                    let what = format!("{id:?} counts as delivered, and node {to} has not kept it");
+                    self.fail(now, node, 9, what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn told_peer(&mut self, now: Duration, node: usize, event: &Event) {
+        let Event::Peer {
+            peer,
+            state,
+            confirmed,
+            addresses,
+            incompatible: false,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let Some(of) = self.index.get(&peer.id).copied() else {
+            let what = format!("shows {}, who does not exist", peer.id);
+            return self.fail(now, node, 1, what);
+        };
+        let before = self.rows[node][of];
+        let row = &mut self.rows[node][of];
+        (row.state, row.confirmed) = (Some(*state), *confirmed);
+        if *confirmed && !before.confirmed {
+            row.validated = Some(now);
+        }
+        if *state == PeerState::Left {
+            (row.left, row.confirmed) = (Some(now), false);
+        }
+        self.count(now, (node, of), before.state);
+        let person = self.people[of].clone();
+        if !person.honest {
+            return;
+        }
+        let here = matches!(state, PeerState::Online | PeerState::Suspect);
+        if here && *confirmed && addresses.first() != Some(&person.address.to_string()) {
+            let what = format!(
+                "takes node {of} to be at {addresses:?}, it is at {}",
+                person.address
+            );
+            return self.fail(now, node, 8, what);
+        }
+        match state {
+            PeerState::Left if person.alive && person.goodbye.is_none() => {
+                let knows = |at: Duration| at > person.since + LATE;
+                if before.validated.is_some_and(knows) {
+                    let what = format!("says that node {of} left, which it did not in this run");
+                    self.fail(now, node, 5, what);
+                }
+            }
+            PeerState::Offline if person.alive => self.told_offline(now, node, of),
+            PeerState::Online if !person.alive => {
+                let buried = before.left.zip(person.goodbye);
+                if buried.is_some_and(|(left, said)| left >= said && now < left + BURIED) {
+                    let what = format!("revives node {of}, which said GOODBYE");
+                    self.fail(now, node, 5, what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn told_offline(&mut self, now: Duration, node: usize, of: usize) {
+        self.false_offlines[of] += 1;
+        if self.lenient {
+            return;
+        }
+        if self.is_calm(now, node, Duration::ZERO) && self.is_calm(now, of, Duration::ZERO) {
+            let what = format!("gives up node {of}, which is there");
+            self.fail(now, node, 5, what);
+        }
+    }
+
+    /// Whether a node has run undisturbed for `time` after the aftermath of the last fault.
+    fn is_calm(&self, now: Duration, node: usize, time: Duration) -> bool {
+        let person = &self.people[node];
+        person.honest
+            && person.alive
+            && person.goodbye.is_none()
+            && now > person.since + AFTERMATH + time
+            && now > person.disturbed + time
+    }
+
+    /// What is to hold at any moment, over all nodes.
+    pub fn each_second(&mut self, now: Duration) {
+        if self.lenient {
+            return;
+        }
+        let kept = if self.replays { 2 } else { 1 };
+        for node in 0..self.people.len() {
+            if !self.is_calm(now, node, DEAD_SHOWN_MAX * kept) {
+                continue;
+            }
+            for of in 0..self.people.len() {
+                let (row, person) = (self.rows[node][of], &self.people[of]);
+                let here = matches!(row.state, Some(PeerState::Online | PeerState::Suspect));
+                let dead = !person.alive && now > person.since + DEAD_SHOWN_MAX * kept;
+                if dead && here && person.honest {
+                    let what = format!(
+                        "still shows node {of}, dead since {:.1} s",
+                        person.since.as_secs_f64()
+                    );
+                    self.fail(now, node, 5, what);
+                }
+                if of != node && !here && self.is_calm(now, of, AFTERMATH) {
+                    let what = format!("does not show node {of}, which is there: {row:?}");
+                    self.fail(now, node, 5, what);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Invariants 1, 2, 4, 9 and 10: what is shown in rooms and in private.
+
+use std::time::Duration;
+
+use super::{Checker, LOBBY, Letter, Truth};
+use crate::durable::{Batch, Write};
+use crate::id::{MessageId, RoomId};
+use crate::sim::disk::Disk;
+use crate::text::DisplayText;
+use crate::wire::Entry;
+
+/// A stamp moves a clock if it is at most this far ahead of it, in milliseconds.
+const AHEAD_MS_MAX: u64 = 60_000;
+/// Between the moment a stamp was seen and the line was shown the wall clock goes on, in
+/// milliseconds; only stamps that were sane before it as well are held against a node.
+const SHOWN_LATER_MS: u64 = 5_000;
+
+impl Checker {
+    /// An entry that somebody signed exists.
+    pub fn learn(&mut self, entry: &Entry) -> Option<MessageId> {
+        let author = self.node_of(&entry.author_id())?;
+        let id = MessageId::of_entry(&entry.hash(&RoomId::public(LOBBY)));
+        let text = DisplayText::from_wire(&entry.body);
+        let truth = Truth {
+            author,
+            epoch: entry.epoch,
+            seq: entry.seq,
+            hlc: entry.hlc,
+            text: text.map(DisplayText::into_string).unwrap_or_default(),
+        };
+        self.truth.insert(id, truth);
+        let head = self.heads.entry((author, entry.epoch)).or_default();
+        *head = (*head).max(entry.seq);
+        Some(id)
+    }
+
+    /// A node hands something to its disk. `true_ms` is the true time, `ahead_ms` how far the
+    /// fastest clock is ahead of it.
+    pub fn handed(
+        &mut self,
+        now: Duration,
+        node: usize,
+        (true_ms, ahead_ms): (u64, u64),
+        batch: &Batch,
+    ) {
+        for write in &batch.writes {
+            match write {
+                Write::Entry { author, bytes, .. } if *author == self.people[node].id => {
+                    if let Ok(entry) = Entry::parse(bytes) {
+                        self.learn(&entry);
+                        let most = true_ms + ahead_ms + AHEAD_MS_MAX + 1000;
+                        self.own_stamp(now, node, &entry, most);
+                    }
+                }
+                Write::PrivateOut { id, to, message } => {
+                    if let Some(to) = self.node_of(&to.id()) {
+                        let letter = Letter {
+                            from: node,
+                            to,
+                            text: String::from_utf8_lossy(&message.body).into_owned(),
+                            kept: false,
+                            shown: 0,
+                        };
+                        self.letters.insert(*id, letter);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Invariant 4: an answer stands after what it answers, and no clock runs away.
+    fn own_stamp(&mut self, now: Duration, node: usize, entry: &Entry, ms_max: u64) {
+        let lines = &self.lines[node];
+        if entry.hlc <= lines.hlc {
+            let what = format!("stamps {:x} after it showed {:x}", entry.hlc, lines.hlc);
+            return self.fail(now, node, 4, what);
+        }
+        if let Some((id, hlc)) = lines.latest
+            && hlc >= entry.hlc
+            && !entry.deps.contains(&id.0)
+        {
+            let what = "an answer would stand before what it answers".to_owned();
+            return self.fail(now, node, 4, what);
+        }
+        if entry.hlc >> 16 > ms_max {
+            let what = format!("stamps {} ms, at most {ms_max} is right", entry.hlc >> 16);
+            self.fail(now, node, 4, what);
+        }
+    }
+
+    /// A node's disk kept something; for each write whether it was new.
+    pub fn kept(&mut self, node: usize, batch: &Batch, new: &[bool]) {
+        let own = self.people[node].id;
+        for (write, new) in batch.writes.iter().zip(new) {
+            match write {
+                Write::Entry { author, hash, .. } if *author != own && *new => {
+                    self.lines[node].kept.insert(MessageId::of_entry(hash));
+                }
+                Write::PrivateOut { id, .. } => {
+                    if let Some(letter) = self.letters.get_mut(id) {
+                        letter.kept = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A line of a room is shown.
+    pub(super) fn told_line(
+        &mut self,
+        (now, wall_ms): (Duration, u64),
+        node: usize,
+        (id, author, text, delayed): (MessageId, usize, &str, bool),
+        disk: &Disk,
+    ) {
+        let honest = self.people[author].honest;
+        let Some(truth) = self.truth.get(&id).cloned() else {
+            if honest {
+                let what = format!("shows {text:?} of node {author}, which never wrote it");
+                self.fail(now, node, 1, what);
+            }
+            return;
+        };
+        if truth.author != author || truth.text != text {
+            let what = format!("shows {text:?} of node {author}, written was {truth:?}");
+            return self.fail(now, node, 1, what);
+        }
+        let shown = DisplayText::from_wire(text.as_bytes()).map(DisplayText::into_string);
+        if shown.as_deref() != Some(text) {
+            return self.fail(now, node, 10, format!("shows unfit text {text:?}"));
+        }
+        let lines = &mut self.lines[node];
+        if !lines.ever.insert(id) {
+            return self.fail(now, node, 2, format!("shows {text:?} twice"));
+        }
+        if node != author && (truth.hlc >> 16) + SHOWN_LATER_MS <= wall_ms + AHEAD_MS_MAX {
+            lines.hlc = lines.hlc.max(truth.hlc);
+        }
+        lines.latest = Some((id, truth.hlc));
+        if honest && node != author && !self.people[author].forgetful {
+            self.in_order(now, node, &truth, delayed, disk);
+        }
+    }
+
+    /// Invariant 2: in order, and no gap without a mark.
+    fn in_order(&mut self, now: Duration, node: usize, truth: &Truth, delayed: bool, disk: &Disk) {
+        let (author, epoch, seq) = (truth.author, truth.epoch, truth.seq);
+        let id = self.people[author].id;
+        let lines = &mut self.lines[node];
+        let told = lines.gaps.remove(&author);
+        if delayed {
+            return;
+        }
+        let last = lines.last.insert((author, epoch), seq);
+        let Some(last) = last else { return };
+        if seq <= last {
+            let what = format!("shows line {seq} of node {author} after line {last}");
+            return self.fail(now, node, 2, what);
+        }
+        let room = RoomId::public(LOBBY).0;
+        let passed_over = (last + 1..seq).find(|&seq| !disk.has(&(room, id, epoch, seq)));
+        if let Some(missing) = passed_over.filter(|_| !told) {
+            let what = format!("passes over line {missing} of node {author} without a word");
+            self.fail(now, node, 2, what);
+        }
+    }
+
+    /// A private message is shown.
+    pub(super) fn told_letter(
+        &mut self,
+        now: Duration,
+        node: usize,
+        author: usize,
+        (id, text): (MessageId, &str),
+    ) {
+        if !self.people[author].honest {
+            return;
+        }
+        let forgetful = self.people[node].forgetful;
+        let Some(letter) = self.letters.get_mut(&id) else {
+            let what = format!("shows {text:?} of node {author}, which never wrote it");
+            return self.fail(now, node, 1, what);
+        };
+        letter.shown += 1;
+        let wanted = DisplayText::from_wire(letter.text.as_bytes()).map(DisplayText::into_string);
+        let right = letter.from == author && letter.to == node && wanted.as_deref() == Some(text);
+        let twice = letter.shown > 1 && !forgetful;
+        if !right {
+            let what = format!("shows {text:?} of node {author}, written was {letter:?}");
+            self.fail(now, node, 1, what);
+        } else if twice {
+            self.fail(now, node, 9, format!("shows {text:?} in private twice"));
+        }
+    }
+}

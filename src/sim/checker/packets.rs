@@ -1,0 +1,124 @@
+//! Invariants 6, 8 and 9: what a node sends.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Checker, LOBBY};
+use crate::datagram::Destination;
+use crate::id::RoomId;
+use crate::limits::AMPLIFICATION_MAX;
+use crate::sim::disk::Disk;
+use crate::wire::{self, Body, Entry, Parsed};
+
+/// Most addresses that are nobody's of which bytes are counted.
+const STRANGERS_MAX: usize = 100_000;
+
+impl Checker {
+    /// A datagram came to a node from this address.
+    pub fn arrived(&mut self, node: usize, source: SocketAddr, len: usize) {
+        let is_full = self.strangers.len() >= STRANGERS_MAX;
+        if !self.at.contains_key(&source) && !is_full {
+            self.strangers.entry((node, source)).or_default().0 += len as u64;
+        }
+    }
+
+    /// A node sends a datagram. `on_link` tells whether an address is on its link.
+    pub fn sent(
+        &mut self,
+        now: Duration,
+        node: usize,
+        (destination, bytes): (Destination, &[u8]),
+        disk: &Disk,
+        on_link: impl Fn(SocketAddr) -> bool,
+    ) {
+        if let Destination::Unicast(to) = destination
+            && !self.at.contains_key(&to)
+        {
+            self.count_out(now, node, to, bytes.len(), on_link(to));
+        }
+        if bytes.first() != Some(&wire::MAGIC) {
+            return;
+        }
+        let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
+            return self.fail(now, node, 10, "sends what nobody can read".into());
+        };
+        if packet.header.incarnation.0 > disk.incarnation {
+            let what = format!("speaks in run {:?}, not kept", packet.header.incarnation);
+            return self.fail(now, node, 9, what);
+        }
+        match &packet.body {
+            Body::Data(entry) => self.sent_entry(now, node, entry, disk),
+            Body::Repair(repair) => {
+                for entry in &repair.entries {
+                    self.sent_entry(now, node, entry, disk);
+                }
+            }
+            Body::Ack(ack) => {
+                if let Destination::Unicast(to) = destination
+                    && let Some(&author) = self.at.get(&to)
+                {
+                    let room = RoomId::public(LOBBY).0;
+                    let key = (room, self.people[author].id, ack.epoch, ack.seq);
+                    if !disk.has(&key) {
+                        let what = format!("acknowledges line {} before it is kept", ack.seq);
+                        self.fail(now, node, 9, what);
+                    }
+                }
+            }
+            Body::Nack(nack) => {
+                if matches!(destination, Destination::Group(..)) {
+                    return self.fail(now, node, 6, "sends a NACK to the group".into());
+                }
+                let of = |person: &super::Person| person.id.short() == nack.author;
+                let author = self.people.iter().position(of);
+                let last = nack.runs.last().map_or(0, |run| run.last);
+                let Some(author) = author.filter(|&of| self.people[of].honest) else {
+                    return;
+                };
+                let head = self.heads.get(&(author, nack.epoch)).copied().unwrap_or(0);
+                if last > head {
+                    let what = format!("asks for line {last} of node {author}, which wrote {head}");
+                    self.fail(now, node, 6, what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn sent_entry(&mut self, now: Duration, node: usize, entry: &Entry, disk: &Disk) {
+        let room = RoomId::public(LOBBY);
+        let id = entry.author_id();
+        if !disk.has(&(room.0, id, entry.epoch, entry.seq)) {
+            let what = format!("sends line {} before it is kept", entry.seq);
+            return self.fail(now, node, 9, what);
+        }
+        if id != self.people[node].id {
+            return;
+        }
+        let hash = entry.hash(&room);
+        let key = (node, entry.epoch, entry.seq);
+        self.sent_at.entry(key).or_insert(now);
+        let first = *self.numbers.entry(key).or_insert(hash);
+        if first != hash {
+            let what = format!("uses number {} of epoch {} twice", entry.seq, entry.epoch);
+            self.fail(now, node, 9, what);
+        }
+    }
+
+    /// Invariant 8: no more than three times what came, once and only as an answer off the link.
+    fn count_out(&mut self, now: Duration, node: usize, to: SocketAddr, len: usize, on_link: bool) {
+        let Some((came, went)) = self.strangers.get_mut(&(node, to)) else {
+            let full = self.strangers.len() >= STRANGERS_MAX;
+            if !full {
+                self.fail(now, node, 8, format!("sends to {to}, which never spoke"));
+            }
+            return;
+        };
+        *went += len as u64;
+        let factor = if on_link { AMPLIFICATION_MAX } else { 1 };
+        if *went > *came * factor {
+            let what = format!("{went} bytes to {to}, which nobody validated, for {came}");
+            self.fail(now, node, 8, what);
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! Nodes in virtual time: one heap of events, timers among them, and one seed.
+
+mod life;
+mod wire;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::byzantine::Byzantine;
+use super::checker::Checker;
+use super::dice::Dice;
+use super::disk::Disk;
+use super::network::Network;
+use super::trace::{Step, Trace, kind_of};
+use crate::api::{Command, Request, TextKind};
+use crate::datagram::{Arrival, LinkId};
+use crate::durable::{Batch, Row, Token};
+use crate::proto::sabotage::{self, Sabotage};
+use crate::proto::{Endpoint, Identity, Now, Output, crypto};
+
+/// The one link of every node.
+pub const LINK: LinkId = LinkId(1);
+/// The port of every node.
+pub const CHAT_PORT: u16 = 5263;
+/// Where groups and first contacts go.
+pub const PRESENCE_PORT: u16 = 5262;
+/// The true time at the start, in milliseconds since the Unix epoch.
+pub const EPOCH_MS: u64 = 1_790_000_000_000;
+/// Datagrams that the sockets of a suspended node hold.
+const HELD_MAX: usize = 256;
+/// Calls in one moment of one node after which it counts as spinning.
+const SPIN_MAX: u32 = 10_000;
+
+/// A datagram on its way to several nodes, shared by them.
+pub struct Datagram {
+    source: SocketAddr,
+    /// To the presence port.
+    presence: bool,
+    bytes: Box<[u8]>,
+}
+
+enum Action {
+    Wake(usize),
+    Arrive(usize, Rc<Datagram>),
+    /// The disk did what was handed to it first; in this run of the node.
+    Kept(usize, u32),
+    Loaded(usize, u32, Token, Vec<Row>),
+    Refused(usize, SocketAddr),
+    Mischief(usize),
+}
+
+struct Scheduled {
+    at: Duration,
+    order: u64,
+    action: Action,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The earliest is the greatest: a heap gives the greatest first.
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crash {
+    /// `kill -9`: the host lives on and refuses what comes for the port.
+    Kill,
+    /// The power goes: nobody answers, and writes that were not synced may be lost.
+    Power,
+}
+
+/// A node and what outlives its process.
+pub struct Node {
+    /// Its process, if it runs.
+    pub endpoint: Option<Endpoint>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// What it kept.
+    pub disk: Disk,
+    /// A backup of that.
+    pub backup: Option<Disk>,
+    /// Its clock is ahead of the true time by so many milliseconds.
+    pub skew_ms: i64,
+    /// Addresses it is given by `--peer`.
+    pub named: Vec<SocketAddr>,
+    /// Its process ends after so many more outputs.
+    pub crash_in: Option<(u32, Crash)>,
+    /// It does not keep to the protocol.
+    pub byzantine: Option<Byzantine>,
+    /// Whether its host answers for a dead process.
+    refuses: bool,
+    run: u32,
+    /// What came while the process was stopped.
+    suspended: Option<Vec<Action>>,
+    handed: VecDeque<(Token, Batch)>,
+    kept_at: Duration,
+    deadline: Option<Duration>,
+    /// The earliest wake-up of it in the heap.
+    armed: Option<Duration>,
+    calls: (Duration, u32),
+}
+
+/// The world.
+pub struct World {
+    /// Virtual time since the start.
+    pub now: Duration,
+    /// Everybody, dead or alive.
+    pub nodes: Vec<Node>,
+    /// What is between them.
+    pub network: Network,
+    /// What has to hold.
+    pub checker: Checker,
+    /// What happened.
+    pub trace: Trace,
+    /// Of the scenario.
+    pub dice: Dice,
+    /// Events handled.
+    pub steps: u64,
+    /// A disk answers within this.
+    pub disk_time_max: Duration,
+    start: Instant,
+    queue: BinaryHeap<Scheduled>,
+    order: u64,
+    checked: Duration,
+    hosts: BTreeMap<IpAddr, usize>,
+}
+
+impl World {
+    /// Nobody yet. `start` is any moment: virtual time counts from it. Endpoints on this thread
+    /// have the bug that is asked for, and share what they verify.
+    #[must_use]
+    pub fn new(start: Instant, seed: u64, bug: Option<Sabotage>) -> World {
+        sabotage::set(bug);
+        crypto::shared::begin();
+        World {
+            now: Duration::ZERO,
+            nodes: Vec::new(),
+            network: Network::default(),
+            checker: Checker::default(),
+            trace: Trace::default(),
+            dice: Dice::new(seed),
+            steps: 0,
+            disk_time_max: Duration::from_millis(1),
+            start,
+            queue: BinaryHeap::new(),
+            order: 0,
+            checked: Duration::ZERO,
+            hosts: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a node that does not run yet.
+    pub fn add(&mut self) -> usize {
+        let index = self.nodes.len();
+        let host = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 77, 0, 0).to_bits() + host);
+        let address = SocketAddr::from((address, CHAT_PORT));
+        let identity = Identity::from_secret(blake3::hash(&host.to_be_bytes()).as_bytes());
+        self.checker.add(identity.id(), address, true);
+        self.hosts.insert(address.ip(), index);
+        self.nodes.push(Node {
+            endpoint: None,
+            identity,
+            address,
+            disk: Disk::default(),
+            backup: None,
+            skew_ms: 0,
+            named: Vec::new(),
+            crash_in: None,
+            byzantine: None,
+            refuses: false,
+            run: 0,
+            suspended: None,
+            handed: VecDeque::new(),
+            kept_at: Duration::ZERO,
+            deadline: None,
+            armed: None,
+            calls: (Duration::ZERO, 0),
+        });
+        index
+    }
+
+    /// Adds a node that does not keep to the protocol.
+    pub fn add_byzantine(&mut self) -> usize {
+        let index = self.add();
+        let node = &mut self.nodes[index];
+        node.byzantine = Some(Byzantine::new(node.identity.clone(), node.address));
+        self.checker.people[index].honest = false;
+        self.schedule(Duration::from_millis(10), Action::Mischief(index));
+        index
+    }
+
+    /// The time as a node sees it.
+    #[must_use]
+    pub fn clock(&self, node: usize) -> Now {
+        Now {
+            mono: self.start + self.now,
+            wall_ms: self
+                .true_ms()
+                .saturating_add_signed(self.nodes[node].skew_ms),
+        }
+    }
+
+    fn true_ms(&self) -> u64 {
+        EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap_or(0)
+    }
+
+    /// How far the fastest clock is ahead, in milliseconds.
+    fn ahead_ms(&self) -> u64 {
+        let skews = self.nodes.iter().map(|node| node.skew_ms);
+        skews.max().unwrap_or(0).max(0).unsigned_abs()
+    }
+
+    /// Tells the trace what the scenario does.
+    pub fn fault(&mut self, node: usize, what: String) {
+        self.trace.add(self.now, node, Step::Fault(what));
+    }
+
+    /// A person at a node writes something.
+    pub fn say(&mut self, index: usize, to: &str, text: &str) {
+        let command = Command::Send {
+            to: to.into(),
+            text: text.into(),
+            kind: TextKind::Text,
+        };
+        self.with(index, |endpoint, now| {
+            endpoint.handle_request(now, Request::from(command));
+        });
+    }
+
+    /// Does something with a node whose process runs, and all that follows from it.
+    pub fn with(&mut self, index: usize, act: impl FnOnce(&mut Endpoint, Now)) {
+        let now = self.clock(index);
+        let node = &mut self.nodes[index];
+        if node.suspended.is_some() {
+            return;
+        }
+        if let Some(endpoint) = node.endpoint.as_mut() {
+            act(endpoint, now);
+            self.drain(index);
+        }
+    }
+
+    fn schedule(&mut self, after: Duration, action: Action) {
+        self.order += 1;
+        self.queue.push(Scheduled {
+            at: self.now + after,
+            order: self.order,
+            action,
+        });
+    }
+
+    /// Takes all that a node wants done.
+    fn drain(&mut self, index: usize) {
+        self.note_spin(index);
+        loop {
+            if let Some((left, how)) = &mut self.nodes[index].crash_in {
+                if *left == 0 {
+                    let how = *how;
+                    return self.crash(index, how);
+                }
+                *left -= 1;
+            }
+            let now = self.clock(index);
+            let Some(endpoint) = self.nodes[index].endpoint.as_mut() else {
+                return;
+            };
+            match endpoint.poll_output(now) {
+                Output::Timeout(deadline, _) => {
+                    let since = |at: Instant| at.saturating_duration_since(self.start);
+                    let deadline = deadline.map(since);
+                    let gone = endpoint.has_left();
+                    self.nodes[index].deadline = deadline;
+                    if gone {
+                        self.fault(index, "gone".into());
+                        // Closed in order: all that was handed over is kept.
+                        for (_, batch) in std::mem::take(&mut self.nodes[index].handed) {
+                            let _ = self.keep(index, &batch);
+                        }
+                        return self.stop(index, true);
+                    }
+                    return self.arm(index);
+                }
+                Output::Event(event) => {
+                    self.trace.add(self.now, index, Step::told(&event));
+                    let nodes = &self.nodes;
+                    let times = (self.now, now.wall_ms);
+                    self.checker
+                        .told(times, index, &event, |node| &nodes[node].disk);
+                }
+                Output::Persist(batch, token) => self.hand(index, batch, token),
+                Output::Load(query, token) => {
+                    let node = &self.nodes[index];
+                    let (run, rows) = (node.run, node.disk.query(&query));
+                    let after = self.disk_time();
+                    self.schedule(after, Action::Loaded(index, run, token, rows));
+                }
+                Output::Transmit(transmit) => self.transmit(index, &transmit),
+            }
+        }
+    }
+
+    /// A node that is called again and again in one moment wakes itself for nothing.
+    fn note_spin(&mut self, index: usize) {
+        let calls = &mut self.nodes[index].calls;
+        if calls.0 != self.now {
+            *calls = (self.now, 0);
+        }
+        calls.1 += 1;
+        assert!(calls.1 < SPIN_MAX, "node {index} spins at {:?}", self.now);
+    }
+
+    fn disk_time(&mut self) -> Duration {
+        let least = Duration::from_micros(100);
+        self.dice.between(least, self.disk_time_max)
+    }
+
+    fn hand(&mut self, index: usize, batch: Batch, token: Token) {
+        let times = (self.true_ms(), self.ahead_ms());
+        self.checker.handed(self.now, index, times, &batch);
+        let after = self.disk_time();
+        let node = &mut self.nodes[index];
+        // One worker, one after the other.
+        node.kept_at = (self.now + after).max(node.kept_at);
+        node.handed.push_back((token, batch));
+        let (at, run) = (node.kept_at, node.run);
+        self.schedule(at - self.now, Action::Kept(index, run));
+    }
+
+    fn keep(&mut self, index: usize, batch: &Batch) -> crate::durable::Stored {
+        let stored = self.nodes[index].disk.apply(batch);
+        if let Ok(new) = &stored {
+            self.checker.kept(index, batch, new);
+        }
+        stored
+    }
+
+    /// Puts a wake-up into the heap unless an earlier one is there.
+    fn arm(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let Some(deadline) = node.deadline else {
+            return;
+        };
+        let at = deadline.max(self.now);
+        if node.armed.is_none_or(|armed| at < armed) {
+            node.armed = Some(at);
+            let after = at - self.now;
+            self.schedule(after, Action::Wake(index));
+        }
+    }
+
+    /// Handles the next event if it is due by `until`; false if none is.
+    pub fn step(&mut self, until: Duration) -> bool {
+        let due = self.queue.peek().is_some_and(|next| next.at <= until);
+        if !due {
+            self.check_seconds(until);
+            self.now = until.max(self.now);
+            return false;
+        }
+        let Some(next) = self.queue.pop() else {
+            return false;
+        };
+        self.check_seconds(next.at);
+        self.now = next.at.max(self.now);
+        self.steps += 1;
+        self.act(next.action);
+        self.checker.violation.is_none()
+    }
+
+    fn check_seconds(&mut self, until: Duration) {
+        while self.checked + Duration::from_secs(1) <= until {
+            self.checked += Duration::from_secs(1);
+            self.checker.each_second(self.checked);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let index = match &action {
+            Action::Mischief(index) => return self.mischief(*index),
+            Action::Wake(index)
+            | Action::Arrive(index, _)
+            | Action::Kept(index, _)
+            | Action::Loaded(index, ..)
+            | Action::Refused(index, _) => *index,
+        };
+        if let Action::Wake(_) = action {
+            return self.wake(index);
+        }
+        if let Some(held) = &mut self.nodes[index].suspended {
+            let full = held.len() >= HELD_MAX;
+            if !full || !matches!(action, Action::Arrive(..)) {
+                held.push(action);
+            }
+            return;
+        }
+        match action {
+            Action::Arrive(_, datagram) => self.arrive(index, &datagram),
+            Action::Kept(_, run) if run == self.nodes[index].run => {
+                if let Some((token, batch)) = self.nodes[index].handed.pop_front() {
+                    let stored = self.keep(index, &batch);
+                    let step = Step::Kept(batch.writes.len());
+                    self.trace.add(self.now, index, step);
+                    self.with(index, |e, now| e.handle_persisted(now, token, stored));
+                }
+            }
+            Action::Loaded(_, run, token, rows) if run == self.nodes[index].run => {
+                self.trace.add(self.now, index, Step::Loaded(rows.len()));
+                self.with(index, |e, now| e.handle_loaded(now, token, Ok(rows)));
+            }
+            Action::Refused(_, at) => {
+                self.trace.add(self.now, index, Step::Refused(at));
+                self.with(index, |e, now| e.handle_unreachable(now, at));
+            }
+            _ => {}
+        }
+    }
+
+    fn wake(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        // An earlier wake-up than this one took its place.
+        if node.armed != Some(self.now) {
+            return;
+        }
+        node.armed = None;
+        if node.suspended.is_some() {
+            return;
+        }
+        if node.deadline.is_some_and(|at| at <= self.now) {
+            self.trace.add(self.now, index, Step::Woke);
+            self.with(index, Endpoint::handle_timeout);
+        } else {
+            self.arm(index);
+        }
+    }
+
+    fn arrive(&mut self, index: usize, datagram: &Rc<Datagram>) {
+        let bytes = &datagram.bytes;
+        if self.nodes[index].byzantine.is_some() {
+            let (source, presence) = (datagram.source, datagram.presence);
+            return self.overhear(index, source, presence, bytes);
+        }
+        if self.nodes[index].endpoint.is_none() {
+            return;
+        }
+        let step = Step::Arrived(datagram.source, kind_of(bytes), bytes.len());
+        self.trace.add(self.now, index, step);
+        self.checker.arrived(index, datagram.source, bytes.len());
+        let arrival = Arrival {
+            link: Some(LINK),
+            source: datagram.source,
+            presence_port: datagram.presence,
+            ecn: 0,
+        };
+        self.with(index, |endpoint, now| {
+            endpoint.handle_datagram(now, arrival, bytes);
+        });
+    }
+
+    /// Runs to this moment, or to the first violation; whether there was none.
+    pub fn run_to(&mut self, until: Duration) -> bool {
+        while self.step(until) {}
+        self.checker.violation.is_none()
+    }
+
+    /// Runs until `done`, at most to `until`; whether it came to that.
+    pub fn run_until(&mut self, until: Duration, done: impl Fn(&World) -> bool) -> bool {
+        loop {
+            if done(self) {
+                return true;
+            }
+            if !self.step(until) {
+                return done(self);
+            }
+        }
+    }
+}

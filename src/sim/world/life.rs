@@ -1,0 +1,147 @@
+//! How processes start, stop and end.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{CHAT_PORT, Crash, LINK, PRESENCE_PORT, World};
+use crate::datagram::{Link, LinkAddress4};
+use crate::proto::{Config, Endpoint};
+use crate::text::{PeerName, RoomName, StatusText};
+
+impl World {
+    /// Starts a node's process.
+    ///
+    /// # Panics
+    /// Never: the names are names.
+    #[expect(clippy::unwrap_used, reason = "constants that are names")]
+    pub fn boot(&mut self, index: usize) {
+        if self.nodes[index].endpoint.is_some() || self.nodes[index].byzantine.is_some() {
+            return;
+        }
+        self.fault(index, "boot".into());
+        let now = self.clock(index);
+        let seed = self.dice.seed();
+        let node = &mut self.nodes[index];
+        node.run += 1;
+        node.refuses = false;
+        node.crash_in = None;
+        let config = Config {
+            name: PeerName::new(&format!("node{index}")).unwrap(),
+            status: crate::api::Status::Available,
+            status_text: StatusText::default(),
+            chat_port: CHAT_PORT,
+            presence_port: PRESENCE_PORT,
+            peers: node.named.clone(),
+            multicast: true,
+            broadcast: true,
+            transient: false,
+            rooms: vec![RoomName::new(crate::sim::checker::LOBBY).unwrap()],
+            first_hello_ms_max: 5,
+            snapshot: node.disk.snapshot(node.identity.id()),
+            person_rate: crate::limits::PERSON_RATE,
+            person_burst: crate::limits::PERSON_BURST,
+            seed,
+        };
+        let mut endpoint = Endpoint::new(now, node.identity.clone(), config);
+        endpoint.set_links(now, &[link(node.address)]);
+        node.endpoint = Some(endpoint);
+        self.checker.started(self.now, index);
+        self.drain(index);
+    }
+
+    /// Ends a node's process at once.
+    pub fn crash(&mut self, index: usize, how: Crash) {
+        if self.nodes[index].endpoint.is_none() {
+            return;
+        }
+        self.fault(index, format!("{how:?}"));
+        self.stop(index, how == Crash::Kill);
+        // What was on its way to the disk got there, up to some point.
+        let handed = std::mem::take(&mut self.nodes[index].handed);
+        let done = self.dice.below(handed.len() + 1);
+        for (_, batch) in handed.iter().take(done) {
+            let _ = self.keep(index, batch);
+        }
+        if how == Crash::Power {
+            let kept = self.dice.below(self.nodes[index].disk.unsynced() + 1);
+            let before = self.nodes[index].disk.unsynced();
+            self.nodes[index].disk.power_cut(kept);
+            if kept < before {
+                self.checker.forgot(index);
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, index: usize, refuses: bool) {
+        let node = &mut self.nodes[index];
+        node.endpoint = None;
+        node.deadline = None;
+        node.crash_in = None;
+        node.suspended = None;
+        node.run += 1;
+        node.refuses = refuses;
+        self.checker.stopped(self.now, index);
+    }
+
+    /// A dead node's disk is set back to its last backup.
+    pub fn restore(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if let (None, Some(backup)) = (&node.endpoint, node.backup.clone()) {
+            node.disk = backup;
+            node.disk.retire();
+            self.checker.forgot(index);
+            self.fault(index, "restored backup".into());
+        }
+    }
+
+    /// A node begins to say GOODBYE; its process ends once it is out.
+    pub fn leave(&mut self, index: usize) {
+        self.fault(index, "leave".into());
+        if self.nodes[index].endpoint.is_some() {
+            self.checker.leaving(self.now, index);
+            self.with(index, Endpoint::leave);
+        }
+    }
+
+    /// The process is stopped (SIGSTOP): nothing is handled, the sockets go on to hear.
+    pub fn suspend(&mut self, index: usize) {
+        self.fault(index, "suspend".into());
+        let node = &mut self.nodes[index];
+        if node.endpoint.is_some() && node.suspended.is_none() {
+            node.suspended = Some(Vec::new());
+        }
+    }
+
+    /// The process goes on: first what came meanwhile, then the timers.
+    pub fn resume(&mut self, index: usize) {
+        self.fault(index, "resume".into());
+        for action in self.nodes[index].suspended.take().unwrap_or_default() {
+            self.act(action);
+        }
+        self.arm(index);
+    }
+
+    /// Whether a node's process is stopped.
+    #[must_use]
+    pub fn is_suspended(&self, index: usize) -> bool {
+        self.nodes[index].suspended.is_some()
+    }
+}
+
+/// The only link of a node.
+fn link(address: SocketAddr) -> Link {
+    let v4 = match address.ip() {
+        IpAddr::V4(address) => vec![LinkAddress4 {
+            address,
+            prefix_len: 16,
+        }],
+        IpAddr::V6(_) => Vec::new(),
+    };
+    Link {
+        id: LINK,
+        name: "eth0".into(),
+        loopback: false,
+        v4,
+        v6: Vec::new(),
+        group: true,
+    }
+}

@@ -1,0 +1,63 @@
+//! Links that are lost and found again, and a system that slept.
+
+use std::time::Duration;
+
+use lanchat::api::PeerState;
+
+use crate::world::{World, link, seconds};
+
+/// Two who know each other, and nothing left to say.
+fn pair() -> World {
+    let mut world = World::new(0.0, 31);
+    world.add("ana");
+    world.add("ben");
+    world.run(seconds(61));
+    assert!(world.all_listed());
+    world
+}
+
+fn sent(world: &World, index: usize) -> u64 {
+    let endpoint = world.nodes[index].endpoint.as_ref();
+    endpoint.map_or(0, |endpoint| endpoint.stats().datagrams_out)
+}
+
+#[test]
+fn whoever_is_behind_a_lost_link_is_suspect_and_found_again_at_once() {
+    let mut world = pair();
+    let links = [link(world.nodes[0].address, 24)];
+    let loopback = [link("127.0.0.1:5263".parse().expect("address"), 8)];
+    world.with(0, |ana, now| ana.set_links(now, &loopback));
+    assert_eq!(world.state(1, 0), Some((PeerState::Suspect, false)));
+    world.with(0, |ana, now| ana.set_links(now, &links));
+    let took = world.run_until(seconds(5), |world| {
+        world.state(1, 0) == Some((PeerState::Online, true))
+    });
+    assert!(took < Duration::from_millis(50), "{took:?}");
+}
+
+#[test]
+fn what_came_with_a_link_that_stays_is_not_touched() {
+    let mut world = pair();
+    let own = link(world.nodes[0].address, 24);
+    let other = lanchat::datagram::Link {
+        id: lanchat::datagram::LinkId(9),
+        name: "wlan0".to_owned(),
+        ..link("10.9.0.1:5263".parse().expect("address"), 24)
+    };
+    let both = [own.clone(), other];
+    world.with(0, |ana, now| ana.set_links(now, &both));
+    world.run(seconds(1));
+    world.with(0, |ana, now| ana.set_links(now, &[own]));
+    assert_eq!(world.state(1, 0), Some((PeerState::Online, true)));
+}
+
+#[test]
+fn a_system_that_slept_says_hello() {
+    let mut world = pair();
+    let before = sent(&world, 0);
+    world.with(0, lanchat::proto::Endpoint::handle_wake);
+    // The first after up to 20 ms, the second 200 ms later at the earliest.
+    world.run(Duration::from_millis(150));
+    assert!(sent(&world, 0) > before);
+    assert!(world.all_listed());
+}

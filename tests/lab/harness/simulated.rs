@@ -1,0 +1,480 @@
+//! Many simulated peers of one real node: endpoints of the library in one process on one host,
+//! each with an IPv4 address of its own.
+//!
+//! To the real node they look like as many hosts: source addresses, ports and packets are theirs.
+//! To each other they are only groups of [`CIRCLE`], whose datagrams pass in memory: with a
+//! thousand, each packet would have to be verified a thousand times on the core next to the one
+//! that is measured. So each of them takes the LAN for a small one, and would send its heartbeats
+//! and probes more often than it does on a large one. Therefore the clock of all of them goes
+//! slower once they are introduced, by [`slowness`]: then the real node hears from all of them
+//! together what the timers of a LAN of that size yield.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, IoSliceMut, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::process::{Command, exit};
+use std::rc::Rc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use lanchat::api::Status;
+use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
+use lanchat::durable::{Loaded, Snapshot, Stored};
+use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
+use lanchat::runtime::Clock;
+use lanchat::text::{PeerName, RoomName, StatusText};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::lan::{Host, hardware};
+use super::process::Process;
+
+/// First argument of the process that simulates.
+const ROLE: &str = "--lab-simulated";
+/// Peers that hear each other.
+const CIRCLE: usize = 25;
+/// For so long after the last began they introduce themselves: seven HELLOs take 16 s.
+const INTRODUCTION: Duration = Duration::from_secs(20);
+const CHAT_PORT: u16 = 5263;
+const PRESENCE_PORT: u16 = 5262;
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 76, 67);
+const BROADCAST: Ipv4Addr = Ipv4Addr::new(10, 77, 255, 255);
+const LINK: LinkId = LinkId(1);
+/// Room for what the system joins of one sender (GRO).
+const SLOT_LEN: usize = 64 * 1024;
+
+/// The running process; ended when dropped.
+pub struct Simulated {
+    process: Process,
+    says: Receiver<String>,
+    spread: Duration,
+}
+
+impl Simulated {
+    /// Gives `host` so many more addresses, and starts a peer on each, over this time. They know
+    /// of nobody but the node on the host `real` and each other. That host need not ask for their
+    /// hardware address, for the reason given at [`super::lan::Lan::introduce`].
+    pub fn start(host: &Host, count: usize, spread: Duration, real: &Host) -> Self {
+        let (mut addresses, mut neighbours) = (String::new(), String::new());
+        let hardware = hardware(host.number(), 0);
+        for address in (0..count).map(address) {
+            let _ = writeln!(addresses, "addr add {address}/16 brd + dev eth0");
+            let _ = writeln!(
+                neighbours,
+                "neigh replace {address} lladdr {hardware} dev eth0 nud permanent"
+            );
+        }
+        host.ip(&addresses);
+        real.ip(&neighbours);
+        let mut command = Command::new(env::current_exe().expect("this program"));
+        command.arg(ROLE).args([
+            count.to_string(),
+            spread.as_millis().to_string(),
+            real.v4().to_string(),
+        ]);
+        let (tell, says) = mpsc::channel();
+        let process = Process::start(host, command, move |out| {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        Simulated {
+            process,
+            says,
+            spread,
+        }
+    }
+
+    /// Waits until all were introduced and their clock goes as on a LAN of their number.
+    pub fn settled(&self) {
+        let within = self.spread + INTRODUCTION + Duration::from_secs(60);
+        let said = self.says.recv_timeout(within);
+        let stderr = self.process.stderr();
+        assert_eq!(said.as_deref(), Ok("settled"), "stderr:\n{stderr}");
+    }
+
+    /// Time on a processor so far.
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
+    }
+}
+
+/// Its address.
+fn address(index: usize) -> Ipv4Addr {
+    let part = |n: usize| u8::try_from(n).expect("at most 50,000 of them");
+    Ipv4Addr::new(10, 77, part(1 + index / 200), part(1 + index % 200))
+}
+
+/// Whose address this is.
+fn index(address: Ipv4Addr) -> Option<usize> {
+    let [10, 77, net, host] = address.octets() else {
+        return None;
+    };
+    let net = usize::from(net.checked_sub(1)?);
+    Some(net * 200 + usize::from(host.checked_sub(1)?))
+}
+
+/// How many times slower their clock goes: heartbeats come every max(10 s, N / 20 s).
+fn slowness(count: usize) -> u32 {
+    u32::try_from(count.div_ceil(200)).expect("not that many")
+}
+
+/// If this process was started to simulate, does so until it is killed.
+pub fn play_role() {
+    let mut arguments = env::args().skip(1);
+    if arguments.next().is_none_or(|first| first != ROLE) {
+        return;
+    }
+    let count = arguments.next().and_then(|word| word.parse().ok());
+    let spread = arguments.next().and_then(|word| word.parse().ok());
+    let real = arguments.next().and_then(|word| word.parse().ok());
+    let (Some(count), Some(spread), Some(real)) = (count, spread, real) else {
+        exit(2);
+    };
+    let mut world = World::new(count, Duration::from_millis(spread), real).expect("sockets");
+    world.run().expect("the network");
+}
+
+/// A clock that goes slower from some moment on.
+struct SlowClock {
+    slow_from: Instant,
+    slowness: u32,
+    started: Now,
+}
+
+impl SlowClock {
+    fn now(&self) -> Now {
+        let real = Clock::now().mono;
+        let after = real.saturating_duration_since(self.slow_from);
+        let mono = real - after + after / self.slowness;
+        self.started + mono.saturating_duration_since(self.started.mono)
+    }
+
+    /// How long until it shows this.
+    fn until(&self, mono: Instant) -> Duration {
+        let factor = match Clock::now().mono < self.slow_from {
+            true => 1,
+            false => self.slowness,
+        };
+        mono.saturating_duration_since(self.now().mono) * factor
+    }
+}
+
+/// A UDP socket that tells and chooses the local address of each datagram.
+struct Wire {
+    socket: Socket,
+    state: UdpSocketState,
+}
+
+impl Wire {
+    fn open(port: u16, groups: bool) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_broadcast(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
+        let interface = address(0);
+        if groups {
+            socket.join_multicast_v4(&GROUP, &interface)?;
+        }
+        socket.set_multicast_if_v4(&interface)?;
+        socket.set_multicast_loop_v4(false)?;
+        let _ = socket.set_recv_buffer_size(4 << 20);
+        let state = UdpSocketState::new((&socket).into())?;
+        Ok(Wire { socket, state })
+    }
+
+    /// Receives what is there: source, destination, bytes.
+    fn receive(&self, buffer: &mut [u8], mut sink: impl FnMut(SocketAddr, Ipv4Addr, &[u8])) {
+        let mut metas = [RecvMeta::default()];
+        loop {
+            let mut slices = [IoSliceMut::new(buffer)];
+            let received = self
+                .state
+                .recv((&self.socket).into(), &mut slices, &mut metas);
+            if !received.is_ok_and(|batches| batches == 1) {
+                return;
+            }
+            let Some(IpAddr::V4(to)) = metas[0].dst_ip else {
+                continue;
+            };
+            for datagram in buffer[..metas[0].len].chunks(metas[0].stride.max(1)) {
+                sink(metas[0].addr, to, datagram);
+            }
+        }
+    }
+}
+
+/// A datagram from one to another in memory.
+struct Parcel {
+    to: usize,
+    arrival: Arrival,
+    bytes: Rc<[u8]>,
+}
+
+struct World {
+    real: Ipv4Addr,
+    clock: SlowClock,
+    count: usize,
+    spread: Duration,
+    peers: Vec<Endpoint>,
+    /// When each wants to be woken.
+    deadlines: Vec<Option<Instant>>,
+    due: BTreeSet<(Instant, usize)>,
+    parcels: VecDeque<Parcel>,
+    chat: Wire,
+    presence: Wire,
+}
+
+impl World {
+    fn new(count: usize, spread: Duration, real: Ipv4Addr) -> io::Result<Self> {
+        let started = Clock::now();
+        let clock = SlowClock {
+            slow_from: started.mono + spread + INTRODUCTION,
+            slowness: slowness(count),
+            started,
+        };
+        Ok(World {
+            real,
+            clock,
+            count,
+            spread,
+            peers: Vec::new(),
+            deadlines: vec![None; count],
+            due: BTreeSet::new(),
+            parcels: VecDeque::new(),
+            chat: Wire::open(CHAT_PORT, false)?,
+            presence: Wire::open(PRESENCE_PORT, true)?,
+        })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut told = false;
+        let mut buffer = vec![0; SLOT_LEN];
+        loop {
+            self.receive(&mut buffer);
+            self.deliver();
+            while let Some(&(at, peer)) = self.due.first() {
+                if at > self.clock.now().mono {
+                    break;
+                }
+                self.with(peer, Endpoint::handle_timeout);
+                self.deliver();
+            }
+            let next_start = self.start_due();
+            if !told && Clock::now().mono >= self.clock.slow_from {
+                told = true;
+                println!("settled");
+                io::stdout().flush()?;
+            }
+            let next_due = self.due.first().map(|&(at, _)| self.clock.until(at));
+            // At least once a second, so that the moment above is not missed.
+            let wait = [next_start, next_due, Some(Duration::from_secs(1))];
+            self.wait(wait.into_iter().flatten().min().unwrap_or_default())?;
+        }
+    }
+
+    /// Starts whose time has come; how long until the next one's.
+    fn start_due(&mut self) -> Option<Duration> {
+        while self.peers.len() < self.count {
+            let share = self.peers.len() as f64 / self.count as f64;
+            let at = self.clock.started.mono + self.spread.mul_f64(share);
+            let left = at.saturating_duration_since(Clock::now().mono);
+            if !left.is_zero() {
+                return Some(left);
+            }
+            let number = self.peers.len();
+            let now = self.clock.now();
+            let mut peer = endpoint(now, number);
+            peer.set_links(now, &[link(address(number))]);
+            self.peers.push(peer);
+            self.drain(number);
+            self.deliver();
+        }
+        None
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) {
+        let (real, here) = (self.real, self.peers.len());
+        let parcels = &mut self.parcels;
+        for (wire, presence_port) in [(&self.chat, false), (&self.presence, true)] {
+            wire.receive(buffer, |source, to, bytes| {
+                // Broadcasts of our own come back; what they say was passed on in memory.
+                if source.ip() != real {
+                    return;
+                }
+                let arrival = arrival(source, presence_port);
+                let bytes: Rc<[u8]> = bytes.into();
+                let to = match index(to).filter(|_| to != BROADCAST) {
+                    Some(one) if one < here => one..one + 1,
+                    Some(_) => return,
+                    None => 0..here,
+                };
+                parcels.extend(to.map(|to| Parcel {
+                    to,
+                    arrival,
+                    bytes: Rc::clone(&bytes),
+                }));
+            });
+        }
+    }
+
+    /// Hands over what passes in memory, until nothing does.
+    fn deliver(&mut self) {
+        while let Some(parcel) = self.parcels.pop_front() {
+            self.with(parcel.to, |peer, now| {
+                peer.handle_datagram(now, parcel.arrival, &parcel.bytes);
+            });
+        }
+    }
+
+    fn with(&mut self, peer: usize, act: impl FnOnce(&mut Endpoint, Now)) {
+        act(&mut self.peers[peer], self.clock.now());
+        self.drain(peer);
+    }
+
+    fn drain(&mut self, peer: usize) {
+        let now = self.clock.now();
+        loop {
+            match self.peers[peer].poll_output(now) {
+                Output::Timeout(deadline, _) => return self.set_deadline(peer, deadline),
+                Output::Transmit(transmit) => self.transmit(peer, &transmit),
+                Output::Event(_) => {}
+                Output::Persist(batch, token) => {
+                    let stored: Stored = Ok(vec![true; batch.writes.len()]);
+                    self.peers[peer].handle_persisted(now, token, stored);
+                }
+                Output::Load(_, token) => {
+                    let loaded: Loaded = Ok(Vec::new());
+                    self.peers[peer].handle_loaded(now, token, loaded);
+                }
+            }
+        }
+    }
+
+    fn set_deadline(&mut self, peer: usize, deadline: Option<Instant>) {
+        let before = std::mem::replace(&mut self.deadlines[peer], deadline);
+        self.due.extend(deadline.map(|at| (at, peer)));
+        if let Some(at) = before.filter(|_| before != deadline) {
+            self.due.remove(&(at, peer));
+        }
+    }
+
+    fn transmit(&mut self, from: usize, transmit: &lanchat::datagram::Transmit) {
+        let to = match transmit.destination {
+            Destination::Group(_, path) => {
+                self.pass_round(from, &transmit.bytes);
+                match path {
+                    Path::Bcast4 => SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into(),
+                    Path::Mcast4 => SocketAddrV4::new(GROUP, PRESENCE_PORT).into(),
+                    Path::Mcast6 | Path::Unicast => return,
+                }
+            }
+            Destination::Unicast(to) => to,
+        };
+        let len = transmit.segment_len.unwrap_or(transmit.bytes.len()).max(1);
+        let neighbour = match to.ip() {
+            IpAddr::V4(v4) if v4 != BROADCAST => index(v4).filter(|&at| at < self.peers.len()),
+            _ => None,
+        };
+        if let Some(neighbour) = neighbour {
+            let arrival = arrival(chat_address(from), to.port() == PRESENCE_PORT);
+            let parcels = transmit.bytes.chunks(len).map(|bytes| Parcel {
+                to: neighbour,
+                arrival,
+                bytes: bytes.into(),
+            });
+            self.parcels.extend(parcels);
+            return;
+        }
+        // What the buffer of the socket does not take is lost, as on a wire.
+        for contents in transmit.bytes.chunks(len) {
+            let one = Transmit {
+                destination: to,
+                ecn: None,
+                contents,
+                segment_size: None,
+                src_ip: Some(address(from).into()),
+            };
+            let _ = self.chat.state.try_send((&self.chat.socket).into(), &one);
+        }
+    }
+
+    /// Passes a group datagram to the others of the circle.
+    fn pass_round(&mut self, from: usize, bytes: &[u8]) {
+        let first = from / CIRCLE * CIRCLE;
+        let circle = first..(first + CIRCLE).min(self.peers.len());
+        let arrival = arrival(chat_address(from), true);
+        let bytes: Rc<[u8]> = bytes.into();
+        for to in circle.filter(|&to| to != from) {
+            self.parcels.push_back(Parcel {
+                to,
+                arrival,
+                bytes: Rc::clone(&bytes),
+            });
+        }
+    }
+
+    fn wait(&self, time: Duration) -> io::Result<()> {
+        let mut sockets = [&self.chat, &self.presence]
+            .map(|wire| PollFd::new(wire.socket.as_fd(), PollFlags::POLLIN));
+        let millis = u16::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+        match poll(&mut sockets, PollTimeout::from(millis)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn chat_address(peer: usize) -> SocketAddr {
+    SocketAddrV4::new(address(peer), CHAT_PORT).into()
+}
+
+fn arrival(source: SocketAddr, presence_port: bool) -> Arrival {
+    Arrival {
+        link: Some(LINK),
+        source,
+        presence_port,
+        ecn: 0,
+    }
+}
+
+fn link(address: Ipv4Addr) -> Link {
+    Link {
+        id: LINK,
+        name: "eth0".into(),
+        loopback: false,
+        v4: vec![LinkAddress4 {
+            address,
+            prefix_len: 16,
+        }],
+        v6: Vec::new(),
+        group: true,
+    }
+}
+
+fn endpoint(now: Now, number: usize) -> Endpoint {
+    let mut secret = [0x5a; 32];
+    secret[..8].copy_from_slice(&number.to_be_bytes());
+    let config = Config {
+        name: PeerName::new(&format!("s{number}")).expect("a name"),
+        status: Status::Available,
+        status_text: StatusText::default(),
+        chat_port: CHAT_PORT,
+        presence_port: PRESENCE_PORT,
+        peers: Vec::new(),
+        multicast: true,
+        broadcast: true,
+        transient: false,
+        rooms: RoomName::new("lobby").into_iter().collect(),
+        first_hello_ms_max: 5,
+        snapshot: Snapshot::default(),
+        person_rate: lanchat::limits::PERSON_RATE,
+        person_burst: lanchat::limits::PERSON_BURST,
+        seed: secret,
+    };
+    Endpoint::new(now, Identity::from_secret(&secret), config)
+}

@@ -8,6 +8,7 @@
 mod connection;
 mod desk;
 mod errors;
+mod listener;
 mod run;
 mod tcp;
 mod text;

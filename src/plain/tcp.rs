@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use super::TcpOptions;
 use super::connection::{Connection, ReadEnd};
 use super::desk::Desk;
 use super::errors::{cannot_listen, cannot_reach, system_error};
+use super::listener::{Listener, is_of_one_connection, listen};
 use super::run::{NETWORK_TOKEN, Network};
 use super::text::is_farewell;
 use crate::datagram::canonical;
@@ -23,8 +23,6 @@ use crate::runtime::clock::Clock;
 
 /// What every program reads first.
 const GREETING: &[u8] = b"Server connected\n";
-/// Connections that may wait to be accepted.
-const LISTEN_BACKLOG: i32 = 1024;
 /// Connections accepted in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// Bytes read at once, and from all connections in one turn.
@@ -55,20 +53,6 @@ pub(super) struct Tcp {
     /// No more lines come; until when what is queued may take, and the others to close.
     finish_by: Option<Instant>,
     linger_by: Option<Instant>,
-}
-
-struct Listener {
-    socket: TcpListener,
-    readable: bool,
-    /// The system has no room for another connection; tried again then.
-    paused_until: Option<Instant>,
-}
-
-impl Listener {
-    /// Whether somebody may be accepted now.
-    fn is_ready(&self, now: Instant) -> bool {
-        self.readable && self.paused_until.is_none_or(|until| now >= until)
-    }
 }
 
 /// A connection that is not there yet, and the addresses still to try, the next one last.
@@ -103,7 +87,7 @@ impl Tcp {
         };
         match options {
             TcpOptions::Listen(address) => {
-                let listener = listen(*address, registry);
+                let listener = listen(*address, registry, LISTENER);
                 tcp.listener = Some(listener.map_err(|e| cannot_listen(*address, &e))?);
                 desk.note(format!("listening on {address} (TCP)"));
             }
@@ -383,37 +367,4 @@ impl Connecting {
         }
         Ok(false)
     }
-}
-
-/// A listening socket of this address alone. `[::]` takes IPv4 as well.
-fn listen(address: SocketAddr, registry: &Registry) -> io::Result<Listener> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
-    }
-    // Elsewhere connections of an earlier run would keep the port; on Windows it would let
-    // another program have it at the same time.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    let mut socket = TcpListener::from_std(socket.into());
-    registry.register(&mut socket, LISTENER, Interest::READABLE)?;
-    Ok(Listener {
-        socket,
-        readable: true,
-        paused_until: None,
-    })
-}
-
-/// Whether this says something about one connection only, and the next may be accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
 }

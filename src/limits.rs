@@ -76,6 +76,18 @@ pub const NACK_ANSWER_RATE: u32 = 50;
 pub const NACK_ANSWER_BYTES: u32 = 64 * 1000;
 /// Bytes out to an unvalidated address, as a multiple of the bytes in.
 pub const AMPLIFICATION_MAX: u64 = 3;
+/// SUSPECTs of others a second that a node acts on; four times as many at once.
+pub const ACCUSATION_RATE: u32 = 10;
+/// Accusers and targets remembered.
+pub const ACCUSATIONS_MAX: usize = 1024;
+/// ALIVEs to the group a second; four times as many to accusers.
+pub const ALIVE_RATE: u32 = 10;
+/// PROBEs a second on behalf of all others.
+pub const RELAY_RATE: u32 = 50;
+/// PROBE REQUESTs a second that one peer gets served.
+pub const RELAY_REQUESTER_RATE: u32 = 10;
+/// PROBE REQUESTs that wait for an answer.
+pub const RELAYS_MAX: usize = 256;
 /// PROBEs to candidate addresses.
 pub const CANDIDATE_PROBE_RATE: u32 = 200;
 /// PROBEs to addresses that only others told of.

@@ -215,7 +215,7 @@ pub enum NetworkState {
     Ok,
     /// Works in part; the hints say what does not.
     Degraded,
-    /// No interface but the loopback.
+    /// No interface but the loopback, or nobody who was here is heard any more.
     Down,
 }
 

@@ -9,7 +9,7 @@ use quinn_udp::EcnCodepoint;
 use socket2::Socket;
 
 use super::udp::{Family, Udp};
-use super::{CHAT_PORT, CHAT_PORT_LAST, NetConfig, sys};
+use super::{CHAT_PORT, CHAT_PORT_LAST, NetConfig, Unreachable, sys};
 use crate::datagram::LinkId;
 use crate::error::{ExitCode, UserError};
 
@@ -183,7 +183,7 @@ impl ChatSocket {
     pub(super) fn send(
         &mut self,
         packet: Packet<'_>,
-        unreachable: &mut Vec<SocketAddr>,
+        unreachable: &mut Vec<Unreachable>,
     ) -> io::Result<()> {
         let sent = if self.waiting.is_empty() {
             self.transmit(packet, unreachable)?
@@ -197,7 +197,7 @@ impl ChatSocket {
     }
 
     /// The kernel has room again: sends what waits.
-    pub(super) fn flush(&mut self, unreachable: &mut Vec<SocketAddr>) {
+    pub(super) fn flush(&mut self, unreachable: &mut Vec<Unreachable>) {
         while let Some(mut first) = self.waiting.pop_front() {
             let packet = Packet {
                 via: first.via,
@@ -220,7 +220,7 @@ impl ChatSocket {
     }
 
     /// Takes all errors that came back; what they are about goes to `unreachable`.
-    pub(super) fn take_errors(&self, unreachable: &mut Vec<SocketAddr>) {
+    pub(super) fn take_errors(&self, unreachable: &mut Vec<Unreachable>) {
         take_errors(&self.udp.io, self.family, unreachable);
     }
 
@@ -233,7 +233,7 @@ impl ChatSocket {
     fn transmit(
         &mut self,
         packet: Packet<'_>,
-        unreachable: &mut Vec<SocketAddr>,
+        unreachable: &mut Vec<Unreachable>,
     ) -> io::Result<usize> {
         self.set_multicast_interface(packet.via)?;
         let mut sent = 0;
@@ -346,11 +346,11 @@ impl ChatSocket {
 pub(super) fn take_errors(
     io: &mio::net::UdpSocket,
     family: Family,
-    unreachable: &mut Vec<SocketAddr>,
+    unreachable: &mut Vec<Unreachable>,
 ) {
     for _ in 0..ERRORS_MAX {
         match sys::take_error(socket2::SockRef::from(io), family) {
-            Ok(Some(address)) => unreachable.push(address),
+            Ok(Some(destination)) => unreachable.push(destination),
             Ok(None) => {}
             Err(_) => return,
         }

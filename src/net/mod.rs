@@ -104,6 +104,15 @@ impl Default for NetConfig {
     }
 }
 
+/// A destination that cannot be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unreachable {
+    /// Where to.
+    pub at: SocketAddr,
+    /// Whether its host said that nobody listens there; else there is no way to it.
+    pub refused: bool,
+}
+
 /// What was counted since the start; each only grows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct NetStats {
@@ -125,7 +134,7 @@ pub struct Net {
     changes: Option<Changes>,
     scan: Scan,
     health: BTreeMap<(LinkId, Path), Health>,
-    unreachable: Vec<SocketAddr>,
+    unreachable: Vec<Unreachable>,
     buffers: Buffers,
     failed: u64,
 }
@@ -323,7 +332,11 @@ impl Net {
                     tracing::debug!(%error, %to, "send");
                     self.failed += 1;
                     if health::means_unreachable(&error) {
-                        self.unreachable.push(to);
+                        // What is refused here may be an answer to an earlier datagram.
+                        self.unreachable.push(Unreachable {
+                            at: to,
+                            refused: false,
+                        });
                     }
                 }
             }
@@ -345,7 +358,7 @@ impl Net {
     }
 
     /// A destination that turned out to be unreachable: refused by its host, or without a route.
-    pub fn next_unreachable(&mut self) -> Option<SocketAddr> {
+    pub fn next_unreachable(&mut self) -> Option<Unreachable> {
         self.unreachable.pop()
     }
 

@@ -1,11 +1,12 @@
 //! What macOS and the BSDs do their way.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use quinn_udp::UdpSocketState;
 use socket2::{SockRef, Socket};
 
+use super::Unreachable;
 use super::udp::Family;
 use crate::datagram::{Link, LinkId};
 
@@ -89,6 +90,6 @@ pub(super) fn set_up_info(_socket: &Socket, _state: &UdpSocketState) -> io::Resu
 ///
 /// # Errors
 /// Always `WouldBlock`: nothing there.
-pub(super) fn take_error(_socket: SockRef<'_>, _family: Family) -> io::Result<Option<SocketAddr>> {
+pub(super) fn take_error(_socket: SockRef<'_>, _family: Family) -> io::Result<Option<Unreachable>> {
     Err(io::ErrorKind::WouldBlock.into())
 }

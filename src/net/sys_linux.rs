@@ -4,13 +4,14 @@
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 
 use nix::libc;
 use quinn_udp::UdpSocketState;
 use socket2::{InterfaceIndexOrAddress, MaybeUninitSlice, MsgHdrMut, SockAddr, SockRef, Socket};
 
+use super::Unreachable;
 use super::udp::Family;
 use crate::datagram::{Link, LinkId};
 
@@ -114,7 +115,7 @@ pub(super) fn prepare_chat(_socket: &Socket) -> io::Result<()> {
 ///
 /// # Errors
 /// `WouldBlock` when the queue is empty.
-pub(super) fn take_error(socket: SockRef<'_>, family: Family) -> io::Result<Option<SocketAddr>> {
+pub(super) fn take_error(socket: SockRef<'_>, family: Family) -> io::Result<Option<Unreachable>> {
     let mut destination = SockAddr::from(family.any(0));
     let mut data = [MaybeUninit::<u8>::uninit(); 1];
     let mut data = [MaybeUninitSlice::new(&mut data)];
@@ -127,7 +128,11 @@ pub(super) fn take_error(socket: SockRef<'_>, family: Family) -> io::Result<Opti
     let control_len = message.control_len().min(control.len());
     // SAFETY: every byte was initialised with zero above; the kernel only overwrote some.
     let control = unsafe { std::slice::from_raw_parts(control.as_ptr().cast::<u8>(), control_len) };
-    let destination = destination.as_socket();
+    let is_refusal = |error| u32::try_from(libc::ECONNREFUSED) == Ok(error);
+    let destination = destination.as_socket().map(|at| Unreachable {
+        at,
+        refused: error_numbers(control).any(is_refusal),
+    });
     Ok(destination.filter(|_| error_numbers(control).any(means_unreachable)))
 }
 

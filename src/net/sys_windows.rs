@@ -12,6 +12,7 @@ use socket2::{SockRef, Socket};
 use windows_sys::Win32::Networking::WinSock;
 use windows_sys::Win32::System::Console;
 
+use super::Unreachable;
 use super::udp::Family;
 use crate::datagram::{Link, LinkId};
 
@@ -106,7 +107,7 @@ pub(super) fn set_up_info(_socket: &Socket, _state: &UdpSocketState) -> io::Resu
 ///
 /// # Errors
 /// Always `WouldBlock`: nothing there.
-pub(super) fn take_error(_socket: SockRef<'_>, _family: Family) -> io::Result<Option<SocketAddr>> {
+pub(super) fn take_error(_socket: SockRef<'_>, _family: Family) -> io::Result<Option<Unreachable>> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 

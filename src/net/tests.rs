@@ -152,9 +152,14 @@ fn a_refused_datagram_names_its_destination_and_hinders_no_other() {
     assert!(ana.until(LONG, |ana| ana.received.len() == 100));
     assert_eq!(ana.net.stats().failed, 0);
     if cfg!(target_os = "linux") {
-        assert!(ana.until(LONG, |ana| ana.net.unreachable.contains(&closed)));
+        assert!(ana.until(LONG, |ana| {
+            ana.net
+                .unreachable
+                .iter()
+                .any(|to| to.at == closed && to.refused)
+        }));
         while let Some(address) = ana.net.next_unreachable() {
-            assert_eq!(address, closed);
+            assert_eq!(address.at, closed);
         }
     }
 }

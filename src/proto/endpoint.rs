@@ -1,12 +1,13 @@
 //! The endpoint: everything a node decides, without I/O.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::direct::Direct;
 use super::gate::Gate;
 use super::group::{Cx, Group};
-use super::presence::{CHANGE_JITTER, Presence};
+use super::presence::{CHANGE_JITTER, GAP, Presence};
 use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
 use crate::api::{Event, PeerState, Request};
@@ -40,6 +41,8 @@ pub struct Endpoint {
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
     pub(super) early: Vec<Request>,
+    /// When the driver was last asked to come back.
+    asked: Option<Instant>,
     /// How often our own key was heard from a later run than this.
     pub(super) doubles: u32,
 }
@@ -73,6 +76,7 @@ impl Endpoint {
             private,
             saving: None,
             early: Vec::new(),
+            asked: None,
             doubles: 0,
         };
         endpoint.save_incarnation();
@@ -108,27 +112,54 @@ impl Endpoint {
         self.follow_up(now);
     }
 
-    /// The system slept, for seconds or for days: all others may have changed.
+    /// Sending to this address failed, or an ICMP error came back for it: there is no way to it,
+    /// which may be the fault of our own network.
+    pub fn handle_unreachable(&mut self, now: Now, address: SocketAddr) {
+        self.unreachable(now, address, false);
+    }
+
+    /// The host of this address said that nobody listens there (ICMP port unreachable).
+    pub fn handle_refused(&mut self, now: Now, address: SocketAddr) {
+        self.unreachable(now, address, true);
+    }
+
+    fn unreachable(&mut self, now: Now, address: SocketAddr, refused: bool) {
+        self.core.mono = now.mono;
+        self.presence
+            .handle_unreachable(&mut self.core, now, address, refused);
+        self.follow_up(now);
+    }
+
+    /// The system slept, for seconds or for days: everybody else may have changed. All are asked
+    /// for a sign of life; nobody is given up before.
     pub fn handle_wake(&mut self, now: Now) {
         self.core.mono = now.mono;
-        self.presence
-            .announce_self(&mut self.core, now, CHANGE_JITTER);
+        self.asked = None;
+        self.presence.wake(&mut self.core, now);
         self.follow_up(now);
     }
 
-    /// The process did not run for `by`: it was stopped, or the host was too busy for it.
-    /// Whatever came meanwhile was handed in before this call.
+    /// The process did not run for `by`, until now: it was stopped, or the host was too busy.
+    /// Whoever is asked for a sign of life has so much more time for it; a delay that this node
+    /// noticed for itself already counts once. Any value is safe.
     pub fn handle_late(&mut self, now: Now, by: Duration) {
         self.core.mono = now.mono;
-        tracing::debug!(?by, "late");
+        self.asked = None;
+        self.presence.late(&self.core, now.mono, by);
     }
 
-    /// Sending to this address failed, or an ICMP error came back for it.
-    pub fn handle_unreachable(&mut self, now: Now, address: std::net::SocketAddr) {
-        self.core.mono = now.mono;
-        self.presence
-            .handle_unreachable(&mut self.core, now, address);
-        self.follow_up(now);
+    /// Makes up for it where the driver comes much later than it was asked to.
+    pub(super) fn catch_up(&mut self, now: Now) {
+        let late = self.asked.map(|at| now.mono.saturating_duration_since(at));
+        if let Some(by) = late.filter(|&by| by > GAP) {
+            self.handle_late(now, by);
+        }
+    }
+
+    /// Whether nothing at all is heard any more of those who were here.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.presence.is_disconnected()
     }
 
     /// The deadline passed.
@@ -136,6 +167,11 @@ impl Endpoint {
         self.core.mono = now.mono;
         if self.saving.is_some() {
             return;
+        }
+        self.catch_up(now);
+        if self.presence.is_round_due(now.mono) {
+            let talking_to = self.private.talking_to();
+            self.presence.set_conversations(talking_to);
         }
         self.presence
             .handle_timeout(&mut self.core, now, &self.group);
@@ -228,6 +264,7 @@ impl Endpoint {
             return output;
         }
         if self.saving.is_some() {
+            self.asked = None;
             return Output::Timeout(None, Timer::Idle);
         }
         let group = if self.core.open {
@@ -245,6 +282,7 @@ impl Endpoint {
             .into_iter()
             .filter_map(|(at, timer)| Some((at?, timer)))
             .min();
+        self.asked = next.map(|(at, _)| at);
         match next {
             Some((at, timer)) => Output::Timeout(Some(at), timer),
             None => Output::Timeout(None, Timer::Idle),

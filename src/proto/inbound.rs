@@ -43,6 +43,7 @@ impl Endpoint {
         if !self.core.open {
             return;
         }
+        self.catch_up(now);
         arrival.source = canonical(arrival.source);
         if Direct::is_quic(bytes) {
             let (private, mut cx) = self.private_cx(now);
@@ -307,7 +308,20 @@ impl Endpoint {
                 let (group, mut cx) = self.group_cx(now);
                 group.handle_ack(&mut cx, &id, &ack);
             }
-            Body::ProbeRequest(_) | Body::ProbeReport(_) | Body::Suspect(_) | Body::Alive(_) => {}
+            Body::ProbeRequest(request) => {
+                self.presence
+                    .handle_probe_request(&mut self.core, now, heard, &request);
+            }
+            Body::ProbeReport(report) => {
+                self.presence
+                    .handle_probe_report(&mut self.core, now, heard, &report);
+            }
+            Body::Suspect(suspect) => {
+                self.presence
+                    .handle_suspect(&mut self.core, now, heard, &suspect);
+            }
+            // A sign of life like any other, and taken as one above.
+            Body::Alive(_) => {}
             Body::SyncRequest(_) | Body::SyncResponse(_) | Body::SyncChallenge(_) => {
                 self.presence
                     .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);

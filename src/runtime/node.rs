@@ -329,8 +329,12 @@ impl<'f> Node<'f> {
             while let Some(request) = self.front_end.poll_request() {
                 self.handle_request(now, request);
             }
-            while let Some(address) = self.net.next_unreachable() {
-                self.endpoint.handle_unreachable(now, address);
+            while let Some(to) = self.net.next_unreachable() {
+                if to.refused {
+                    self.endpoint.handle_refused(now, to.at);
+                } else {
+                    self.endpoint.handle_unreachable(now, to.at);
+                }
                 self.drain(now);
             }
             if self.outputs.is_empty() {
@@ -351,6 +355,8 @@ impl<'f> Node<'f> {
                 self.flush_at = None;
                 return;
             }
+            // Which interface works how is known here, only whether anybody is heard is not.
+            Output::Event(Event::Network { .. }) => return self.say_network(now),
             Output::Event(event) => return self.front_end.handle_event(now, &event),
             Output::Persist(batch, token) => StoreJob::Keep(token, batch),
             Output::Load(query, token) => StoreJob::Find(token, query),
@@ -388,10 +394,14 @@ impl<'f> Node<'f> {
     pub(super) fn tell_network(&mut self, now: Now) {
         let states = self.net.states();
         if states != self.states {
-            self.front_end
-                .handle_event(now, &network::network_event(&states));
             self.states = states;
+            self.say_network(now);
         }
+    }
+
+    fn say_network(&mut self, now: Now) {
+        let event = network::network_event(&self.states, self.endpoint.is_disconnected());
+        self.front_end.handle_event(now, &event);
     }
 
     pub(super) fn drain(&mut self, now: Now) {

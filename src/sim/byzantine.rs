@@ -93,12 +93,13 @@ impl Byzantine {
         } else {
             &mut self.common
         };
-        if ring.len() == CAPTURED_MAX {
+        if ring.len() == CAPTURED_MAX && self.mood == Mood::Wild {
             ring.pop_front();
         }
         // What came to it alone it does not pass on: whoever relays both a PROBE and its answer
         // is on the way to its sender, and no signature tells.
-        if group {
+        // And it keeps what those said who are gone since.
+        if group && self.mood == Mood::Wild {
             ring.push_back((source, bytes.to_vec()));
         }
         let echo = match &packet.body {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lanchat::api::{Conversation, Event, PeerState, ReceiptState};
+use lanchat::api::{Conversation, Event, ReceiptState};
 use lanchat::proto::Endpoint;
 use lanchat::wire::{self, Body, Parsed};
 
@@ -122,7 +122,8 @@ fn more_than_one_answer_holds_is_repaired_in_several() {
     world.send(0, "#lobby", "one");
     world.run(seconds(1));
     world.loss = 1.0;
-    let alone = |w: &World| w.state(1, 0).map(|s| s.0) == Some(PeerState::Offline);
+    // Nobody is given up by somebody who hears nobody.
+    let alone = |w: &World| w.endpoint(0).is_disconnected();
     world.run_until(seconds(20), alone);
     for number in 0..100 {
         world.send(0, "#lobby", &format!("{number:0>880}"));

@@ -1,6 +1,7 @@
 //! Endpoints that talk with each other in virtual time: no socket, no clock, no disk.
 
 mod actor;
+mod detect;
 mod faults;
 mod hostile;
 mod links;

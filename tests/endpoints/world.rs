@@ -21,6 +21,8 @@ pub enum Action {
     Arrive(usize, Arrival2, Vec<u8>),
     Persisted(usize, Token, Stored),
     Loaded(usize, Token, Vec<Row>),
+    /// The host at this address says that nobody listens there.
+    Refused(usize, SocketAddr),
 }
 
 pub type Arrival2 = (SocketAddr, bool);
@@ -186,7 +188,15 @@ pub struct Node {
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
+    /// Stopped, as by SIGSTOP: what comes waits, if there is room.
+    pub stopped: bool,
+    pub backlog: Vec<(Arrival2, Vec<u8>)>,
+    /// The process is gone, its host is there and says so.
+    pub refuses: bool,
 }
+
+/// What a socket holds for a process that does not run.
+const BACKLOG: usize = 200;
 
 pub struct World {
     pub now: Now,
@@ -197,6 +207,10 @@ pub struct World {
     pub loss: f64,
     /// The loss of group datagrams where it is another.
     pub group_loss: Option<f64>,
+    /// Loss of unicast datagrams where it is another one.
+    pub unicast_loss: Option<f64>,
+    /// Nothing goes from one node to another.
+    pub cut: BTreeSet<(usize, usize)>,
     pub rng: u64,
     pub sent: Vec<(usize, Vec<u8>)>,
     /// The disk answers only while this is set.
@@ -223,6 +237,8 @@ impl World {
             order: 0,
             loss,
             group_loss: None,
+            unicast_loss: None,
+            cut: BTreeSet::new(),
             rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             sent: Vec::new(),
             disk_works: true,
@@ -249,6 +265,9 @@ impl World {
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
+            stopped: false,
+            backlog: Vec::new(),
+            refuses: false,
         });
         self.boot(index);
         index
@@ -280,6 +299,7 @@ impl World {
         let mut endpoint = Endpoint::new(self.now, identity, config);
         endpoint.set_links(self.now, &[link(node.address, 24)]);
         node.endpoint = Some(endpoint);
+        node.refuses = false;
         self.drain(index);
     }
 
@@ -292,6 +312,32 @@ impl World {
     pub fn kill(&mut self, index: usize) {
         self.nodes[index].endpoint = None;
         self.nodes[index].deadline = None;
+    }
+
+    /// The process dies, its host lives on.
+    pub fn kill_process(&mut self, index: usize) {
+        self.kill(index);
+        self.nodes[index].refuses = true;
+    }
+
+    /// Pulls a node's cable.
+    pub fn unplug(&mut self, index: usize) {
+        for other in 0..self.nodes.len() {
+            self.cut.extend([(index, other), (other, index)]);
+        }
+        self.cut.remove(&(index, index));
+    }
+
+    /// A stopped node goes on: first what waits for it, then what is due.
+    pub fn go_on(&mut self, index: usize) {
+        self.nodes[index].stopped = false;
+        for (from, bytes) in std::mem::take(&mut self.nodes[index].backlog) {
+            self.act(Action::Arrive(index, from, bytes));
+        }
+    }
+
+    pub fn endpoint(&self, index: usize) -> &Endpoint {
+        self.nodes[index].endpoint.as_ref().unwrap()
     }
 
     pub fn id(&self, index: usize) -> PeerId {
@@ -381,9 +427,20 @@ impl World {
             }
         };
         for (receiver, group) in receivers {
-            let loss = self.group_loss.filter(|_| group).unwrap_or(self.loss);
+            let other = if group {
+                self.group_loss
+            } else {
+                self.unicast_loss
+            };
+            let loss = other.unwrap_or(self.loss);
             let lost = receiver != from && self.unit() < loss;
-            if !lost {
+            if lost || self.cut.contains(&(from, receiver)) {
+                continue;
+            }
+            if self.nodes[receiver].refuses && !group {
+                let address = self.nodes[receiver].address;
+                self.schedule(WIRE * 2, Action::Refused(from, address));
+            } else {
                 let jitter = Duration::from_micros((self.unit() * 100.0) as u64);
                 let action = Action::Arrive(receiver, (source, group), bytes.to_vec());
                 self.schedule(WIRE + jitter, action);
@@ -400,6 +457,7 @@ impl World {
             .nodes
             .iter()
             .enumerate()
+            .filter(|(_, n)| !n.stopped)
             .filter_map(|(i, n)| Some((n.deadline?, i)))
             .min();
         let next = self.queue.peek().map(|scheduled| scheduled.at);
@@ -408,6 +466,8 @@ impl World {
             (Some(at), None) | (None, Some(at)) => at,
             (None, None) => until,
         };
+        // Of a node that was stopped it may be long past.
+        let at = at.max(self.now.mono);
         if at > until {
             self.advance(until);
             return false;
@@ -434,6 +494,12 @@ impl World {
 
     pub fn act(&mut self, action: Action) {
         match action {
+            Action::Arrive(index, from, bytes) if self.nodes[index].stopped => {
+                let backlog = &mut self.nodes[index].backlog;
+                if backlog.len() < BACKLOG {
+                    backlog.push((from, bytes));
+                }
+            }
             Action::Arrive(index, (source, presence_port), bytes) => {
                 let arrival = Arrival {
                     link: Some(LINK),
@@ -443,6 +509,11 @@ impl World {
                 };
                 self.with(index, |endpoint, now| {
                     endpoint.handle_datagram(now, arrival, &bytes)
+                });
+            }
+            Action::Refused(index, address) => {
+                self.with(index, |endpoint, now| {
+                    endpoint.handle_refused(now, address);
                 });
             }
             Action::Persisted(index, token, stored) => {

@@ -6,19 +6,24 @@ mod compare;
 pub mod digest;
 mod flapping;
 mod hearsay;
+mod indirect;
+mod lifeguard;
 mod news;
 mod page;
 pub mod peer;
 pub mod probe;
 pub mod receive;
 pub mod roster;
+mod schedule;
 pub mod speak;
 mod strangers;
+mod suspect;
 mod sync;
 mod tick;
 mod token;
+mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -35,11 +40,17 @@ use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
 use flapping::Flapping;
 use hearsay::Hearsays;
+use indirect::Relays;
+pub use lifeguard::GAP;
+use lifeguard::Health;
 use news::Newsboard;
-use probe::Probing;
+use probe::ROUND_MIN;
 use roster::{Peer, Roster};
+use schedule::Schedule;
 use strangers::Strangers;
+use suspect::Accusations;
 use sync::Sync;
+use tick::Pace;
 
 /// Upper bound of the delay before HELLO where an interface came: many see it at once.
 pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
@@ -77,9 +88,20 @@ pub struct Presence {
     beacon: Beacon,
     flapping: Flapping,
     pins: BTreeMap<String, PublicKey>,
-    wake: Option<Instant>,
+    schedule: Schedule,
+    pace: Pace,
+    /// When the next round on the ring begins.
     round_at: Instant,
     round: usize,
+    /// With whom conversations are open.
+    conversations: BTreeSet<PeerId>,
+    health: Health,
+    accusations: Accusations,
+    relays: Relays,
+    /// When the links were last seen to change.
+    linked_at: Instant,
+    /// Up to when standing still was made up for.
+    caught_up: Instant,
     candidate_rate: Bucket,
     strangers: Strangers,
     sync: Sync,
@@ -108,9 +130,17 @@ impl Presence {
             beacon: Beacon::new(now.mono),
             flapping: Flapping::default(),
             pins: snapshot.pins.iter().cloned().collect(),
-            wake: None,
-            round_at: now.mono,
+            schedule: Schedule::default(),
+            pace: Pace::of(1, 0),
+            // Not all that were started together at the same time.
+            round_at: now.mono + core.jitter(ROUND_MIN),
             round: 0,
+            conversations: BTreeSet::new(),
+            health: Health::new(now.mono),
+            accusations: Accusations::new(now.mono),
+            relays: Relays::new(now.mono),
+            linked_at: now.mono,
+            caught_up: now.mono,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: Strangers::new(now.mono),
             sync: Sync::new(now.mono, core.random()),
@@ -210,13 +240,9 @@ impl Presence {
 
     /// What was sent to this peer is not answered: asks it for a sign of life.
     pub fn doubt(&mut self, now: Instant, id: &PeerId) {
-        let Some(peer) = self.roster.get_mut(id) else {
-            return;
-        };
-        let live = peer.state == PeerState::Online && peer.is_confirmed();
-        if live && peer.probing.is_none() {
-            peer.probing = Some(Probing::start(now, peer.rtt));
-            self.wake_at(now);
+        let is_idle = |peer: &Peer| peer.is_live() && peer.probing.is_none();
+        if self.roster.get(id).is_some_and(is_idle) {
+            self.look(now, now, id);
         }
     }
 
@@ -229,7 +255,6 @@ impl Presence {
         let is_back = |at: SocketAddr| !reaches(before, at) && reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         let mut doubted = Vec::new();
-        let mut tried = false;
         for peer in self.roster.iter_mut() {
             peer.links.retain(|id, _| links.contains(id));
             let was_used = peer.addresses.current();
@@ -238,14 +263,11 @@ impl Presence {
                 peer.addresses.unlinked(now.mono, at);
             }
             for &at in all.iter().filter(|&&at| is_back(at)) {
-                tried |= peer.addresses.linked(now.mono, at, RELINK_ALLOWANCE);
+                peer.addresses.linked(now.mono, at, RELINK_ALLOWANCE);
             }
             if was_used.map_or(all.iter().any(|&at| is_cut(at)), is_cut) {
                 doubted.push(peer.id);
             }
-        }
-        if tried {
-            self.wake_at(now.mono);
         }
         for id in doubted {
             self.unlink(core, now.mono, &id);
@@ -254,11 +276,13 @@ impl Presence {
         for id in ids {
             self.announce(core, &id);
         }
+        self.linked_at = now.mono;
         match self.flapping.links_changed(now.mono, before, &core.links) {
             Some(at) if at <= now.mono => self.announce_self(core, now, jitter),
             Some(at) => self.flapping.postpone(at),
             None => {}
         }
+        self.plan_all(core);
     }
 
     /// The address in use of this peer is cut off on our side: another one is tried at once;
@@ -271,8 +295,6 @@ impl Presence {
         };
         if self.roster.get(id).is_some_and(is_lost) {
             self.set_state(core, id, PeerState::Suspect);
-            // The end of an unconfirmed row comes sooner.
-            self.wake_at(now);
         }
     }
 
@@ -450,7 +472,7 @@ impl Presence {
             let deadlines = [
                 self.beacon.deadline(),
                 self.flapping.deadline(),
-                self.wake,
+                self.schedule.next(),
                 Some(self.round_at),
                 self.sync.deadline(),
                 self.hearsays.deadline(),
@@ -459,10 +481,6 @@ impl Presence {
         } else {
             self.beacon.deadline()
         }
-    }
-
-    fn wake_at(&mut self, at: Instant) {
-        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
     /// A row changes its state.
@@ -477,6 +495,7 @@ impl Presence {
             }
         }
         self.announce(core, id);
+        self.plan(core, id);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::address::Addresses;
 use super::probe::Probing;
+use super::suspect::Watch;
 use crate::api::{Event, PeerState};
 use crate::datagram::{LinkId, Path};
 use crate::id::{Incarnation, PeerId, PublicKey};
@@ -32,6 +33,8 @@ pub struct Peer {
     pub rtt: Option<Rtt>,
     /// Whether they are asked for a sign of life just now.
     pub probing: Option<Probing>,
+    /// What else is known of their silence.
+    pub watch: Watch,
     /// What is heard of them on each link.
     pub links: BTreeMap<LinkId, LinkStats>,
     /// By which paths they say they hear this node, as bits `1 << Path`.
@@ -170,12 +173,17 @@ impl Peer {
         self.addresses.current().is_some()
     }
 
+    /// Whether they were reached and are not given up, one-shot commands included.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, PeerState::Online | PeerState::Suspect) && self.is_confirmed()
+    }
+
     /// Whether they count as somebody here: validated, not given up, not a one-shot command. A
     /// Suspect is still here: most of them only lost a few probes.
     #[must_use]
     pub fn is_member(&self) -> bool {
-        let here = matches!(self.state, PeerState::Online | PeerState::Suspect);
-        here && self.is_confirmed() && !self.record.transient
+        self.is_live() && !self.record.transient
     }
 
     /// Whether anything that the row's event tells is other than at the last call.
@@ -217,6 +225,7 @@ pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
         first_heard: now,
         rtt: None,
         probing: None,
+        watch: Watch::default(),
         links: BTreeMap::new(),
         hears_us: None,
         loss: None,

@@ -1,15 +1,20 @@
-//! Asking for a sign of life.
+//! Asking for a sign of life: PROBEs, their timeout, and the time to refute.
+//!
+//! After Das, Gupta and Motivala, "SWIM: Scalable Weakly-consistent Infection-style Process Group
+//! Membership Protocol" (2002): directly, then through others too, then suspicion.
 
 use std::time::{Duration, Instant};
 
+use super::lifeguard::later;
 use super::roster::Rtt;
+use crate::id::{Nonce, PeerId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// Shortest wait for an answer.
 pub const RTO_MIN: Duration = Duration::from_millis(100);
 /// Longest wait for an answer.
 pub const RTO_MAX: Duration = Duration::from_millis(300);
-/// Between two rounds of probing.
+/// Between two looks at a peer, or at two of them in turn.
 pub const ROUND_MIN: Duration = Duration::from_secs(2);
 /// How many successors on the ring of ids a node looks after.
 pub const RING: usize = 3;
@@ -17,20 +22,38 @@ pub const RING: usize = 3;
 const REFUTE: Duration = Duration::from_secs(2);
 /// The same where its round trips are short, so that silence means more.
 const REFUTE_FAST: Duration = Duration::from_secs(1);
-/// How long somebody may refute whose host said that nobody listens there. It can be spoofed.
-const REFUTE_REFUSED: Duration = Duration::from_millis(500);
+/// How long somebody may refute who cannot be reached, an ICMP error says. It can be spoofed.
+const REFUTE_UNREACHABLE: Duration = Duration::from_millis(500);
 /// Between the probes to a Suspect.
 const SUSPECT_EVERY: Duration = Duration::from_millis(200);
 
 /// One attempt to hear from a peer that is silent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Probing {
-    started: Instant,
+    /// When the first PROBE left, or will.
+    pub started: Instant,
+    /// The PROBE REQUESTs of this attempt.
+    pub asked: Option<Asked>,
+    /// Whether its host said that nobody listens there: then the silence is theirs.
+    pub refused: bool,
     rto: Duration,
+    /// How many times as long the verdict takes.
+    stretch: u32,
+    /// Somebody else asked first, and asks others as well.
+    prompted: bool,
     tries: u32,
     /// Set once the tries are over: when the peer is given up.
     verdict: Option<Instant>,
     next: Instant,
+}
+
+/// Who was asked to ask.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What their reports echo.
+    pub nonce: Nonce,
+    /// Those whose report counts.
+    pub helpers: Vec<PeerId>,
 }
 
 /// What an attempt asks for next.
@@ -42,35 +65,47 @@ pub enum Step {
     Probe,
     /// Send a PROBE to every validated address.
     ProbeAll,
-    /// It became Suspect just now; send a PROBE to every address.
+    /// The same, and ask others to do so.
+    Ask,
+    /// No try was answered; send a PROBE to every address.
     Suspect,
     /// It is given up.
     Offline,
 }
 
 impl Probing {
-    /// Starts now.
+    /// Begins at `at`.
     #[must_use]
-    pub fn start(now: Instant, rtt: Option<Rtt>) -> Self {
+    pub fn start(at: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
         Probing {
-            started: now,
+            started: at,
+            asked: None,
+            refused: false,
             rto: rto(rtt),
+            stretch,
+            prompted: false,
             tries: 0,
             verdict: None,
-            next: now,
+            next: at,
         }
     }
 
-    /// Its host said that nobody listens there: half a second to refute.
+    /// Begins at `at`, because somebody else suspects the peer.
     #[must_use]
-    pub fn refused(now: Instant, rtt: Option<Rtt>) -> Self {
-        let verdict = Some(now + REFUTE_REFUSED);
+    pub fn prompted(at: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
         Probing {
-            started: now,
-            rto: rto(rtt),
+            prompted: true,
+            ..Probing::start(at, rtt, stretch)
+        }
+    }
+
+    /// An ICMP error says that it cannot be reached: half a second to refute.
+    #[must_use]
+    pub fn unreachable(now: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
+        Probing {
             tries: 3,
-            verdict,
-            next: now,
+            verdict: Some(now + REFUTE_UNREACHABLE * stretch),
+            ..Probing::start(now, rtt, stretch)
         }
     }
 
@@ -84,6 +119,12 @@ impl Probing {
     #[must_use]
     pub fn is_verdict(&self) -> bool {
         self.verdict.is_some()
+    }
+
+    /// Whether anything was sent in this attempt.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        self.tries > 0
     }
 
     /// What is due. Tries at 0, 1 and 3 RTO, the verdict at 6 RTO.
@@ -108,26 +149,53 @@ impl Probing {
             return Step::Offline;
         }
         match self.tries {
-            1 => self.after(self.rto, Step::Probe),
-            2 => self.after(self.rto * 3, Step::ProbeAll),
-            3 => self.after(self.rto * 6, Step::ProbeAll),
+            1 => self.after(1, Step::Probe),
+            2 if self.prompted => self.after(3, Step::ProbeAll),
+            2 => self.after(3, Step::Ask),
+            3 => self.after(6 * self.stretch, Step::Ask),
             _ => {
-                let refute = if self.rto <= RTO_MIN {
-                    REFUTE_FAST
-                } else {
-                    REFUTE
-                };
-                self.verdict = Some(now + refute);
+                self.verdict = Some(now + refute(self.rto) * self.stretch);
                 self.next = now + SUSPECT_EVERY;
                 Step::Suspect
             }
         }
     }
 
-    fn after(&mut self, since_start: Duration, step: Step) -> Step {
-        self.next = self.started + since_start;
+    /// The time to refute began when somebody else's SUSPECT came: it ends then.
+    pub fn end_at(&mut self, now: Instant, end: Instant) {
+        self.verdict = Some(end.max(now));
+        self.next = self.next.min(end).max(now);
+    }
+
+    /// No verdict now; it is considered again after `wait`.
+    pub fn hold(&mut self, now: Instant, wait: Duration) {
+        self.verdict = Some(now + wait);
+        self.next = now + wait;
+    }
+
+    /// The own loop stood still for `by`: all of it happens so much later, but never later than
+    /// if the attempt began now.
+    pub fn delay(&mut self, now: Instant, by: Duration) {
+        let moved = later(self.started, by, now).saturating_duration_since(self.started);
+        self.started += moved;
+        self.next += moved;
+        self.verdict = self.verdict.map(|verdict| verdict + moved);
+    }
+
+    fn after(&mut self, rtos: u32, step: Step) -> Step {
+        self.next = self.started + self.rto * rtos;
         step
     }
+}
+
+/// How long a peer with this round trip may refute.
+#[must_use]
+pub fn time_to_refute(rtt: Option<Rtt>) -> Duration {
+    refute(rto(rtt))
+}
+
+fn refute(rto: Duration) -> Duration {
+    if rto <= RTO_MIN { REFUTE_FAST } else { REFUTE }
 }
 
 fn rto(rtt: Option<Rtt>) -> Duration {
@@ -153,23 +221,69 @@ mod tests {
         steps
     }
 
+    fn fast() -> Option<Rtt> {
+        Some(Rtt::update(None, Duration::from_millis(1)))
+    }
+
     #[test]
     fn a_silent_peer_is_suspect_at_6_rto_and_offline_a_second_later() {
         let start = Instant::now();
-        let fast = Rtt::update(None, Duration::from_millis(1));
-        let steps = run(Probing::start(start, Some(fast)), start);
+        let steps = run(Probing::start(start, fast(), 1), start);
         assert_eq!(steps[0], (0, Step::Probe));
-        assert_eq!(steps[1], (100, Step::ProbeAll));
-        assert_eq!(steps[2], (300, Step::ProbeAll));
+        assert_eq!(steps[1], (100, Step::Ask));
+        assert_eq!(steps[2], (300, Step::Ask));
         assert_eq!(steps[3], (600, Step::Suspect));
         assert_eq!(steps.last(), Some(&(1600, Step::Offline)));
     }
 
     #[test]
+    fn a_slow_peer_has_two_seconds_to_refute() {
+        let start = Instant::now();
+        let steps = run(Probing::start(start, None, 1), start);
+        assert_eq!(steps[3], (1800, Step::Suspect));
+        assert_eq!(steps.last(), Some(&(3800, Step::Offline)));
+    }
+
+    #[test]
     fn a_refusal_gives_half_a_second_to_refute() {
         let start = Instant::now();
-        let steps = run(Probing::refused(start, None), start);
+        let steps = run(Probing::unreachable(start, None, 1), start);
         assert_eq!(steps[0], (0, Step::ProbeAll));
         assert_eq!(steps.last(), Some(&(500, Step::Offline)));
+    }
+
+    #[test]
+    fn own_ill_health_stretches_the_verdict_and_not_the_tries() {
+        let start = Instant::now();
+        let steps = run(Probing::start(start, fast(), 8), start);
+        assert_eq!(steps[2], (300, Step::Ask));
+        assert_eq!(steps[3], (4800, Step::Suspect));
+        assert_eq!(steps.last(), Some(&(12_800, Step::Offline)));
+    }
+
+    #[test]
+    fn whoever_was_prompted_asks_others_once() {
+        let start = Instant::now();
+        let steps = run(Probing::prompted(start, fast(), 1), start);
+        let asks = steps.iter().filter(|(_, step)| *step == Step::Ask).count();
+        assert_eq!(asks, 1);
+    }
+
+    #[test]
+    fn a_gap_of_our_own_moves_everything_but_never_beyond_a_new_attempt() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let mut probing = Probing::start(start, fast(), 1);
+        assert_eq!(probing.step(start), Step::Probe);
+        let mut stopped = probing.clone();
+        stopped.delay(start + ms(10_050), ms(10_000));
+        assert_eq!(stopped.deadline(), start + ms(10_100));
+        probing.delay(start + ms(50), Duration::MAX);
+        assert_eq!(probing.deadline(), start + ms(150), "as if it began now");
+        for _ in 0..3 {
+            probing.step(probing.deadline());
+        }
+        let verdict = run(probing, start).last().copied();
+        assert_eq!(verdict, Some((1650, Step::Offline)));
     }
 }

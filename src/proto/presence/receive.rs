@@ -24,7 +24,7 @@ const VALIDATION_RATE: f64 = 8000.0;
 /// Upper bound of the time over which they are spread.
 const VALIDATION_MAX: Duration = Duration::from_secs(5);
 /// Above it, before the first PROBE to somebody heard by the group.
-const VALIDATION_REST: Duration = Duration::from_millis(20);
+const VALIDATION_REST: Duration = Duration::from_millis(10);
 
 impl Presence {
     /// Takes in a verified record; whether its sender may go on.
@@ -42,12 +42,11 @@ impl Presence {
             }
             Merged::Restarted => {
                 self.restarted.push(id);
-                // Its addresses are to be validated again.
-                self.wake_at(now.mono);
                 self.set_state(core, &id, PeerState::Online);
             }
             Merged::Changed => self.note_news(id),
-            Merged::New | Merged::Same => {}
+            Merged::New => self.plan(core, &id),
+            Merged::Same => {}
         }
         true
     }
@@ -67,12 +66,21 @@ impl Presence {
             return;
         };
         peer.heard = now.mono;
+        peer.watch.acquit();
         // An answer to a probe has to come from the peer; a sign of life is one as well.
-        peer.probing = None;
-        if peer.state != PeerState::Online {
+        let probing = peer.probing.take();
+        let is_back = peer.state != PeerState::Online;
+        if is_back {
             peer.state = PeerState::Online;
             self.returned.push(heard.id);
         }
+        if probing.is_some() || is_back || !peer.is_confirmed() {
+            self.plan(core, &heard.id);
+        }
+        if probing.is_some_and(|probing| probing.has_asked()) {
+            self.health.answered();
+        }
+        self.network_heard(core, now);
         self.sighted(core, now, heard);
         self.announce(core, &heard.id);
     }
@@ -105,7 +113,7 @@ impl Presence {
             if let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) {
                 address.next_try = Some(now.mono + delay);
             }
-            self.wake_at(now.mono + delay);
+            self.plan(core, &heard.id);
         }
     }
 
@@ -134,7 +142,11 @@ impl Presence {
             echo: hello.nonce,
             link: Self::link_of(core, &heard.arrival).map(|link| link.id),
         };
-        let population = self.roster.crowd().max(2);
+        // A HELLO to this node alone is answered by nobody else.
+        let population = match heard.path {
+            Path::Unicast => 1,
+            _ => self.roster.crowd().max(2),
+        };
         let planned = self
             .beacon
             .plan_welcome(core, now.mono, heard.id, welcome, population);
@@ -152,8 +164,9 @@ impl Presence {
         {
             // Off the link there is no room for both.
             let rest = if reaches(&core.links, to) { 100 } else { 1000 };
-            address.next_try = Some(at + Duration::from_millis(rest));
-            self.wake_at(at + Duration::from_millis(rest));
+            let next = at + Duration::from_millis(rest);
+            address.next_try = Some(next);
+            self.hasten(&heard.id, next);
         }
     }
 
@@ -210,7 +223,9 @@ impl Presence {
         if !was_confirmed {
             self.confirmed.push(heard.id);
             self.note_news(heard.id);
+            self.plan(core, &heard.id);
         }
+        self.report(core, now.mono, &heard.id);
         self.resume_sync(core, now.mono, &heard.id);
         self.announce(core, &heard.id);
     }
@@ -257,8 +272,8 @@ impl Presence {
         self.roster.bury(now.mono, id);
     }
 
-    /// The host of this address said that nobody listens there.
-    pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr) {
+    /// There is no way to this address; `refused`: its host says that nobody listens there.
+    pub fn handle_unreachable(&mut self, core: &mut Core, now: Now, at: SocketAddr, refused: bool) {
         if !core.used_lately(now.mono, at) {
             return;
         }
@@ -279,13 +294,21 @@ impl Presence {
             peer.addresses.failed(now.mono, at);
             self.doubt(now.mono, &id);
             self.announce(core, &id);
+            self.plan(core, &id);
             return;
         }
-        if peer.state == PeerState::Online
-            && peer.probing.is_none_or(|probing| !probing.is_verdict())
-        {
-            peer.probing = Some(Probing::refused(now.mono, peer.rtt));
-            self.wake_at(now.mono);
+        if let Some(probing) = peer.probing.as_mut().filter(|p| p.is_verdict()) {
+            probing.refused |= refused;
+        } else if peer.state == PeerState::Online && (refused || !self.health.is_disconnected()) {
+            let stretch = self.health.stretch();
+            let mut probing = Probing::unreachable(now.mono, peer.rtt, stretch);
+            probing.refused = refused;
+            peer.probing = Some(probing);
+            if peer.watch.accused.is_none() {
+                self.accuse(now.mono, &id);
+            }
+            // It may be our own network that is gone.
+            self.listen_around(now.mono, &id);
             self.set_state(core, &id, PeerState::Suspect);
         }
     }

@@ -9,6 +9,7 @@ use super::address::Addresses;
 use super::digest::{Summary, Sums};
 use super::peer::new_peer;
 pub use super::peer::{Hearsay, Peer, Rtt};
+use super::suspect::Watch;
 use crate::api::{Event, PeerRef, PeerState};
 use crate::datagram::{Link, LinkId};
 use crate::id::{Incarnation, PeerId, ShortId, TAG_CHARS};
@@ -387,6 +388,7 @@ fn merge_known(now: Instant, peer: &mut Peer, record: &PeerRecord) -> Merged {
         peer.links.clear();
         peer.hears_us = None;
         peer.probing = None;
+        peer.watch = Watch::default();
         peer.addresses.invalidate(now);
         peer.record = record.clone();
         return Merged::Restarted;

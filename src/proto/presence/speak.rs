@@ -72,6 +72,8 @@ impl Presence {
             .roster
             .iter()
             .filter(|peer| peer.is_confirmed() && peer.state == PeerState::Online)
+            // Who may have gone unnoticed is to answer.
+            .filter(|peer| !peer.watch.doubtful)
             .map(|peer| peer.id.short())
             .collect();
         let logs = group.own_logs();
@@ -175,7 +177,7 @@ impl Presence {
         if address.validated.is_none() {
             address.candidate_probed(nonce, now.mono);
             if let Some(at) = address.next_try {
-                self.wake_at(at);
+                self.hasten(id, at);
             }
         }
     }

@@ -54,6 +54,18 @@ pub struct Link {
     pub group: bool,
 }
 
+impl Link {
+    /// Whether this link reaches an address without a router.
+    #[must_use]
+    pub fn reaches(&self, at: SocketAddr) -> bool {
+        match at {
+            SocketAddr::V4(at) => self.v4.iter().any(|own| own.contains(*at.ip())),
+            // Or this host itself, without a link.
+            SocketAddr::V6(at) => at.scope_id() == self.id.0 || self.v6.contains(at.ip()),
+        }
+    }
+}
+
 /// How a datagram goes or came: the header's path byte.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]

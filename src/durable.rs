@@ -3,6 +3,8 @@
 //! The core never waits for a disk. It hands out a [`Batch`] with a [`Token`] and acts on what
 //! is in it (transmits, shows, acknowledges) only after the token came back.
 
+use std::net::SocketAddr;
+
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
 
 /// Names one batch or query until its answer comes.
@@ -79,6 +81,21 @@ pub enum Write {
         /// The key.
         key: PublicKey,
     },
+    /// Where somebody was reached; takes the place of what was kept of them on this network.
+    Neighbor(Neighbor),
+}
+
+/// Somebody who was reached on a network, to be asked first when the node is there again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Neighbor {
+    /// The network.
+    pub network: NetworkId,
+    /// Who.
+    pub id: PeerId,
+    /// Where, validated; link-local IPv6 without its scope, which is another after a restart.
+    pub address: SocketAddr,
+    /// When they were last known to be there, in milliseconds since the Unix epoch.
+    pub heard_ms: u64,
 }
 
 /// The body of a private message.
@@ -176,6 +193,8 @@ pub struct Snapshot {
     pub pins: Vec<(String, PublicKey)>,
     /// Peers for whom private messages wait.
     pub outbox: Vec<PublicKey>,
+    /// Who was reached on which network, the latest first.
+    pub neighbors: Vec<Neighbor>,
 }
 
 /// The end of one own log.

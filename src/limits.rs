@@ -64,6 +64,18 @@ pub const UNCONFIRMED_RELAYED_MAX: usize = 2048;
 pub const PEERS_MAX: usize = 4096;
 /// Addresses remembered of one peer, candidates included.
 pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Peers remembered of one network.
+pub const NEIGHBORS_MAX: usize = 64;
+/// Networks of which peers are remembered.
+pub const NEIGHBOR_NETWORKS_MAX: usize = 64;
+/// Peers remembered of a network that are asked whether they are there.
+pub const NEIGHBORS_ASKED_MAX: usize = 32;
+/// Unicast HELLOs to remembered peers.
+pub const NEIGHBOR_HELLO_RATE: u32 = 20;
+/// Days after which a remembered peer that was not heard is forgotten.
+pub const NEIGHBOR_DAYS_MAX: u64 = 90;
+/// Members reached by no group path that get each entry, and the GOODBYE, by unicast.
+pub const UNREACHED_MAX: usize = 64;
 /// Messages of authors never met.
 pub const STRANGER_MESSAGE_RATE: u32 = 1;
 /// Authors in a room.
@@ -90,6 +102,8 @@ pub const RELAY_REQUESTER_RATE: u32 = 10;
 pub const RELAYS_MAX: usize = 256;
 /// PROBEs to candidate addresses.
 pub const CANDIDATE_PROBE_RATE: u32 = 200;
+/// Of these, kept for the first PROBE to an address.
+pub const CANDIDATE_FIRST_RATE: u32 = 100;
 /// PROBEs to addresses that only others told of.
 pub const HINT_PROBE_RATE: u32 = 20;
 /// Messages a person may send at once before they wait, and per second.

@@ -28,6 +28,15 @@ impl Bucket {
         }
     }
 
+    /// A full bucket that lets `burst` through at once and as many again in a minute.
+    #[must_use]
+    pub fn a_minute(now: Instant, burst: u32) -> Self {
+        Bucket {
+            rate: f64::from(burst) / 60.0,
+            ..Bucket::new(now, 1, burst)
+        }
+    }
+
     /// Takes `units` if they are there.
     pub fn take(&mut self, now: Instant, units: u32) -> bool {
         self.refill(now);
@@ -41,15 +50,20 @@ impl Bucket {
 
     /// When one unit will be there.
     pub fn ready_at(&mut self, now: Instant) -> Instant {
+        self.ready_for(now, 1)
+    }
+
+    /// When so many units will be there, at most the burst.
+    pub fn ready_for(&mut self, now: Instant, units: u32) -> Instant {
         self.refill(now);
-        let wait = ((1.0 - self.level) / self.rate).max(0.0);
+        let wait = ((f64::from(units) - self.level) / self.rate).max(0.0);
         now + std::time::Duration::from_secs_f64(wait)
     }
 
     /// Whether `units` are there, without taking them.
     pub fn holds(&mut self, now: Instant, units: u32) -> bool {
         self.refill(now);
-        self.level >= f64::from(units)
+        self.level + ROUNDING >= f64::from(units)
     }
 
     fn refill(&mut self, now: Instant) {

@@ -31,6 +31,8 @@ pub struct Core {
     pub stats: Stats,
     /// Interfaces in use.
     pub links: Vec<Link>,
+    /// Whether no group traffic reaches this node, as its record says.
+    pub deaf: bool,
     /// Whether packets go out: not before the incarnation is saved, not after the leave.
     pub open: bool,
     /// Signed group datagrams sent on each link in this run, copies included.
@@ -57,6 +59,7 @@ impl Core {
             incarnation,
             stats: Stats::default(),
             links: Vec::new(),
+            deaf: false,
             open: false,
             group_sent: BTreeMap::new(),
             mono: now,
@@ -188,25 +191,21 @@ impl Core {
     /// that is not the loopback.
     pub fn network(&self) -> NetworkId {
         let outside = self.links.iter().find(|link| !link.loopback && link.group);
-        let prefix = outside.and_then(|link| link.v4.first()).map(|own| {
-            let mask = u32::MAX
-                .checked_shl(32 - u32::from(own.prefix_len))
-                .unwrap_or(0);
-            (own.address.to_bits() & mask, own.prefix_len)
-        });
-        let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 network");
-        match prefix {
-            Some((bits, len)) => {
-                hasher.update(&bits.to_be_bytes());
-                hasher.update(&[len]);
-            }
-            None => {
-                hasher.update(b"no prefix");
-            }
+        network_of(outside)
+    }
+
+    /// The network that an address is remembered of: that of the link which reaches it, else the
+    /// node's. None for what is on this host.
+    pub fn network_at(&self, at: SocketAddr) -> Option<NetworkId> {
+        let ip = at.ip();
+        if ip.is_loopback() || self.is_own_address(ip) {
+            return None;
         }
-        let mut id = [0; 8];
-        id.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        NetworkId(id)
+        let link = self
+            .links
+            .iter()
+            .find(|link| !link.loopback && link.reaches(at));
+        Some(link.map_or_else(|| self.network(), |link| network_of(Some(link))))
     }
 
     /// Whether an address is one of this host's own.
@@ -289,4 +288,27 @@ impl Core {
         self.next_token += 1;
         Token(self.next_token)
     }
+}
+
+/// The network of a link: the prefix of its first IPv4 address.
+pub fn network_of(link: Option<&Link>) -> NetworkId {
+    let prefix = link.and_then(|link| link.v4.first()).map(|own| {
+        let mask = u32::MAX
+            .checked_shl(32 - u32::from(own.prefix_len))
+            .unwrap_or(0);
+        (own.address.to_bits() & mask, own.prefix_len)
+    });
+    let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 network");
+    match prefix {
+        Some((bits, len)) => {
+            hasher.update(&bits.to_be_bytes());
+            hasher.update(&[len]);
+        }
+        None => {
+            hasher.update(b"no prefix");
+        }
+    }
+    let mut id = [0; 8];
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    NetworkId(id)
 }

@@ -295,6 +295,12 @@ impl Endpoint {
         self.presence.settled_at().filter(|_| waits)
     }
 
+    /// Since when nobody is here but this node; none while somebody is, or before it speaks.
+    #[must_use]
+    pub fn alone_since(&self) -> Option<Instant> {
+        self.presence.alone_since()
+    }
+
     /// What was counted.
     #[must_use]
     pub fn stats(&self) -> &Stats {

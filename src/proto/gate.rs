@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
 use super::sabotage::{Sabotage, is_sabotaged};
+use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
 use crate::limits::{
     NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE, VERIFY_RATE,
@@ -18,6 +19,10 @@ use crate::wire::header::PATH_OFFSET;
 
 const RECENT_MAX: usize = 4096;
 const SOURCES_MAX: usize = 1024;
+/// Copies of a packet come by other paths at about the same time; what comes later is a replay.
+const COPIES_WITHIN: Duration = Duration::from_secs(2);
+/// Most links and paths by which one packet counts.
+const COPIES_MAX: usize = 32;
 
 /// Names the bytes of a datagram, its path byte left out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,7 +31,7 @@ pub struct Fingerprint([u8; 16]);
 /// Rates, copies and budgets.
 pub struct Gate {
     key: [u8; 32],
-    recent: BTreeMap<Fingerprint, Option<PeerId>>,
+    recent: BTreeMap<Fingerprint, Seen>,
     order: VecDeque<Fingerprint>,
     sources: BTreeMap<(SocketAddr, bool), Bucket>,
     identities: BTreeMap<IpAddr, Bucket>,
@@ -35,13 +40,20 @@ pub struct Gate {
     answers: Bucket,
 }
 
+/// A packet that verified.
+struct Seen {
+    peer: Option<PeerId>,
+    at: Instant,
+    by: Vec<(LinkId, Path)>,
+}
+
 /// Whether these bytes were here before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sighting {
     /// The first time.
     New(Fingerprint),
-    /// A copy of something; of whom, if it verified.
-    Copy(Option<PeerId>),
+    /// A copy of something.
+    Copy(Fingerprint),
 }
 
 impl Gate {
@@ -67,11 +79,29 @@ impl Gate {
         let mut short = [0; 16];
         short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         let fingerprint = Fingerprint(short);
-        match self.recent.get(&fingerprint) {
-            _ if is_sabotaged(Sabotage::ReplayTaken) => Sighting::New(fingerprint),
-            Some(&peer) => Sighting::Copy(peer),
-            None => Sighting::New(fingerprint),
+        match self.recent.contains_key(&fingerprint) {
+            true if !is_sabotaged(Sabotage::ReplayTaken) => Sighting::Copy(fingerprint),
+            _ => Sighting::New(fingerprint),
         }
+    }
+
+    /// Whose packet this copy is of; none if it is nobody's, or comes too late to be one.
+    pub fn owner(&self, now: Instant, fingerprint: Fingerprint) -> Option<PeerId> {
+        let seen = self.recent.get(&fingerprint)?;
+        seen.peer.filter(|_| now <= seen.at + COPIES_WITHIN)
+    }
+
+    /// Whether a packet comes for the first time by this path. The path is not signed: each counts
+    /// once, or copies with another path byte would tell of paths and hide losses at will.
+    pub fn is_first_by(&mut self, fingerprint: Fingerprint, link: LinkId, path: Path) -> bool {
+        let Some(seen) = self.recent.get_mut(&fingerprint) else {
+            return false;
+        };
+        let is_first = !seen.by.contains(&(link, path)) && seen.by.len() < COPIES_MAX;
+        if is_first {
+            seen.by.push((link, path));
+        }
+        is_first
     }
 
     /// Whether a source may send one more. Sources that are a known peer's validated address get
@@ -108,7 +138,7 @@ impl Gate {
         make_room(&mut self.identities, &source, |bucket| {
             bucket.holds(now, most)
         });
-        let fresh = || Bucket::new(now, most.div_ceil(60), most);
+        let fresh = || Bucket::a_minute(now, most);
         self.identities
             .entry(source)
             .or_insert_with(fresh)
@@ -116,8 +146,13 @@ impl Gate {
     }
 
     /// Remembers a datagram that passed, and whose it is if it verified.
-    pub fn remember(&mut self, fingerprint: Fingerprint, peer: Option<PeerId>) {
-        if self.recent.insert(fingerprint, peer).is_none() {
+    pub fn remember(&mut self, now: Instant, fingerprint: Fingerprint, peer: Option<PeerId>) {
+        let seen = Seen {
+            peer,
+            at: now,
+            by: Vec::new(),
+        };
+        if self.recent.insert(fingerprint, seen).is_none() {
             self.order.push_back(fingerprint);
         }
         if self.order.len() > RECENT_MAX
@@ -195,11 +230,33 @@ mod tests {
         let Sighting::New(fingerprint) = gate.sight(&bytes) else {
             panic!("seen before")
         };
-        gate.remember(fingerprint, None);
+        gate.remember(now, fingerprint, None);
         bytes[PATH_OFFSET] = 2;
-        assert_eq!(gate.sight(&bytes), Sighting::Copy(None));
+        assert_eq!(gate.sight(&bytes), Sighting::Copy(fingerprint));
         bytes[PATH_OFFSET + 1] = 8;
         assert!(matches!(gate.sight(&bytes), Sighting::New(_)));
+    }
+
+    #[test]
+    fn a_copy_counts_once_for_each_path_and_only_at_once() {
+        let now = Instant::now();
+        let mut gate = Gate::new(now, [1; 32]);
+        let Sighting::New(packet) = gate.sight(&[1, 2, 3]) else {
+            panic!("seen before")
+        };
+        let ben = PeerId([2; 32]);
+        assert_eq!(gate.owner(now, packet), None);
+        assert!(!gate.is_first_by(packet, LinkId(1), Path::Mcast4));
+        gate.remember(now, packet, Some(ben));
+        for (link, path) in [(1, Path::Mcast4), (1, Path::Bcast4), (2, Path::Mcast4)] {
+            assert!(gate.is_first_by(packet, LinkId(link), path));
+            assert!(!gate.is_first_by(packet, LinkId(link), path));
+        }
+        let firsts = (3..100).filter(|&link| gate.is_first_by(packet, LinkId(link), Path::Mcast4));
+        assert_eq!(firsts.count(), COPIES_MAX - 3);
+        assert_eq!(gate.owner(now + COPIES_WITHIN, packet), Some(ben));
+        let late = now + COPIES_WITHIN + Duration::from_millis(1);
+        assert_eq!(gate.owner(late, packet), None);
     }
 
     #[test]
@@ -222,14 +279,20 @@ mod tests {
             .filter(|_| gate.admit_identity(now, [10, 0, 0, 1].into()))
             .count();
         assert_eq!(new, NEW_IDENTITIES_PER_MINUTE as usize);
+        let minute = (0..600).map(|tenth| now + Duration::from_millis(100 * (tenth + 1)));
+        let more = minute.filter(|&now| gate.admit_identity(now, [10, 0, 0, 1].into()));
+        assert_eq!(more.count(), NEW_IDENTITIES_PER_MINUTE as usize);
+        let known = (0..5000).filter(|_| gate.admit_source(now, source(7), true));
+        assert_eq!(known.count(), 10 * SOURCE_RATE as usize);
     }
 
     #[test]
     fn recent_fingerprints_are_bounded() {
-        let mut gate = Gate::new(Instant::now(), [1; 32]);
+        let now = Instant::now();
+        let mut gate = Gate::new(now, [1; 32]);
         for i in 0..10_000u32 {
             if let Sighting::New(fingerprint) = gate.sight(&i.to_be_bytes()) {
-                gate.remember(fingerprint, None);
+                gate.remember(now, fingerprint, None);
             }
         }
         assert!(gate.recent.len() <= RECENT_MAX && gate.order.len() <= RECENT_MAX);

@@ -61,7 +61,7 @@ impl Endpoint {
             return;
         }
         match self.gate.sight(bytes) {
-            Sighting::Copy(peer) => self.handle_copy(now, arrival, bytes, peer),
+            Sighting::Copy(of) => self.handle_copy(now, arrival, bytes, of),
             Sighting::New(fingerprint) => self.handle_new(now, arrival, bytes, fingerprint),
         }
         self.follow_up(now);
@@ -73,19 +73,30 @@ impl Endpoint {
             == Some(&self.core.incarnation.0.to_be_bytes()[..])
     }
 
-    /// The same bytes again: only where they came from is news.
-    fn handle_copy(&mut self, now: Now, arrival: Arrival, bytes: &[u8], peer: Option<PeerId>) {
-        self.core.stats.copies += 1;
+    /// The same bytes again: only where they came from, and by which path, is news.
+    fn handle_copy(&mut self, now: Now, arrival: Arrival, bytes: &[u8], of: Fingerprint) {
         let path = bytes.get(wire::header::PATH_OFFSET).copied();
         let path = path.and_then(crate::datagram::Path::from_byte);
-        if let (Some(id), Some(path)) = (peer, path) {
-            let heard = Heard {
-                id,
-                arrival,
-                path,
-                len: bytes.len(),
-            };
-            self.presence.sighted(&mut self.core, now, &heard);
+        self.core.stats.copies += 1;
+        let (Some(id), Some(path)) = (self.gate.owner(now.mono, of), path) else {
+            return;
+        };
+        let heard = Heard {
+            id,
+            arrival,
+            path,
+            len: bytes.len(),
+        };
+        self.count_path(now, of, &heard);
+        self.presence.sighted(&mut self.core, now, &heard);
+    }
+
+    /// Counts the path by which a packet came, once.
+    fn count_path(&mut self, now: Now, of: Fingerprint, heard: &Heard) {
+        if let Some(link) = heard.arrival.link
+            && self.gate.is_first_by(of, link, heard.path)
+        {
+            self.presence.count_path(now, heard, link);
         }
     }
 
@@ -132,6 +143,9 @@ impl Endpoint {
 
     /// A packet with a signature of its own.
     fn handle_signed(&mut self, now: Now, inbound: &Inbound, body: Body) {
+        if let Body::SyncResponse(response) = &body {
+            self.look_for_own_past(now, &response.records);
+        }
         let record = match &body {
             Body::Hello(hello) => Some(&hello.record),
             Body::Welcome(welcome) => Some(&welcome.record),
@@ -165,6 +179,11 @@ impl Endpoint {
         if let Some(record) = record
             && !self.take_record(now, inbound, record, is_known)
         {
+            if let Body::Hello(hello) = &body {
+                let from = (inbound.arrival.source, inbound.bytes.len());
+                self.presence
+                    .tell_later_run(&mut self.core, now, hello, from);
+            }
             return;
         }
         let Some(peer) = self.presence.roster.get_mut(&key.id()) else {
@@ -186,8 +205,9 @@ impl Endpoint {
             return;
         }
         let id = key.id();
-        self.gate.remember(inbound.fingerprint, Some(id));
         let heard = inbound.heard(id);
+        self.gate.remember(now.mono, inbound.fingerprint, Some(id));
+        self.count_path(now, inbound.fingerprint, &heard);
         self.presence.heard(&mut self.core, now, &heard);
         self.act(now, &heard, body);
     }
@@ -366,7 +386,7 @@ impl Endpoint {
             return;
         }
         // Whose datagram it was is not signed, so a copy of it tells nothing of where it is from.
-        self.gate.remember(inbound.fingerprint, None);
+        self.gate.remember(now.mono, inbound.fingerprint, None);
         let met = inbound.from_known
             || worth == Worth::OwnBeyond
             || self.presence.roster.get(&author).is_some()
@@ -385,6 +405,27 @@ impl Endpoint {
         }
         let (group, mut cx) = self.group_cx(now);
         group.accept(&mut cx, entry);
+    }
+
+    /// Whoever hands us a record of a later run of our own, relayed or replayed, is right: this
+    /// node jumps above it.
+    fn look_for_own_past(&mut self, now: Now, records: &[wire::sync::Relayed]) {
+        let own = self.core.identity.public();
+        let mut records = records.iter().map(|relayed| &relayed.record);
+        let past = records.find(|record| record.key == own);
+        let Some(past) = past.filter(|past| past.incarnation > self.core.incarnation) else {
+            return;
+        };
+        if self.presence.is_leaving() || !self.gate.admit_check(now.mono, false) {
+            return;
+        }
+        self.core.stats.verified += 1;
+        if !verify(&own, &past.signing_input(), &past.signature()) {
+            self.core.stats.bad_signature += 1;
+        } else if self.presence.may_jump(&self.core, past.incarnation) {
+            let next = crate::id::Incarnation(past.incarnation.0.saturating_add(1));
+            self.renew(now, next);
+        }
     }
 
     /// A packet signed by our own key, of another run.

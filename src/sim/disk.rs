@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::durable::{
-    Batch, Durability, Head, OwnHead, PrivateRow, Query, Row, Snapshot, Stored, Write,
+    Batch, Durability, Head, Neighbor, OwnHead, PrivateRow, Query, Row, Snapshot, Stored, Write,
 };
-use crate::id::{MessageId, PeerId, PublicKey};
+use crate::id::{MessageId, NetworkId, PeerId, PublicKey};
 
 /// Room, author, epoch, number.
 pub type EntryKey = ([u8; 32], PeerId, u64, u32);
@@ -22,6 +22,7 @@ pub struct Disk {
     received: BTreeSet<MessageId>,
     outbox: Vec<Out>,
     pins: Vec<(String, PublicKey)>,
+    neighbors: BTreeMap<(NetworkId, PeerId), Neighbor>,
     /// How to take back what a power cut may lose, in the order it was written.
     unsynced: Vec<Undo>,
 }
@@ -88,6 +89,10 @@ impl Disk {
                 }
             }
             Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
+            Write::Neighbor(neighbor) => {
+                let of = (neighbor.network, neighbor.id);
+                self.neighbors.insert(of, *neighbor);
+            }
         }
         true
     }
@@ -203,6 +208,7 @@ impl Disk {
             heads: self.heads(own),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
+            neighbors: self.neighbors.values().copied().collect(),
         }
     }
 

@@ -26,6 +26,7 @@
 //!
 //! [`Durability::Process`]: crate::durable::Durability::Process
 
+mod neighbors;
 mod open;
 mod sqlite;
 #[cfg(unix)]

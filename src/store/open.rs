@@ -18,7 +18,10 @@ pub(super) const FILE: &str = "lanchat.db";
 /// "LANC": tells our database from any other of SQLite (its header, offset 68).
 pub(super) const APPLICATION_ID: u32 = 0x4c41_4e43;
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_neighbors.sql"),
+];
 /// The version of the schema that this program knows (the header's `user_version`, offset 60).
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 /// Somebody else (a backup, a curious person) may hold the database for a moment.

@@ -4,7 +4,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row as SqlRow, TransactionBehavior};
 use rusqlite::{named_params, params};
 
-use super::ENTRY_ROWS_MAX;
+use super::{ENTRY_ROWS_MAX, neighbors};
 use crate::durable::Write;
 use crate::durable::{Head, OwnHead, PrivateRow, PrivateState, Query, Row, Snapshot, StoreFailure};
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
@@ -120,6 +120,7 @@ pub(super) fn put(conn: &Connection, own: &PeerId, write: &Write) -> rusqlite::R
                        ON CONFLICT DO UPDATE SET key = ?2 WHERE key <> ?2";
             execute(conn, sql, params![skeleton, key.0])
         }
+        Write::Neighbor(neighbor) => neighbors::put(conn, neighbor),
     }
 }
 
@@ -183,6 +184,7 @@ pub(super) fn snapshot(conn: &Connection, own: &PeerId) -> rusqlite::Result<Snap
         heads,
         pins,
         outbox,
+        neighbors: neighbors::all(conn)?,
     })
 }
 
@@ -314,11 +316,15 @@ fn number(state: PrivateState) -> u8 {
 }
 
 /// Runs a statement that changes one row or none; whether it did.
-fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<bool> {
+pub(super) fn execute(
+    conn: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<bool> {
     Ok(conn.prepare_cached(sql)?.execute(params)? > 0)
 }
 
-fn rows<T>(
+pub(super) fn rows<T>(
     conn: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
@@ -327,6 +333,6 @@ fn rows<T>(
     conn.prepare_cached(sql)?.query_map(params, read)?.collect()
 }
 
-fn get<T: FromSql>(row: &SqlRow<'_>, column: &str) -> rusqlite::Result<T> {
+pub(super) fn get<T: FromSql>(row: &SqlRow<'_>, column: &str) -> rusqlite::Result<T> {
     row.get(column)
 }

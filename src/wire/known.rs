@@ -38,8 +38,17 @@ impl Known {
     /// under 1).
     #[must_use]
     pub fn bloom(ids: &[ShortId], max_len: usize) -> Known {
-        let wanted = ids.len().saturating_mul(BLOOM_BITS_PER_ID).div_ceil(8);
-        let len = wanted.min(max_len).clamp(1, HELLO_BLOOM_LEN_MAX);
+        Known::filter(ids, Known::filter_len(ids).min(max_len))
+    }
+
+    /// Bytes of a filter for these ids where there is room.
+    fn filter_len(ids: &[ShortId]) -> usize {
+        ids.len().saturating_mul(BLOOM_BITS_PER_ID).div_ceil(8)
+    }
+
+    /// A filter of `len` bytes (never over 640, never under 1).
+    fn filter(ids: &[ShortId], len: usize) -> Known {
+        let len = len.clamp(1, HELLO_BLOOM_LEN_MAX);
         // The best number of functions is ln 2 for each bit that an id has.
         let best = (len * 8 * 693 + ids.len() * 500) / (ids.len().max(1) * 1000);
         let hashes = u8::try_from(best).unwrap_or(BLOOM_HASHES_MAX);
@@ -57,13 +66,23 @@ impl Known {
     /// where it may and can be one, else a filter.
     #[must_use]
     pub fn fitting(ids: &[ShortId], record: &PeerRecord, logs: usize) -> Known {
+        Known::padded(ids, record, logs, 0)
+    }
+
+    /// The same for a HELLO of at least `len_min` bytes: where the list is too short for that, a
+    /// filter as large as it takes (within its bounds).
+    #[must_use]
+    pub fn padded(ids: &[ShortId], record: &PeerRecord, logs: usize, len_min: usize) -> Known {
         let name_len = record.wire_name().map_or(0, <[u8]>::len);
         let others = HEADER_LEN + 1 + name_len + 2 + record.bytes.len() + 8 + 1 + 20 * logs;
         let room = DATAGRAM_LEN_MAX.saturating_sub(others + SIGNATURE_LEN);
-        if ids.len() <= HELLO_KNOWN_MAX && 2 + 4 * ids.len() <= room {
+        let list_len = 2 + 4 * ids.len();
+        let missing = len_min.saturating_sub(others + SIGNATURE_LEN);
+        if ids.len() <= HELLO_KNOWN_MAX && (missing..=room).contains(&list_len) {
             return Known::ids(ids);
         }
-        Known::bloom(ids, room.saturating_sub(4))
+        let wanted = Known::filter_len(ids).max(missing.saturating_sub(4));
+        Known::filter(ids, wanted.min(room.saturating_sub(4)))
     }
 
     /// Whether `id` is one of them; a few strangers are taken for known.

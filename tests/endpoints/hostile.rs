@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanchat::api::Event;
+use lanchat::api::{Command, Conversation, Event, Request};
 use lanchat::datagram::{Destination, Path};
 use lanchat::id::{Incarnation, NetworkId, RoomId};
-use lanchat::proto::Identity;
-use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Header, Heads, Heartbeat};
+use lanchat::proto::{Endpoint, Identity};
+use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Header, Heads, Heartbeat, Parsed};
 
 use crate::world::{World, lobby, seconds, three};
 
@@ -151,4 +151,191 @@ fn a_known_author_that_claims_an_endless_log_costs_little() {
             .texts(0, &lobby())
             .contains(&"the room lives".to_owned())
     );
+}
+
+/// What `who` tells of ben at ana, without the round trip, and whom ana hears by which path.
+fn row_of_ben(world: &mut World) -> String {
+    let id = world.id(1);
+    let before = world.nodes[0].events.len();
+    let who = Request::from(Command::Who);
+    world.with(0, |endpoint, now| endpoint.handle_request(now, who));
+    let mut row = world.nodes[0].events[before..]
+        .iter()
+        .map(|(_, event)| event.clone())
+        .find(|event| matches!(event, Event::Peer { peer, .. } if peer.id == id))
+        .expect("ben has a row");
+    if let Event::Peer { rtt_ms, .. } = &mut row {
+        *rtt_ms = None;
+    }
+    format!("{row:?}")
+}
+
+/// Signed packets of ben in the order he sent them.
+fn of_ben(world: &World) -> Vec<Vec<u8>> {
+    let is_his = |(from, bytes): &&(usize, Vec<u8>)| {
+        *from == 1 && bytes.first() == Some(&0x0c) && bytes.get(2) != Some(&16)
+    };
+    let his = world.sent.iter().filter(is_his);
+    his.map(|(_, bytes)| bytes.clone()).collect()
+}
+
+fn still_talks(world: &mut World, text: &str) {
+    world.send(1, "#lobby", text);
+    world.send(1, "ana", text);
+    world.run(seconds(1));
+    let ben = Conversation::Peer(world.id(1));
+    for conversation in [lobby(), ben] {
+        let texts = world.texts(0, &conversation);
+        assert_eq!(texts.last().map(String::as_str), Some(text));
+    }
+}
+
+#[test]
+fn a_forged_source_changes_no_row_and_drops_nothing() {
+    let mut world = three(0.0, 35);
+    world.run(seconds(20));
+    let before = row_of_ben(&mut world);
+    let seen = of_ben(&world).len();
+    // Whatever ben sends comes from elsewhere first, with the same bytes.
+    for round in 0..30u8 {
+        world.run(seconds(1));
+        for bytes in of_ben(&world).split_off(seen).iter().rev().take(4) {
+            for host in [66, 3] {
+                let source = SocketAddr::from(([10, 0, 0, host], 5263));
+                world.inject(0, source, round % 2 == 0, bytes);
+            }
+        }
+    }
+    // Even a packet that comes for the first time from there.
+    world.group_passes = |from, to| (from, to) != (1, 0);
+    let seen = of_ben(&world).len();
+    world.run(seconds(13));
+    let new = of_ben(&world).split_off(seen);
+    let unheard = new.iter().find(|bytes| bytes[2] == 3).unwrap();
+    world.inject(0, SocketAddr::from(([10, 0, 0, 66], 5263)), true, unheard);
+    world.run(Duration::from_millis(1));
+    world.group_passes = |_, _| true;
+    world.run(seconds(20));
+    assert_eq!(row_of_ben(&mut world), before);
+    still_talks(&mut world, "from where I am");
+}
+
+#[test]
+fn replays_change_no_row_and_drop_nothing() {
+    let mut world = three(0.0, 36);
+    world.run(seconds(60));
+    let first_run = of_ben(&world);
+    let before = row_of_ben(&mut world);
+    let ben = world.nodes[1].address;
+    for bytes in first_run.iter().take(200) {
+        world.inject(0, ben, true, bytes);
+        world.run(Duration::from_millis(15));
+    }
+    assert_eq!(row_of_ben(&mut world), before);
+    still_talks(&mut world, "once");
+    // The packets of a run that is over.
+    world.kill(1);
+    world.run(seconds(20));
+    world.boot(1);
+    world.run_until(seconds(5), World::all_listed);
+    world.run(seconds(2));
+    let before = row_of_ben(&mut world);
+    for bytes in first_run.iter().take(200) {
+        world.inject(0, ben, true, bytes);
+        world.run(Duration::from_millis(15));
+    }
+    assert_eq!(row_of_ben(&mut world), before);
+    still_talks(&mut world, "twice");
+    // And after ben left: nobody is revived.
+    let second_run = of_ben(&world);
+    world.with(1, Endpoint::leave);
+    world.run(seconds(1));
+    world.kill(1);
+    let events = world.nodes[0].events.len();
+    for bytes in second_run.iter().rev().take(200) {
+        world.inject(0, ben, true, bytes);
+        world.run(Duration::from_millis(15));
+    }
+    let told = |event: &Event| matches!(event, Event::Peer { .. });
+    let after = &world.nodes[0].events[events..];
+    assert!(!after.iter().any(|(_, event)| told(event)), "{after:?}");
+}
+
+#[test]
+fn forged_sequence_numbers_change_no_row_and_drop_nothing() {
+    let mut world = three(0.0, 37);
+    world.run(seconds(20));
+    let before = row_of_ben(&mut world);
+    let bytes = of_ben(&world).pop().unwrap();
+    let sequence = u32::from_be_bytes(bytes[22..26].try_into().unwrap());
+    // All the numbers that ben will use, and the last that there is.
+    for number in (sequence + 1..sequence + 400).chain([u32::MAX]) {
+        let mut forged = bytes.clone();
+        forged[22..26].copy_from_slice(&number.to_be_bytes());
+        world.inject(0, world.nodes[1].address, true, &forged);
+        world.run(Duration::from_millis(5));
+    }
+    world.run(seconds(60));
+    assert_eq!(row_of_ben(&mut world), before);
+    let replayed = world.nodes[0].endpoint.as_ref().unwrap().stats().replayed;
+    assert_eq!(replayed, 0, "a genuine packet was taken for a replay");
+    still_talks(&mut world, "in order");
+}
+
+#[test]
+fn copies_with_another_path_byte_tell_little_of_paths_and_hide_no_loss() {
+    let mut world = three(0.0, 38);
+    world.run(seconds(20));
+    // Ana hears every second group datagram of ben; whoever replays them hides that from nobody.
+    world.group_passes = |_, to| to != 0;
+    let mut last = world.sent.len();
+    for second in 0..600 {
+        world.run(seconds(1));
+        let new: Vec<Vec<u8>> = world.sent[last..]
+            .iter()
+            .filter(|(from, bytes)| *from == 1 && bytes.get(3) != Some(&0))
+            .map(|(_, bytes)| bytes.clone())
+            .collect();
+        last = world.sent.len();
+        for bytes in new.iter().filter(|_| second % 30 < 15) {
+            for _ in 0..8 {
+                world.inject(0, world.nodes[1].address, true, bytes);
+            }
+        }
+        if second % 10 == 0 {
+            world.send(1, "#lobby", &second.to_string());
+        }
+    }
+    let mut losses = world.sent.iter().filter_map(|(from, bytes)| {
+        let is_anas = *from == 0 && bytes.get(2) == Some(&3);
+        match wire::parse(bytes) {
+            Ok(Parsed::Packet(packet)) if is_anas => match packet.body {
+                Body::Heartbeat(heartbeat) => Some(heartbeat.loss),
+                _ => None,
+            },
+            _ => None,
+        }
+    });
+    let loss = losses.next_back().unwrap();
+    assert!((80..=200).contains(&loss), "{loss} of 254");
+}
+
+#[test]
+fn a_node_that_was_set_back_is_back_in_a_moment() {
+    let mut world = three(0.0, 39);
+    world.run(seconds(10));
+    world.kill(1);
+    world.run(seconds(20));
+    // Restored from a backup, with a clock that went back a year.
+    world.nodes[1].disk.incarnation = 5;
+    world.now.wall_ms -= 365 * 24 * 60 * 60 * 1000;
+    world.nodes[1].events.clear();
+    world.boot(1);
+    let took = world.run_until(seconds(3), World::all_listed);
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    still_talks(&mut world, "as if nothing had been");
+    assert!(world.nodes[1].disk.incarnation > 1_790_000_000_000);
+    let silent = |event: &Event| matches!(event, Event::Error { .. });
+    let events = &world.nodes[1].events;
+    assert!(!events.iter().any(|(_, event)| silent(event)), "{events:?}");
 }

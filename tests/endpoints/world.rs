@@ -67,6 +67,7 @@ pub struct Disk {
         lanchat::durable::PrivateRow,
     )>,
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
+    pub neighbors: Vec<lanchat::durable::Neighbor>,
 }
 
 impl Disk {
@@ -106,6 +107,11 @@ impl Disk {
             Write::PrivateOut { id, to, message } => self.outbox.push((*to, *id, message.clone())),
             Write::PrivateState { id, .. } => self.outbox.retain(|(_, other, _)| other != id),
             Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
+            Write::Neighbor(neighbor) => {
+                let of = (neighbor.network, neighbor.id);
+                self.neighbors.retain(|kept| (kept.network, kept.id) != of);
+                self.neighbors.insert(0, *neighbor);
+            }
         }
         true
     }
@@ -176,6 +182,7 @@ impl Disk {
             heads: self.heads(own),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
+            neighbors: self.neighbors.clone(),
         }
     }
 }
@@ -193,6 +200,8 @@ pub struct Node {
     pub backlog: Vec<(Arrival2, Vec<u8>)>,
     /// The process is gone, its host is there and says so.
     pub refuses: bool,
+    /// Addresses it is told to say HELLO to.
+    pub peers: Vec<SocketAddr>,
 }
 
 /// What a socket holds for a process that does not run.
@@ -219,6 +228,8 @@ pub struct World {
     pub disk_fails: bool,
     /// Where everything went and how long it was.
     pub out: Vec<(Destination, usize)>,
+    /// Whether a group datagram of the first node reaches the second.
+    pub group_passes: fn(usize, usize) -> bool,
 }
 
 impl World {
@@ -244,6 +255,7 @@ impl World {
             disk_works: true,
             disk_fails: false,
             out: Vec::new(),
+            group_passes: |_, _| true,
         }
     }
 
@@ -268,6 +280,7 @@ impl World {
             stopped: false,
             backlog: Vec::new(),
             refuses: false,
+            peers: Vec::new(),
         });
         self.boot(index);
         index
@@ -285,7 +298,7 @@ impl World {
             status_text: StatusText::default(),
             chat_port: 5263,
             presence_port: 5262,
-            peers: Vec::new(),
+            peers: node.peers.clone(),
             multicast: true,
             broadcast: true,
             transient: false,
@@ -417,7 +430,11 @@ impl World {
         let source = self.nodes[from].address;
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
-            Destination::Group(..) => (0..self.nodes.len()).map(|i| (i, true)).collect(),
+            Destination::Group(..) => (0..self.nodes.len())
+                .filter(|&i| same_net(self.nodes[i].address, source))
+                .filter(|&i| i == from || (self.group_passes)(from, i))
+                .map(|i| (i, true))
+                .collect(),
             Destination::Unicast(to) => {
                 let is_to = |i: &usize| self.nodes[*i].address == to;
                 (0..self.nodes.len())
@@ -464,7 +481,10 @@ impl World {
         let at = match (timer.map(|(at, _)| at), next) {
             (Some(a), Some(b)) => a.min(b),
             (Some(at), None) | (None, Some(at)) => at,
-            (None, None) => until,
+            (None, None) => {
+                self.advance(until);
+                return false;
+            }
         };
         // Of a node that was stopped it may be long past.
         let at = at.max(self.now.mono);
@@ -601,6 +621,15 @@ impl World {
         };
         self.nodes[at].events.iter().filter_map(receipt).collect()
     }
+}
+
+/// Whether two addresses are in one /24: groups pass no router.
+fn same_net(one: SocketAddr, other: SocketAddr) -> bool {
+    let net = |at: SocketAddr| match at.ip() {
+        std::net::IpAddr::V4(ip) => ip.to_bits() >> 8,
+        std::net::IpAddr::V6(_) => panic!("not IPv4"),
+    };
+    net(one) == net(other)
 }
 
 /// The only link, with this own address.

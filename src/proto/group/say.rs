@@ -17,9 +17,6 @@ use crate::text::RoomName;
 use crate::wire::group::EntryFields;
 use crate::wire::{Body, Entry, EntryKind, Heads};
 
-/// Members reached by no group path that get each entry by unicast.
-const UNICAST_MEMBERS_MAX: usize = 64;
-
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
 
@@ -216,15 +213,7 @@ fn send_ready(room: &mut Room, cx: &mut Cx) {
         };
         let paths = cx.presence.group_paths();
         cx.core.send_on_all(&packet, &paths);
-        let unheard: Vec<_> = cx
-            .presence
-            .roster
-            .members()
-            .filter(|peer| peer.paths() == 0)
-            .filter_map(|peer| peer.addresses.current())
-            .take(UNICAST_MEMBERS_MAX)
-            .collect();
-        for to in unheard {
+        for to in cx.presence.unreached() {
             cx.core.transmit(Destination::Unicast(to), packet.clone());
         }
         let roster = &cx.presence.roster;

@@ -254,15 +254,18 @@ impl Addresses {
     }
 
     /// A link reaches this address again: it is tried as a candidate, with room for as many bytes
-    /// as were granted to nobody but whoever was validated there in this run.
-    pub fn linked(&mut self, now: Instant, at: SocketAddr, allowance: u64) {
+    /// as were granted to nobody but whoever was validated there in this run. Returns whether
+    /// there is something to try.
+    pub fn linked(&mut self, now: Instant, at: SocketAddr, allowance: u64) -> bool {
         let found = self.get_mut(at).filter(|address| address.unlinked);
-        if let Some(address) = found {
-            address.unlinked = false;
-            address.reset();
-            address.allowance = allowance;
-            address.next_try = Some(now);
-        }
+        let Some(address) = found else {
+            return false;
+        };
+        address.unlinked = false;
+        address.reset();
+        address.allowance = allowance;
+        address.next_try = Some(now);
+        true
     }
 
     /// Whether a candidate is being tried.

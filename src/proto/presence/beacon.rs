@@ -14,7 +14,7 @@ const HELLO_INTERVAL: Duration = Duration::from_millis(250);
 /// HELLOs of a burst; heartbeats take over from there.
 const HELLO_BURST: u32 = 7;
 /// Shortest mean interval of heartbeats.
-pub const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
+const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
 /// Group packets of heartbeats a second that a link carries at most, however many people.
 const HEARTBEATS_PER_SECOND: usize = 20;
 /// Between two WELCOMEs to one peer.
@@ -67,6 +67,8 @@ pub enum Due {
 pub struct Beacon {
     hello_at: Option<Instant>,
     hello_count: u32,
+    /// When the last HELLO went.
+    hello_last: Option<Instant>,
     heartbeat_at: Option<Instant>,
     /// By when they go.
     welcomes: BTreeMap<(Instant, PeerId), PendingWelcome>,
@@ -89,6 +91,7 @@ impl Beacon {
         Beacon {
             hello_at: None,
             hello_count: 0,
+            hello_last: None,
             heartbeat_at: None,
             welcomes: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -105,7 +108,9 @@ impl Beacon {
     pub fn burst(&mut self, core: &mut Core, now: Instant, jitter: Duration, population: usize) {
         self.nonce = core.nonce();
         self.hello_count = 0;
-        self.hello_at = Some(now + core.jitter(jitter));
+        // However often something changes, HELLOs keep their shortest distance.
+        let earliest = self.hello_last.map_or(now, |last| last + HELLO_INTERVAL);
+        self.hello_at = Some(earliest.max(now + core.jitter(jitter)));
         self.heartbeat_at = Some(now + heartbeat_interval(core, population));
     }
 
@@ -201,6 +206,7 @@ impl Beacon {
         }
         if self.hello_at.is_some_and(|at| at <= now) {
             self.hello_count += 1;
+            self.hello_last = Some(now);
             let interval = HELLO_INTERVAL * (1 << (self.hello_count - 1).min(5));
             let crowded = if self.is_crowded(now) { 2 } else { 1 };
             let spread = interval.mul_f64(0.8 + 0.4 * core.unit()) * crowded;

@@ -3,16 +3,21 @@
 pub mod address;
 pub mod beacon;
 mod compare;
+mod deaf;
 pub mod digest;
 mod flapping;
 mod hearsay;
 mod indirect;
 mod lifeguard;
+#[cfg(test)]
+mod limits_tests;
 mod news;
 mod page;
+mod past;
 pub mod peer;
 pub mod probe;
 pub mod receive;
+mod remembered;
 pub mod roster;
 mod schedule;
 pub mod speak;
@@ -38,6 +43,7 @@ use crate::proto::core::Core;
 use crate::text::{PeerName, StatusText};
 use crate::wire::PeerRecord;
 use beacon::{Beacon, Leaving};
+use deaf::Reach;
 use flapping::Flapping;
 use hearsay::Hearsays;
 use indirect::Relays;
@@ -45,6 +51,7 @@ pub use lifeguard::GAP;
 use lifeguard::Health;
 use news::Newsboard;
 use probe::ROUND_MIN;
+use remembered::Remembered;
 use roster::{Peer, Roster};
 use schedule::Schedule;
 use strangers::Strangers;
@@ -104,6 +111,12 @@ pub struct Presence {
     caught_up: Instant,
     candidate_rate: Bucket,
     strangers: Strangers,
+    remembered: Remembered,
+    reach: Reach,
+    /// Jumps above an own past that others told of.
+    jumps: u32,
+    /// When somebody was last here.
+    company: Option<Instant>,
     sync: Sync,
     hearsays: Hearsays,
     newsboard: Newsboard,
@@ -143,6 +156,10 @@ impl Presence {
             caught_up: now.mono,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             strangers: Strangers::new(now.mono),
+            remembered: Remembered::new(&snapshot.neighbors, now),
+            reach: Reach::new(now.mono),
+            jumps: 0,
+            company: None,
             sync: Sync::new(now.mono, core.random()),
             hearsays: Hearsays::new(now.mono),
             newsboard: Newsboard::default(),
@@ -181,6 +198,7 @@ impl Presence {
             self.record = record;
         }
         self.beacon = Beacon::new(now.mono);
+        self.reach = Reach::new(now.mono);
     }
 
     /// This node begins to speak.
@@ -252,6 +270,7 @@ impl Presence {
     pub fn links_changed(&mut self, core: &mut Core, now: Now, before: &[Link], jitter: Duration) {
         self.roster.set_links(&core.links);
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
+        self.reach.links_changed(now.mono);
         let is_back = |at: SocketAddr| !reaches(before, at) && reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         let mut doubted = Vec::new();
@@ -476,6 +495,8 @@ impl Presence {
                 Some(self.round_at),
                 self.sync.deadline(),
                 self.hearsays.deadline(),
+                self.remembered.deadline(),
+                Some(self.reach.deadline()),
             ];
             deadlines.into_iter().flatten().min()
         } else {
@@ -501,9 +522,5 @@ impl Presence {
 
 /// Whether one of these links reaches an address without a router.
 pub(super) fn reaches(links: &[Link], at: SocketAddr) -> bool {
-    links.iter().any(|link| match at {
-        SocketAddr::V4(at) => link.v4.iter().any(|own| own.contains(*at.ip())),
-        // Or this host itself, without a link.
-        SocketAddr::V6(at) => at.scope_id() == link.id.0 || link.v6.contains(at.ip()),
-    })
+    links.iter().any(|link| link.reaches(at))
 }

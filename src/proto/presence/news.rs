@@ -27,6 +27,12 @@ impl Newsboard {
         self.items.push_front((id, REPEATS * doublings));
     }
 
+    /// Those that the next heartbeat may carry, without counting it.
+    fn newest(&self) -> Vec<PeerId> {
+        let newest = self.items.iter().take(HEARTBEAT_NEWS_MAX);
+        newest.map(|(id, _)| *id).collect()
+    }
+
     /// Those that the next heartbeat may carry.
     fn take(&mut self) -> Vec<PeerId> {
         let mut told = Vec::new();
@@ -42,8 +48,17 @@ impl Newsboard {
 impl Presence {
     /// The news of the next heartbeat: as the records are now, of whom this node can answer for.
     pub(super) fn take_news(&mut self, now: std::time::Instant) -> Vec<News> {
-        let own = self.record.key.id();
         let ids = self.newsboard.take();
+        self.news_of(&ids, now)
+    }
+
+    /// The same for a heartbeat that only one gets.
+    pub(super) fn newest_news(&self, now: std::time::Instant) -> Vec<News> {
+        self.news_of(&self.newsboard.newest(), now)
+    }
+
+    fn news_of(&self, ids: &[PeerId], now: std::time::Instant) -> Vec<News> {
+        let own = self.record.key.id();
         let record = |id: &PeerId| {
             if *id == own {
                 return Some(&self.record);

@@ -205,9 +205,13 @@ impl Peer {
         self.record.key
     }
 
-    /// The paths that reach them: what they say they hear of us, else what we hear of them.
+    /// The paths that reach them: what they say they hear of us, else what we hear of them; none
+    /// if they say that they hear no group at all.
     #[must_use]
     pub fn paths(&self) -> u8 {
+        if self.record.deaf {
+            return 0;
+        }
         let heard = self.links.values().fold(0, |all, link| all | link.paths);
         self.hears_us.filter(|&mask| mask != 0).unwrap_or(heard)
     }

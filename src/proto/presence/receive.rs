@@ -10,7 +10,7 @@ use super::strangers::allowance;
 use super::tick::PROBE_LEN;
 use super::{Heard, Presence, reaches};
 use crate::api::PeerState;
-use crate::datagram::Path;
+use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
 use crate::proto::Now;
 use crate::proto::core::Core;
@@ -67,6 +67,7 @@ impl Presence {
         };
         peer.heard = now.mono;
         peer.watch.acquit();
+        self.company = Some(now.mono);
         // An answer to a probe has to come from the peer; a sign of life is one as well.
         let probing = peer.probing.take();
         let is_back = peer.state != PeerState::Online;
@@ -81,28 +82,35 @@ impl Presence {
             self.health.answered();
         }
         self.network_heard(core, now);
+        self.note_group(core, now, heard);
         self.sighted(core, now, heard);
         self.announce(core, &heard.id);
     }
 
-    /// A packet of a known peer, perhaps a copy: where it came from and by which path.
-    pub fn sighted(&mut self, core: &mut Core, now: Now, heard: &Heard) {
-        let Some(peer) = self.roster.get_mut(&heard.id) else {
-            return;
-        };
+    /// A packet of a known peer comes by a group path for the first time.
+    pub fn count_path(&mut self, now: Now, heard: &Heard, link: LinkId) {
         if heard.path != Path::Unicast
-            && let Some(link) = heard.arrival.link
+            && let Some(peer) = self.roster.get_mut(&heard.id)
         {
             let stats = peer.links.entry(link).or_default();
             stats.count(heard.path, now.mono);
         }
+    }
+
+    /// A packet of a known peer, perhaps a copy: where it came from.
+    pub fn sighted(&mut self, core: &mut Core, now: Now, heard: &Heard) {
+        let Some(peer) = self.roster.get_mut(&heard.id) else {
+            return;
+        };
         let source = heard.arrival.source;
         if !is_usable(core, source) {
             return;
         }
-        // Copies cost nobody a signature: sources made up in numbers are not even looked at.
-        let is_new = peer.addresses.get_mut(source).is_none();
-        if is_new && !self.candidate_rate.holds(now.mono, 1) {
+        // Copies cost nobody a signature: sources made up in numbers are not even looked at, but
+        // for the first of each.
+        let is_further =
+            peer.addresses.get_mut(source).is_none() && peer.addresses.shown().is_some();
+        if is_further && !self.candidate_rate.holds(now.mono, 1) {
             core.stats.limited += 1;
             return;
         }
@@ -222,6 +230,7 @@ impl Presence {
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.remembered.confirmed(now.mono);
             self.note_news(heard.id);
             self.plan(core, &heard.id);
         }
@@ -241,7 +250,8 @@ impl Presence {
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return false;
         };
-        if let Some(link) = heard.arrival.link {
+        // One that was pushed is not in the count of those that groups lost.
+        if let Some(link) = heard.arrival.link.filter(|_| heard.path != Path::Unicast) {
             peer.links
                 .entry(link)
                 .or_default()

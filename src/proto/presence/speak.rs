@@ -1,9 +1,12 @@
 //! What a node says of itself and to whom.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
 use super::beacon::{Due, PendingWelcome};
-use super::{Presence, beacon};
+use super::{Presence, beacon, reaches};
 use crate::api::PeerState;
-use crate::datagram::Path;
+use crate::datagram::{LinkId, Path};
 use crate::id::{PeerId, ShortId};
 use crate::limits::RECORD_ROOMS_MAX;
 use crate::proto::Now;
@@ -16,6 +19,8 @@ use crate::wire::{
 
 /// Heartbeats take the paths in turn.
 const ROTATION: [Path; 4] = [Path::Mcast4, Path::Mcast6, Path::Mcast4, Path::Bcast4];
+/// The longest WELCOME: a record of 320 bytes, a token, six logs.
+const WELCOME_LEN_MAX: usize = 578;
 /// Peers whose paths one heartbeat tells.
 const HEARD_MAX: usize = 16;
 
@@ -34,7 +39,7 @@ pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
         record_seq,
         chat_port: config.chat_port,
         transient: config.transient,
-        deaf: false,
+        deaf: core.deaf,
         status: config.status,
         status_text: config.status_text.clone(),
         name: config.name.clone(),
@@ -53,8 +58,14 @@ impl Presence {
         let population = self.roster.population();
         while let Some(due) = self.beacon.take_due(core, now.mono, population) {
             match due {
-                Due::Hello => self.say_hello(core, now, group),
-                Due::Heartbeat => self.say_heartbeat(core, now, group),
+                Due::Hello => {
+                    self.say_hello(core, now, group);
+                    self.ask_remembered(core, now.mono);
+                }
+                Due::Heartbeat => {
+                    self.say_heartbeat(core, now, group);
+                    self.ask_some_remembered(core, now.mono);
+                }
                 Due::Goodbye => say_goodbye(core),
             }
         }
@@ -67,7 +78,14 @@ impl Presence {
         }
     }
 
-    fn hello(&self, group: &Group) -> Body {
+    /// A HELLO for one address alone.
+    pub(super) fn say_hello_to(&self, core: &mut Core, group: &Group, to: SocketAddr) {
+        let hello = self.hello(group, hello_len_min(core, to));
+        core.send_to(to, &hello);
+    }
+
+    /// A HELLO of at least `len_min` bytes.
+    fn hello(&self, group: &Group, len_min: usize) -> Body {
         let known: Vec<ShortId> = self
             .roster
             .iter()
@@ -77,7 +95,7 @@ impl Presence {
             .map(|peer| peer.id.short())
             .collect();
         let logs = group.own_logs();
-        let known = Known::fitting(&known, &self.record, logs.len());
+        let known = Known::padded(&known, &self.record, logs.len(), len_min);
         Body::Hello(Hello {
             record: self.record.clone(),
             nonce: self.beacon.nonce,
@@ -88,7 +106,7 @@ impl Presence {
 
     /// To every link by every path, and to the addresses that were named.
     fn say_hello(&mut self, core: &mut Core, now: Now, group: &Group) {
-        let Some(bytes) = core.packet(&self.hello(group)) else {
+        let Some(bytes) = core.packet(&self.hello(group, 0)) else {
             return;
         };
         if !core.open {
@@ -114,7 +132,6 @@ impl Presence {
         if open.is_empty() {
             return;
         }
-        let hello = self.hello(group);
         for peer in open {
             let ports = match peer.port() {
                 0 => vec![crate::proto::config::CHAT_PORT, core.config.presence_port],
@@ -123,7 +140,7 @@ impl Presence {
             for port in ports {
                 let mut to = peer;
                 to.set_port(port);
-                core.send_to(to, &hello);
+                self.say_hello_to(core, group, to);
             }
         }
     }
@@ -201,20 +218,12 @@ impl Presence {
                 .chain(Path::GROUP)
                 .find(|&path| core.path_usable(&link, path));
             let Some(path) = path else { continue };
-            let digest = self.told_on(Some(link.id)).digest();
-            let sent = core.group_sent.get(&link.id).copied().unwrap_or(0);
-            let heartbeat = Heartbeat {
-                record_hash: self.record.hash(),
-                digest,
-                news: news.clone(),
-                heard: self.heard_on(link.id, turn),
-                // This one is counted too: whoever hears it has it in its own count.
-                group_sent: sent.wrapping_add(1),
-                loss: self.loss_on(link.id),
-                echoes: Vec::new(),
-                rooms: group.digests(&core.identity.id(), turn),
-            };
-            tracing::trace!(link = link.name, ?path, count = digest.count, "heartbeat");
+            let mut heartbeat = self.heartbeat_on(core, group, link.id, turn);
+            // This one is counted too: whoever hears it has it in its own count.
+            heartbeat.group_sent = heartbeat.group_sent.wrapping_add(1);
+            heartbeat.news.clone_from(&news);
+            let count = heartbeat.digest.count;
+            tracing::trace!(link = link.name, ?path, count, "heartbeat");
             if let Some(bytes) = core.packet(&Body::Heartbeat(heartbeat)) {
                 core.send_on_link(link.id, &bytes, &[path]);
             }
@@ -222,7 +231,27 @@ impl Presence {
         self.hello_named(core, group);
     }
 
-    fn heard_on(&self, link: crate::datagram::LinkId, turn: usize) -> Vec<PathsHeard> {
+    /// What a heartbeat tells on this link now.
+    pub(super) fn heartbeat_on(
+        &self,
+        core: &Core,
+        group: &Group,
+        link: LinkId,
+        turn: usize,
+    ) -> Heartbeat {
+        Heartbeat {
+            record_hash: self.record.hash(),
+            digest: self.told_on(Some(link)).digest(),
+            news: Vec::new(),
+            heard: self.heard_on(link, turn),
+            group_sent: core.group_sent.get(&link).copied().unwrap_or(0),
+            loss: self.loss_on(link),
+            echoes: Vec::new(),
+            rooms: group.digests(&core.identity.id(), turn),
+        }
+    }
+
+    fn heard_on(&self, link: LinkId, turn: usize) -> Vec<PathsHeard> {
         let on_link: Vec<PathsHeard> = self
             .roster
             .members()
@@ -248,7 +277,7 @@ impl Presence {
     }
 
     /// 80th percentile of the loss from each peer on this link, in 1/254.
-    fn loss_on(&self, link: crate::datagram::LinkId) -> u8 {
+    fn loss_on(&self, link: LinkId) -> u8 {
         let mut losses: Vec<f64> = self
             .roster
             .members()
@@ -268,17 +297,19 @@ impl Presence {
         scaled
     }
 
-    /// Leaves: GOODBYE now and again in 40 ms, on all paths and to whoever is talked with.
+    /// Leaves: GOODBYE now and again in 40 ms, on all paths, and to whoever is talked with or reached
+    /// by no group.
     pub fn leave(&mut self, core: &mut Core, now: Now, talking_to: &[PeerId]) {
         if self.beacon.leaving != beacon::Leaving::No {
             return;
         }
         if core.open {
+            self.keep_remembered(core, now);
             say_goodbye(core);
-            for id in talking_to {
-                if let Some(to) = self.address_of(id) {
-                    core.send_to(to, &Body::Goodbye(Goodbye));
-                }
+            let talking_to = talking_to.iter().filter_map(|id| self.address_of(id));
+            let to: BTreeSet<SocketAddr> = talking_to.chain(self.unreached()).collect();
+            for to in to {
+                core.send_to(to, &Body::Goodbye(Goodbye));
             }
             self.beacon.goodbye_sent(now.mono);
         } else {
@@ -297,6 +328,16 @@ fn say_goodbye(core: &mut Core) {
 fn welcome_len(welcome: &Welcome) -> usize {
     let fixed = 26 + 2 + 12 + 8 + 8 + 1 + 1 + 64;
     fixed + welcome.record.bytes.len() + welcome.token.len() + welcome.logs.len() * 20
+}
+
+/// How long a HELLO to this address has to be: off the link nothing longer comes back, so that
+/// it makes room for the longest WELCOME.
+fn hello_len_min(core: &Core, to: SocketAddr) -> usize {
+    if reaches(&core.links, to) {
+        0
+    } else {
+        WELCOME_LEN_MAX
+    }
 }
 
 /// Length of a HELLO that lists nobody as known: header, name, record, nonce, logs, list,

@@ -22,7 +22,7 @@ const ASK_RATE: u32 = 64;
 /// How many together ask for one record.
 const ASKERS: f64 = 32.0;
 /// Most sources remembered.
-const SOURCES_MAX: usize = 256;
+pub(super) const SOURCES_MAX: usize = 256;
 /// Most other versions remembered.
 const OTHERS_MAX: usize = 64;
 /// How long another version is not told of again.
@@ -66,7 +66,13 @@ impl Strangers {
 
     /// Counts what came from a source; whether `len` bytes may be sent there now, which counts as
     /// done then.
-    fn may_ask(&mut self, now: Instant, at: SocketAddr, allowance: u64, len: u64) -> bool {
+    pub(super) fn may_ask(
+        &mut self,
+        now: Instant,
+        at: SocketAddr,
+        allowance: u64,
+        len: u64,
+    ) -> bool {
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&at) {
             let oldest = self.sources.iter().min_by_key(|(_, source)| source.heard);
             if let Some(oldest) = oldest.map(|(&at, _)| at) {
@@ -87,6 +93,11 @@ impl Strangers {
         source.allowance -= len;
         source.asked = Some(now);
         true
+    }
+
+    #[cfg(test)]
+    pub(super) fn sources(&self) -> usize {
+        self.sources.len()
     }
 
     /// Whether to tell of this other version.

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::beacon::{HEARTBEAT_MIN, Leaving};
+use super::beacon::{Leaving, heartbeat_mean};
 use super::probe::{Probing, RING, ROUND_MIN};
 use super::roster::Peer;
 use super::{CHANGE_JITTER, Presence};
 use crate::api::PeerState;
 use crate::datagram::Link;
 use crate::id::PeerId;
+use crate::limits::CANDIDATE_FIRST_RATE;
 use crate::proto::Now;
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
@@ -54,8 +55,7 @@ impl Pace {
     pub(super) fn of(population: usize, live: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let interval = Duration::from_secs_f64(population as f64 / LOOKS_PER_SECOND);
-        // N / 20 seconds.
-        let heartbeat = HEARTBEAT_MIN.max(interval.mul_f64(LOOKS_PER_SECOND / 20.0));
+        let heartbeat = heartbeat_mean(population);
         Pace {
             interval: interval.max(ROUND_MIN),
             all: live <= ALL_UP_TO,
@@ -75,6 +75,8 @@ impl Presence {
         if self.beacon.leaving != Leaving::No {
             return;
         }
+        self.follow_remembered(core, now, group);
+        self.follow_reach(core, now, group);
         if self.is_round_due(now.mono) {
             self.walk_ring(core, now.mono);
         }
@@ -267,16 +269,23 @@ pub(super) fn is_cut_off(links: &[Link], peer: &Peer) -> bool {
         && !addresses.any(|address| super::reaches(links, address.at))
 }
 
-/// PROBEs to the addresses that are not validated yet.
+/// PROBEs to the addresses that are not validated yet. A first PROBE goes before further ones:
+/// a crowd that never answers keeps no newcomer waiting.
 fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut Bucket) {
     for address in peer.addresses.iter_mut() {
         if address.validated.is_some() || address.next_try.is_none_or(|at| at > now) {
             continue;
         }
-        if !rate.take(now, 1) {
-            address.next_try = Some(rate.ready_at(now));
+        let wanted = if address.tries == 0 {
+            1
+        } else {
+            1 + CANDIDATE_FIRST_RATE
+        };
+        if !rate.holds(now, wanted) {
+            address.next_try = Some(rate.ready_for(now, wanted));
             continue;
         }
+        rate.take(now, 1);
         let nonce = core.nonce();
         let body = Body::Probe(Probe { nonce });
         if address.may_send(PROBE_LEN) {

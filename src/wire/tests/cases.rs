@@ -281,6 +281,30 @@ fn each_cause_of_refusal_has_its_name() {
 }
 
 #[test]
+fn a_longer_record_status_or_name_is_refused() {
+    let largest = largest_record().bytes;
+    assert!(PeerRecord::parse(&largest).is_ok());
+    // One more byte in the extension at the end, whose length stands before its 20 bytes.
+    let mut longer = largest.clone();
+    let at = longer.len() - 64;
+    longer.insert(at, 0xee);
+    longer[at - 21] = 21;
+    assert_eq!(PeerRecord::parse(&longer), Err(ParseError::Length));
+    // Key, incarnation, number, port, flags and status stand before the two texts.
+    let with = |status: usize, name: usize| {
+        let texts = [(status, b's'), (name, b'n')].map(|(len, letter)| {
+            let mut text = vec![u8::try_from(len).unwrap()];
+            text.resize(1 + len, letter);
+            text
+        });
+        let record = [&largest[..48], &texts.concat(), &[0], &[0; 64]].concat();
+        PeerRecord::parse(&record).map(|record| record.name.as_str().len())
+    };
+    assert_eq!(with(48, 32), Ok(32));
+    assert!(with(49, 32).is_err() && with(48, 33).is_err() && with(48, 0).is_err());
+}
+
+#[test]
 fn a_record_of_a_later_writer_is_kept_byte_for_byte() {
     let plain = PeerRecord::build(plain_fields(), &mut |input| sign(input)).expect("fits");
     let mut bytes = plain.bytes.clone();

@@ -79,6 +79,27 @@ impl Lan {
         self.switches[1].forwards(number).expect("a second card");
     }
 
+    /// Host `router` gets a second card and passes on between the two networks; host `far` moves to
+    /// the second one, and all know the way. No group passes the router.
+    pub fn route(&self, router: usize, far: usize) {
+        self.second_card(router);
+        self.second_card(far);
+        self.host(far).ip(&format!(
+            "link del eth0\nroute add 10.77.0.0/16 via 10.78.0.{router} dev eth1\n"
+        ));
+        let near = self
+            .hosts
+            .iter()
+            .filter(|host| ![router, far].contains(&host.number));
+        near.for_each(|host| {
+            host.ip(&format!(
+                "route add 10.78.0.0/16 via 10.77.0.{router} dev eth0\n"
+            ));
+        });
+        let forward = || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1");
+        self.host(router).enter(forward).expect("a router");
+    }
+
     /// Pulls the cable of `eth0` out of the switch.
     pub fn cut(&self, number: usize) {
         self.switches[0].ip(&format!("link set p{number} down\n"));
@@ -252,6 +273,13 @@ impl Host {
         let rule = format!("iif != lo numgen random mod 100 < {percent} drop");
         let hook = "type filter hook input priority 0";
         self.try_nft(&chain("inet", &format!("{hook}\n{rule}")))
+    }
+
+    /// A firewall that lets in what answers something this host sent, and nothing else.
+    pub fn refuse_strangers(&self) {
+        let rules = "type filter hook input priority 0\niif lo accept\nct state established,related \
+                     accept\nmeta l4proto icmpv6 accept\ndrop";
+        self.try_nft(&chain("inet", rules)).expect("nft");
     }
 
     /// Waits until this switch forwards at a port: the kernel enables it in the background.

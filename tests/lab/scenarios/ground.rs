@@ -26,6 +26,14 @@ pub const TESTS: &[Test] = &[
         a_filter_stops_what_it_should,
     ),
     (
+        "ground::a_firewall_lets_only_answers_in",
+        a_firewall_lets_only_answers_in,
+    ),
+    (
+        "ground::a_router_passes_what_is_for_one",
+        a_router_passes_what_is_for_one,
+    ),
+    (
         "ground::a_capture_sees_text_and_sources",
         a_capture_sees_text_and_sources,
     ),
@@ -169,6 +177,42 @@ fn a_filter_stops_what_it_should() {
     send(lan.host(1), broadcast, b"all");
     send(lan.host(1), lan.host(2).v4(), b"one");
     assert_eq!(next(&hears), Some(b"one".to_vec()));
+}
+
+fn a_firewall_lets_only_answers_in() {
+    let lan = Lan::new(2);
+    lan.host(2).refuse_strangers();
+    let inside = socket(lan.host(2));
+    for to in [lan.host(2).v4(), GROUP] {
+        send(lan.host(1), to, b"unasked");
+        assert_eq!(next(&inside), None, "{to}");
+    }
+    let outside = socket(lan.host(1));
+    inside
+        .send_to(b"asked", (lan.host(1).v4(), PORT))
+        .expect("sending");
+    assert_eq!(next(&outside), Some(b"asked".to_vec()));
+    outside
+        .send_to(b"answer", (lan.host(2).v4(), PORT))
+        .expect("sending");
+    assert_eq!(next(&inside), Some(b"answer".to_vec()));
+}
+
+fn a_router_passes_what_is_for_one() {
+    let lan = Lan::new(3);
+    lan.route(3, 2);
+    let far = lan.host(2).enter(|| {
+        let socket = UdpSocket::bind(("0.0.0.0", PORT)).expect("a socket");
+        let far = Ipv4Addr::new(10, 78, 0, 2);
+        socket.join_multicast_v4(&GROUP, &far).expect("a join");
+        socket.set_read_timeout(Some(ms(300))).expect("a timeout");
+        socket
+    });
+    send(lan.host(1), GROUP, b"to all");
+    send(lan.host(1), Ipv4Addr::new(10, 77, 255, 255), b"to all");
+    send(lan.host(1), Ipv4Addr::new(10, 78, 0, 2), b"to one");
+    assert_eq!(next(&far), Some(b"to one".to_vec()));
+    assert_eq!(next(&far), None);
 }
 
 fn a_capture_sees_text_and_sources() {

@@ -8,6 +8,7 @@ mod interfaces;
 mod leave;
 mod meet;
 mod plain;
+mod reach;
 mod scale;
 mod screen;
 
@@ -19,6 +20,7 @@ pub fn all() -> impl Iterator<Item = Test> {
     [
         ground::TESTS,
         meet::TESTS,
+        reach::TESTS,
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,

@@ -38,7 +38,11 @@ pub mod control;
 #[cfg(feature = "app")]
 pub mod net;
 #[cfg(feature = "app")]
+pub mod plain;
+#[cfg(feature = "app")]
 pub mod runtime;
+#[cfg(feature = "app")]
+pub mod stdio;
 #[cfg(feature = "app")]
 pub mod store;
 #[cfg(feature = "app")]

@@ -1,4 +1,4 @@
-//! `--peer`: an address, with or without port and scope, or a host name.
+//! Addresses as they are typed: with or without port and scope, or a host name.
 
 use std::fmt;
 use std::io;
@@ -40,6 +40,35 @@ impl FromStr for PeerAddress {
             return Err("it must be the address of one machine".to_owned());
         }
         Ok(PeerAddress { host, port })
+    }
+}
+
+/// An address with its port: of one machine, of this one, of a group or of everybody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FullAddress(PeerAddress);
+
+impl FromStr for FullAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = split(text)?;
+        let port = port.ok_or("its port is missing: write ADDR:PORT, IPv6 as [ADDR]:PORT")?;
+        let port = parse_port(port)?;
+        let host = parse_host(host)?;
+        Ok(FullAddress(PeerAddress { host, port }))
+    }
+}
+
+impl FullAddress {
+    /// As [`PeerAddress::resolve`].
+    ///
+    /// # Errors
+    /// The name is not found, or there is no such interface.
+    pub fn resolve(&self) -> Result<Vec<SocketAddr>, UserError> {
+        self.0.resolve().map_err(|error| {
+            let message = error.message.replace("the peer ", "");
+            UserError::new(error.code, message).hint("give an address, such as 10.1.2.3:7000")
+        })
     }
 }
 

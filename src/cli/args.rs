@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
+use super::plain::Plain;
 use super::settings::{Given, Layer, Origin};
 use crate::error::{ExitCode, UserError};
 
@@ -79,6 +80,9 @@ pub enum Verb {
         #[arg(long)]
         stay: bool,
     },
+    /// Chat with programs that speak bare UDP or TCP text, such as netcat
+    #[command(subcommand)]
+    Plain(Plain),
     /// Show your identity
     Id {
         /// Print JSON: the `self` object
@@ -171,6 +175,7 @@ Examples:
   date | lanchat send '#lobby'         write to everybody
   lanchat pipe                         talk to a script
   lanchat --peer 10.1.2.3              greet a machine behind a router
+  lanchat plain tcp --listen 0.0.0.0:7000   serve netcat and programs like it
 
 Every option is also an environment variable (--chat-port is LANCHAT_CHAT_PORT; lists are separated
 by commas) and a key in config.toml (chat-port = 5263). The command line wins over the

@@ -9,6 +9,7 @@ pub mod host;
 pub mod identity;
 pub mod log;
 pub mod output;
+pub mod plain;
 pub mod send;
 pub mod settings;
 #[cfg(unix)]
@@ -75,10 +76,16 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>, host: &Host) -> ExitCode {
     let result = match Args::try_parse_from(args) {
-        Ok(args) => Settings::new(&args, host).and_then(|settings| {
-            log::start(&settings)?;
-            dispatch(settings)
-        }),
+        Ok(mut args) => {
+            if matches!(args.verb, Some(Verb::Plain(_))) {
+                // Those are for the command alone, and no nodes.
+                args.options.peer.clear();
+            }
+            Settings::new(&args, host).and_then(|settings| {
+                log::start(&settings)?;
+                dispatch(settings)
+            })
+        }
         Err(error) if args::is_help(&error) => {
             output::print(&error.to_string()).map(|_| ExitCode::Done)
         }
@@ -96,6 +103,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
         None => chat(&settings),
         Some(Verb::Id { json }) => id(&settings, json),
         Some(Verb::Doctor { json }) => doctor::run(&settings, json),
+        Some(Verb::Plain(plain)) => plain.run(&settings.name),
         Some(Verb::Pipe { stay }) => {
             let mut pipe = Pipe::new(stay).map_err(|error| unusable("stdin", &error))?;
             start(&settings, false, &mut pipe)

@@ -8,10 +8,10 @@ mod gaps;
 pub mod network;
 pub mod node;
 #[cfg(unix)]
-mod signal;
+pub mod signal;
 #[cfg(windows)]
 #[path = "signal_windows.rs"]
-mod signal;
+pub mod signal;
 #[cfg(test)]
 mod tests;
 pub mod workers;
@@ -22,8 +22,7 @@ pub use node::{NodeOptions, run};
 
 /// What the system asks of the process, under one name on all systems.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(windows, expect(dead_code, reason = "some of them Unix alone knows"))]
-enum Notice {
+pub enum Notice {
     /// Ctrl-C, where the front end does not read it as a key.
     Interrupt,
     /// End in order.

@@ -8,6 +8,7 @@ mod hostile;
 mod interfaces;
 mod leave;
 mod meet;
+mod plain;
 mod reach;
 mod scale;
 mod screen;
@@ -33,4 +34,5 @@ pub fn all() -> impl Iterator<Item = Test> {
     .into_iter()
     .flatten()
     .copied()
+    .chain(plain::tests())
 }

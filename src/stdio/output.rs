@@ -4,9 +4,8 @@ use std::io;
 
 use mio::{Registry, Token};
 
-use super::stdio;
+use super::{STDERR, STDOUT, streams};
 use crate::error::UserError;
-use crate::runtime::front_end::FRONT_END_TOKEN;
 use crate::text::DisplayText;
 
 /// Most bytes kept for a reader that does not read.
@@ -58,20 +57,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Lines to stdout, with the token after that of the input.
+    /// Lines to stdout, under the token [`STDOUT`].
     #[must_use]
     pub fn stdout(patience: Patience) -> Self {
-        Output::new(stdio::stdout(), Token(FRONT_END_TOKEN + 1), patience)
+        Output::new(streams::stdout(), STDOUT, patience)
     }
 
-    /// Lines to stderr, with the token after that of stdout.
+    /// Lines to stderr, under the token [`STDERR`].
     #[must_use]
     pub fn stderr() -> Self {
-        Output::new(
-            stdio::stderr(),
-            Token(FRONT_END_TOKEN + 2),
-            Patience::Bounded,
-        )
+        Output::new(streams::stderr(), STDERR, Patience::Bounded)
     }
 
     /// Lines to this sink.

@@ -124,8 +124,8 @@ mod tests {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
     use super::*;
-    use crate::control::input::{Input, Line};
-    use crate::control::output::{Output, Patience};
+    use crate::stdio::input::{Input, Line};
+    use crate::stdio::output::{Output, Patience};
 
     const TOKEN: Token = Token(1000);
     const DEADLINE: Option<Duration> = Some(Duration::from_secs(10));

@@ -4,7 +4,7 @@ use std::io;
 
 use mio::{Registry, Token};
 
-use super::stdio;
+use super::streams;
 use crate::limits::JSON_LINE_LEN_MAX;
 
 /// Most lines taken in one turn of the loop.
@@ -54,7 +54,7 @@ impl Input {
     /// Lines from stdin.
     #[must_use]
     pub fn stdin() -> Self {
-        Input::new(stdio::stdin())
+        Input::new(streams::stdin())
     }
 
     /// Lines from this source.

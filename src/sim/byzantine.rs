@@ -18,6 +18,8 @@ use crate::wire::{
 
 /// Most datagrams remembered of what is rare, and of the rest.
 const CAPTURED_MAX: usize = 64;
+/// Packets of each that are repeated when all else is over.
+const REPEATED: usize = 16;
 /// Where the sequence number stands in a header.
 const SEQUENCE: std::ops::Range<usize> = 22..26;
 
@@ -48,6 +50,7 @@ pub struct Byzantine {
     address: SocketAddr,
     sequence: u32,
     entries: u32,
+    turn: usize,
     /// HELLO and GOODBYE; they matter most and are rare.
     rare: VecDeque<(SocketAddr, Vec<u8>)>,
     common: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -64,6 +67,7 @@ impl Byzantine {
             address,
             sequence: 0,
             entries: 0,
+            turn: 0,
             rare: VecDeque::new(),
             common: VecDeque::new(),
             peers: BTreeSet::new(),
@@ -118,7 +122,7 @@ impl Byzantine {
     pub fn act(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
         match self.mood {
             Mood::Quiet => return Vec::new(),
-            Mood::Replays => return self.replay(dice).into_iter().collect(),
+            Mood::Replays => return self.repeat(dice).into_iter().collect(),
             Mood::Wild => {}
         }
         match dice.below(60) {
@@ -218,6 +222,23 @@ impl Byzantine {
         Some(Send {
             source: self.source(dice, sender),
             destination: self.destination(dice),
+            bytes,
+            entry: None,
+        })
+    }
+
+    /// A few old packets in turn: whoever is new here hears each of them soon, and takes each once.
+    fn repeat(&mut self, dice: &mut Dice) -> Option<Send> {
+        let newest = |ring: &VecDeque<(SocketAddr, Vec<u8>)>| {
+            let few = ring.iter().rev().take(REPEATED).cloned();
+            few.collect::<Vec<_>>()
+        };
+        let old = [newest(&self.rare), newest(&self.common)].concat();
+        self.turn += 1;
+        let (sender, bytes) = old.get(self.turn % old.len().max(1))?.clone();
+        Some(Send {
+            source: self.source(dice, sender),
+            destination: GROUP,
             bytes,
             entry: None,
         })

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lanchat::api::PeerState;
-use lanchat::datagram::{Destination, Path};
+use lanchat::datagram::{Destination, Link, LinkId, Path};
 use lanchat::durable::Neighbor;
 use lanchat::id::PeerId;
 use lanchat::proto::Endpoint;
 use lanchat::wire::{self, Body, Parsed};
 
-use crate::world::{Disk, World, lobby, seconds};
+use crate::world::{Disk, World, link, lobby, seconds};
 
 const HELLO: u8 = 1;
 const HEARTBEAT: u8 = 3;
@@ -259,6 +259,29 @@ fn a_node_that_hears_no_group_says_so_and_three_push_it_their_heartbeats() {
     world.out.clear();
     world.run(seconds(60));
     assert_eq!(pushes_to(&world, ana), [0; 0], "she hears groups again");
+}
+
+#[test]
+fn containers_that_come_and_go_hide_from_no_node_that_it_is_deaf() {
+    let mut world = eight_and_one_is_deaf(24);
+    let lan = link(world.nodes[0].address, 24);
+    let container = Link {
+        id: LinkId(9),
+        name: "veth9".into(),
+        v4: Vec::new(),
+        v6: vec!["fe80::9".parse().expect("an address")],
+        group: false,
+        ..lan.clone()
+    };
+    for _ in 0..6 {
+        let both = [lan.clone(), container.clone()];
+        world.with(0, |endpoint, now| endpoint.set_links(now, &both));
+        world.run(seconds(5));
+        let one = std::slice::from_ref(&lan);
+        world.with(0, |endpoint, now| endpoint.set_links(now, one));
+        world.run(seconds(5));
+    }
+    assert!(says_deaf(&world, 0));
 }
 
 #[test]

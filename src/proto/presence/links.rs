@@ -22,7 +22,8 @@ impl Presence {
     pub fn links_changed(&mut self, core: &mut Core, now: Now, before: &[Link], jitter: Duration) {
         self.roster.set_links(&core.links);
         let is_cut = |at: SocketAddr| reaches(before, at) && !reaches(&core.links, at);
-        self.reach.links_changed(now.mono);
+        self.observed.links_changed(before, &core.links);
+        self.remembered.links_changed(is_cut);
         let is_back = |at: SocketAddr| !reaches(before, at) && reaches(&core.links, at);
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         let mut doubted = Vec::new();
@@ -48,7 +49,12 @@ impl Presence {
             self.announce(core, &id);
         }
         self.linked_at = now.mono;
-        match self.flapping.links_changed(now.mono, before, &core.links) {
+        let burst = self.flapping.links_changed(now.mono, before, &core.links);
+        // Containers that come and go change nothing of what is heard.
+        if burst.is_some() {
+            self.reach.links_changed(now.mono);
+        }
+        match burst {
             Some(at) if at <= now.mono => self.announce_self(core, now, jitter),
             Some(at) => self.flapping.postpone(at),
             None => {}

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Presence;
 use crate::api::PeerState;
 use crate::api::diagnosis::{Paths, PersonFacts};
-use crate::datagram::{Arrival, LinkId, Path};
+use crate::datagram::{Arrival, Link, LinkId, Path};
 use crate::id::{Nonce, PeerId, ShortId};
 use crate::proto::core::Core;
 use crate::proto::group::Group;
@@ -67,6 +67,32 @@ impl Observed {
         }
         let links = self.answers.entry(id).or_default();
         links.entry(link).or_default().insert(path);
+    }
+
+    /// Somebody was reached: whatever was heard before their record was known tells nothing more.
+    pub(super) fn reached(&mut self, id: &PeerId) {
+        self.strangers.remove(&id.short());
+    }
+
+    /// The links are others now: of one that is gone, or has none of its addresses any more and so
+    /// is on another network, nothing holds.
+    pub(super) fn links_changed(&mut self, before: &[Link], after: &[Link]) {
+        let stays = |id: LinkId| {
+            let of = |links: &[Link]| links.iter().find(|link| link.id == id).cloned();
+            of(before).zip(of(after)).is_some_and(|(old, new)| {
+                old.name == new.name
+                    && (old.v4.iter().any(|own| new.v4.contains(own))
+                        || old.v6.iter().any(|own| new.v6.contains(own)))
+            })
+        };
+        self.links.retain(|&id, _| stays(id));
+        self.strangers
+            .retain(|_, stranger| stranger.link.is_none_or(stays));
+        self.soundings.retain(|&(_, id, _)| stays(id));
+        self.answers.retain(|_, links| {
+            links.retain(|&id, _| stays(id));
+            !links.is_empty()
+        });
     }
 
     /// A computer refused a datagram.

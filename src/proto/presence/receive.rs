@@ -244,6 +244,7 @@ impl Presence {
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.observed.reached(&heard.id);
             self.remembered.confirmed(now.mono);
             self.note_news(heard.id);
             self.plan(core, &heard.id);

@@ -79,6 +79,15 @@ fn another_version_is_somebody_and_a_flood_of_them_is_bounded() {
     world.run(seconds(1));
     let crowd = people(&world, 0).len();
     assert!((10..=64).contains(&crowd), "{crowd}");
+    let from: SocketAddr = ([10, 0, 0, 88], 5263).into();
+    world.inject(0, from, true, &foreign_hello(7));
+    world.run(seconds(1));
+    let later = people(&world, 0);
+    let at = |one: &PersonFacts| one.address == Some(from.ip());
+    assert!(
+        later.iter().any(at) && later.len() <= 64,
+        "one of those who made way"
+    );
 }
 
 #[test]
@@ -100,10 +109,9 @@ fn a_named_address_that_is_silent_or_refuses_is_told() {
     assert!(people(&world, 0)[0].refused);
 }
 
-#[test]
-fn who_was_heard_before_their_record_and_left_is_not_somebody_who_never_answers() {
-    let mut world = World::new(0.0, 8);
-    // What a HEARTBEAT from somebody unknown leaves behind.
+/// Ana in a new run where no group passes; the last HEARTBEAT of ben, of whom she knows nothing.
+fn ana_alone_and_a_heartbeat_of_ben(seed: u64) -> (World, Vec<u8>) {
+    let mut world = World::new(0.0, seed);
     world.add("ana");
     world.add("ben");
     world.run(seconds(30));
@@ -122,6 +130,24 @@ fn who_was_heard_before_their_record_and_left_is_not_somebody_who_never_answers(
             .clone()
     };
     world.run(Duration::from_millis(1));
+    (world, heartbeat)
+}
+
+#[test]
+fn somebody_without_a_record_who_falls_silent_is_told_of_for_less_than_a_minute() {
+    let (mut world, heartbeat) = ana_alone_and_a_heartbeat_of_ben(10);
+    world.kill(1);
+    let nowhere: SocketAddr = ([10, 0, 0, 77], 5263).into();
+    world.inject(0, nowhere, true, &heartbeat);
+    world.run(seconds(40));
+    assert_eq!(people(&world, 0).len(), 1);
+    world.run(seconds(20));
+    assert_eq!(people(&world, 0), []);
+}
+
+#[test]
+fn who_was_heard_before_their_record_and_left_is_not_somebody_who_never_answers() {
+    let (mut world, heartbeat) = ana_alone_and_a_heartbeat_of_ben(8);
     let ben = world.nodes[1].address;
     world.inject(0, ben, true, &heartbeat);
     world.run(Duration::from_millis(1));

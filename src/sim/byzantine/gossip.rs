@@ -118,7 +118,9 @@ impl Byzantine {
         let address = match self.turn % 3 {
             0 => off_link,
             1 => self.address,
-            _ => *peers.get(self.turn % peers.len().max(1)).unwrap_or(&self.address),
+            _ => *peers
+                .get(self.turn % peers.len().max(1))
+                .unwrap_or(&self.address),
         };
         Hint { address, age_s: 0 }
     }

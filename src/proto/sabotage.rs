@@ -1,6 +1,6 @@
 //! Known bugs that can be switched on under the feature `sim`, to see that the simulator finds them.
 //!
-//! A simulator whose faults are weak passes everything. So the core has a dozen places where it
+//! A simulator whose faults are weak passes everything. So the core has two dozen places where it
 //! can be told to be wrong; without the feature [`is_sabotaged`] is the constant `false` and each
 //! of these places is compiled away.
 
@@ -41,11 +41,25 @@ pub enum Sabotage {
     PrivateAckEarly,
     /// Takes entries without a check of their signature.
     EntryUnverified,
+    /// Leaves the incarnation and the record's number out of the roster digest.
+    DigestWithoutRun,
+    /// Takes records that others pass on without a check of their signature.
+    RelayedUnverified,
+    /// Uses the address that others gave for somebody as if it were validated.
+    HintTrusted,
+    /// Sends to whatever address others give, on the link or not.
+    HintAnywhere,
+    /// Answers a SYNC REQUEST whose sender did not prove its address.
+    SyncUnproven,
+    /// Takes what others pass on of somebody for a sign of life.
+    RelayedIsHeard,
+    /// Goes on listing whoever is known from others only.
+    HearsayKept,
 }
 
 impl Sabotage {
     /// Every one, by the name that `simulate --sabotage` takes.
-    pub const ALL: [(&'static str, Sabotage); 17] = [
+    pub const ALL: [(&'static str, Sabotage); 24] = [
         ("no-heads", Sabotage::NoHeads),
         ("dedup-before-verify", Sabotage::DedupBeforeVerify),
         ("ack-before-persist", Sabotage::AckBeforePersist),
@@ -63,6 +77,13 @@ impl Sabotage {
         ("private-twice", Sabotage::PrivateTwice),
         ("private-ack-early", Sabotage::PrivateAckEarly),
         ("entry-unverified", Sabotage::EntryUnverified),
+        ("digest-without-run", Sabotage::DigestWithoutRun),
+        ("relayed-unverified", Sabotage::RelayedUnverified),
+        ("hint-trusted", Sabotage::HintTrusted),
+        ("hint-anywhere", Sabotage::HintAnywhere),
+        ("sync-unproven", Sabotage::SyncUnproven),
+        ("relayed-is-heard", Sabotage::RelayedIsHeard),
+        ("hearsay-kept", Sabotage::HearsayKept),
     ];
 
     /// The one of this name.

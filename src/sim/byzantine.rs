@@ -1,13 +1,15 @@
 //! A node that replays, forges, mutates, floods and relays, and answers like a good one meanwhile.
 
-use std::collections::{BTreeSet, VecDeque};
+mod gossip;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::dice::Dice;
 use super::world::LINK;
 use crate::datagram::{Destination, Path};
-use crate::id::{Incarnation, NetworkId, RoomId};
+use crate::id::{Incarnation, NetworkId, RoomId, ShortId};
 use crate::proto::Identity;
 use crate::text::{PeerName, StatusText};
 use crate::wire::header::Kind;
@@ -55,6 +57,8 @@ pub struct Byzantine {
     rare: VecDeque<(SocketAddr, Vec<u8>)>,
     common: VecDeque<(SocketAddr, Vec<u8>)>,
     peers: BTreeSet<SocketAddr>,
+    /// Records of all whom it ever heard, to tell others of.
+    records: BTreeMap<ShortId, PeerRecord>,
 }
 
 const INCARNATION: Incarnation = Incarnation(super::world::EPOCH_MS);
@@ -71,6 +75,7 @@ impl Byzantine {
             rare: VecDeque::new(),
             common: VecDeque::new(),
             peers: BTreeSet::new(),
+            records: BTreeMap::new(),
         }
     }
 
@@ -91,6 +96,11 @@ impl Byzantine {
             return Vec::new();
         };
         self.peers.insert(source);
+        if let Body::Hello(hello) = &packet.body
+            && self.mood == Mood::Wild
+        {
+            self.collect(&hello.record);
+        }
         let rare = matches!(packet.body, Body::Hello(_) | Body::Goodbye(_));
         let ring = if rare {
             &mut self.rare
@@ -105,6 +115,12 @@ impl Byzantine {
         // And it keeps what those said who are gone since.
         if group && self.mood == Mood::Wild {
             ring.push_back((source, bytes.to_vec()));
+        }
+        if let Body::SyncRequest(request) = &packet.body
+            && !group
+            && self.mood != Mood::Quiet
+        {
+            return vec![self.relay(source, request)];
         }
         let echo = match &packet.body {
             Body::Welcome(welcome) if !group => welcome.nonce,
@@ -122,10 +138,11 @@ impl Byzantine {
     pub fn act(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
         match self.mood {
             Mood::Quiet => return Vec::new(),
+            Mood::Replays if dice.chance(0.3) => return vec![self.gossip(dice)],
             Mood::Replays => return self.repeat(dice).into_iter().collect(),
             Mood::Wild => {}
         }
-        match dice.below(60) {
+        match dice.below(68) {
             0 => self.hello().into_iter().collect(),
             1..=20 => self.replay(dice).into_iter().collect(),
             21..=30 => self.mutate(dice).into_iter().collect(),
@@ -135,6 +152,8 @@ impl Byzantine {
             52 => self.lie(dice).into_iter().collect(),
             53..=55 => self.nack(dice).into_iter().collect(),
             56..=58 => self.forge_ack(dice).into_iter().collect(),
+            59..=63 => vec![self.gossip(dice)],
+            64..=66 => self.ask_elsewhere(dice).into_iter().collect(),
             _ => self.flood(dice),
         }
     }
@@ -161,8 +180,9 @@ impl Byzantine {
         }
     }
 
-    fn hello(&mut self) -> Option<Send> {
-        let fields = RecordFields {
+    /// What it says of itself.
+    fn fields(&self) -> Option<RecordFields> {
+        Some(RecordFields {
             key: self.identity.public(),
             incarnation: INCARNATION,
             record_seq: 1,
@@ -174,7 +194,11 @@ impl Byzantine {
             name: PeerName::new("eve").ok()?,
             rooms: Vec::new(),
             extensions: Vec::new(),
-        };
+        })
+    }
+
+    fn hello(&mut self) -> Option<Send> {
+        let fields = self.fields()?;
         let identity = self.identity.clone();
         let record = PeerRecord::build(fields, &mut |bytes| identity.sign(bytes)).ok()?;
         let known = Known::ids(&[]);

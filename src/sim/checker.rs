@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use crate::api::{Conversation, Event, PeerState, ReceiptState};
-use crate::id::{MessageId, PeerId};
+use crate::id::{Incarnation, MessageId, PeerId};
 
 /// A room's id is the same for all: everybody is in the lobby.
 pub const LOBBY: &str = "lobby";
@@ -80,8 +80,18 @@ pub struct Row {
     pub confirmed: bool,
     /// When it became so.
     pub validated: Option<Duration>,
+    /// Since when it is shown as here.
+    pub since: Option<Duration>,
     /// When it was told that they left.
     pub left: Option<Duration>,
+}
+
+impl Row {
+    /// Whether somebody is shown as here.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        matches!(self.state, Some(PeerState::Online | PeerState::Suspect))
+    }
 }
 
 /// An entry that somebody made.
@@ -155,6 +165,8 @@ pub struct Checker {
     heads: BTreeMap<(usize, u64), u32>,
     letters: BTreeMap<MessageId, Letter>,
     lines: Vec<Lines>,
+    /// In which run a node told each digest of its roster: its own record is part of it.
+    digests: BTreeMap<(usize, u32, [u8; 8]), Incarnation>,
     /// Bytes in from and out to addresses that are nobody's, for each node.
     strangers: BTreeMap<(usize, SocketAddr), (u64, u64)>,
 }
@@ -348,6 +360,7 @@ impl Checker {
         if *confirmed && !before.confirmed {
             row.validated = Some(now);
         }
+        row.since = row.is_here().then(|| before.since.unwrap_or(now));
         if *state == PeerState::Left {
             (row.left, row.confirmed) = (Some(now), false);
         }
@@ -355,6 +368,10 @@ impl Checker {
         let person = self.people[of].clone();
         if !person.honest {
             return;
+        }
+        if peer.name != format!("node{of}") {
+            let what = format!("calls node {of} {:?}, which it does not itself", peer.name);
+            return self.fail(now, node, 1, what);
         }
         let here = matches!(state, PeerState::Online | PeerState::Suspect);
         if here && *confirmed && addresses.first() != Some(&person.address.to_string()) {
@@ -417,7 +434,7 @@ impl Checker {
             }
             for of in 0..self.people.len() {
                 let (row, person) = (self.rows[node][of], &self.people[of]);
-                let here = matches!(row.state, Some(PeerState::Online | PeerState::Suspect));
+                let here = row.is_here();
                 let dead = !person.alive && now > person.since + DEAD_SHOWN_MAX * kept;
                 if dead && here && person.honest {
                     let what = format!(

@@ -64,7 +64,7 @@ impl SigningKey for OwnKey {
 
 impl Signer for OwnKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(self.0.sign(message).to_vec())
+        Ok(self.0.sign_handshake(message).to_vec())
     }
     fn scheme(&self) -> SignatureScheme {
         SignatureScheme::ED25519

@@ -166,6 +166,10 @@ impl Addresses {
         if !is_known && self.make_room(now) {
             let mut address = Address::new(at, now);
             address.next_try = None;
+            if is_sabotaged(Sabotage::HintTrusted) {
+                address.validated = Some(now);
+                self.current.get_or_insert(at);
+            }
             self.all.push(address);
         }
     }

@@ -17,6 +17,7 @@ use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
 use crate::proto::crypto::verify;
 use crate::proto::gate::Gate;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::sync::{Hint, Relayed};
 use crate::wire::{Body, Probe};
 
@@ -125,6 +126,9 @@ impl Presence {
             if told_elsewhere {
                 self.take_hint(now.mono, &id, hint);
             }
+            if is_sabotaged(Sabotage::RelayedIsHeard) {
+                self.take_for_heard(core, now.mono, &id);
+            }
             return Learnt::Nothing;
         }
         let is_own = record.key == core.identity.public();
@@ -136,7 +140,8 @@ impl Presence {
             return Learnt::Busy;
         }
         core.stats.verified += 1;
-        if !verify(&record.key, &record.signing_input(), &record.signature()) {
+        let is_genuine = verify(&record.key, &record.signing_input(), &record.signature());
+        if !is_genuine && !is_sabotaged(Sabotage::RelayedUnverified) {
             core.stats.bad_signature += 1;
             return Learnt::Forged;
         }
@@ -158,6 +163,16 @@ impl Presence {
             Merged::Changed => self.announce(core, &id),
         }
         Learnt::News
+    }
+
+    /// What only a sabotaged node does: somebody else's word counts as theirs.
+    fn take_for_heard(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.heard = now;
+            peer.probing = None;
+            peer.watch.acquit();
+        }
+        self.set_state(core, id, PeerState::Online);
     }
 
     /// Where somebody is said to be: asked there as soon as it is their turn.
@@ -203,7 +218,8 @@ impl Presence {
                 _ => hearsay.since.max(peer.heard) + KEPT,
             };
             self.hearsays.queue.pop_first();
-            if next > now.mono {
+            if next > now.mono || is_sabotaged(Sabotage::HearsayKept) {
+                let next = next.max(now.mono + Duration::from_millis(1));
                 self.hearsays.queue.insert((next, id));
             } else {
                 self.drop_hearsay(core, now.mono, &id);
@@ -258,5 +274,6 @@ fn usable(core: &Core, from: Source<'_>, hint: Hint) -> Option<SocketAddr> {
         .flat_map(|link| &link.v4)
         .any(|own| own.broadcast().is_some_and(|broadcast| broadcast == ip))
         || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
-    ((on_link || abroad) && !is_broadcast && is_usable(core, at)).then_some(at)
+    let anywhere = is_sabotaged(Sabotage::HintAnywhere);
+    ((on_link || abroad || anywhere) && !is_broadcast && is_usable(core, at)).then_some(at)
 }

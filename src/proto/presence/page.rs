@@ -14,6 +14,7 @@ use crate::id::{PeerId, ShortId};
 use crate::limits::{DATAGRAM_LEN_MAX, SYNC_RECORDS_MAX};
 use crate::proto::Now;
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Body;
 use crate::wire::sync::{Hint, Relayed, SyncChallenge, SyncRequest, SyncResponse, Want, bucket_of};
 
@@ -60,7 +61,8 @@ impl Presence {
     ) {
         let source = heard.arrival.source;
         let proven = self.is_validated(&heard.id, source)
-            || self.sync.tokens.accepts(now.mono, source, &request.token);
+            || self.sync.tokens.accepts(now.mono, source, &request.token)
+            || is_sabotaged(Sabotage::SyncUnproven);
         let body = if proven {
             let Some(link) = Self::link_of(core, &heard.arrival).cloned() else {
                 return;

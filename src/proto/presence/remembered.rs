@@ -1,7 +1,7 @@
 //! Who was reached on this network before, over all runs: asked by unicast from the first moment,
 //! so that a network without multicast works again after a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -163,6 +163,8 @@ impl Remembered {
     pub(super) fn take_writes(&mut self, core: &Core, now: Now, roster: &Roster) -> Vec<Write> {
         self.keep_at = Some(now.mono + KEEP_EVERY);
         let mut writes = Vec::new();
+        // Where one found no room nobody does: those who are here do not make way.
+        let mut full = BTreeSet::new();
         for peer in roster.members() {
             let Some(at) = peer.addresses.current() else {
                 continue;
@@ -178,7 +180,12 @@ impl Remembered {
                 kept.at == place.at && kept.heard_ms.abs_diff(place.heard_ms) < KEPT_MS
             };
             let places = self.networks.entry(network).or_default();
-            if places.get(&peer.id).is_some_and(is_kept) || !make_room(places, peer, roster) {
+            let held = places.get(&peer.id);
+            if held.is_some_and(is_kept) || (held.is_none() && full.contains(&network)) {
+                continue;
+            }
+            if !make_room(places, peer, roster) {
+                full.insert(network);
                 continue;
             }
             places.insert(peer.id, place);

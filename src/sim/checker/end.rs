@@ -7,6 +7,9 @@ use crate::api::PeerState;
 use crate::id::{MessageId, RoomId};
 use crate::sim::disk::Disk;
 
+/// Somebody who is known from others only and not to be reached is listed for so long.
+const HEARSAY_SHOWN_MAX: Duration = Duration::from_secs(40);
+
 impl Checker {
     fn live(&self) -> Vec<usize> {
         let here = |&node: &usize| {
@@ -36,7 +39,9 @@ impl Checker {
         for node in self.live() {
             for of in 0..self.people.len() {
                 let (row, person) = (self.rows[node][of], &self.people[of]);
-                let here = matches!(row.state, Some(PeerState::Online | PeerState::Suspect));
+                // Whoever tells of the dead has them listed for a while, as unconfirmed.
+                let hearsay = |since| !row.confirmed && now < since + HEARSAY_SHOWN_MAX;
+                let here = row.is_here() && !row.since.is_some_and(hearsay);
                 if here && person.honest && !person.alive {
                     let what = format!("still lists node {of}, which is gone: {row:?}");
                     self.fail(now, node, 3, what);

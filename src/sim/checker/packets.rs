@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{Checker, LOBBY};
 use crate::datagram::Destination;
-use crate::id::RoomId;
+use crate::id::{Incarnation, RoomId};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::sim::disk::Disk;
-use crate::wire::{self, Body, Entry, Parsed};
+use crate::wire::{self, Body, Digest, Entry, Parsed};
 
 /// Most addresses that are nobody's of which bytes are counted.
 const STRANGERS_MAX: usize = 100_000;
@@ -46,7 +46,10 @@ impl Checker {
             let what = format!("speaks in run {:?}, not kept", packet.header.incarnation);
             return self.fail(now, node, 9, what);
         }
+        let run = packet.header.incarnation;
         match &packet.body {
+            Body::Heartbeat(heartbeat) => self.told_digest(now, node, &heartbeat.digest, run),
+            Body::Welcome(welcome) => self.told_digest(now, node, &welcome.digest, run),
             Body::Data(entry) => self.sent_entry(now, node, entry, disk),
             Body::Repair(repair) => {
                 for entry in &repair.entries {
@@ -82,6 +85,19 @@ impl Checker {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Invariant 3: whoever missed that somebody restarted finds it by the digest, so two runs of
+    /// one node never tell the same.
+    fn told_digest(&mut self, now: Duration, node: usize, digest: &Digest, run: Incarnation) {
+        if self.lenient {
+            return;
+        }
+        let key = (node, digest.count, digest.xor);
+        if *self.digests.entry(key).or_insert(run) != run {
+            let what = "tells a digest of its roster that it told in another run".into();
+            self.fail(now, node, 3, what);
         }
     }
 

@@ -69,14 +69,16 @@ pub fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
     if let Some(known) = shared::verify(key, bytes, signature) {
         return known;
     }
+    verify_alone(key, bytes, signature)
+}
+
+fn verify_alone(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
     VerifyingKey::from_bytes(&key.0)
         .and_then(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)))
         .is_ok()
 }
 
-/// Signatures of a simulation: a MAC with the secret, which all nodes on the thread look up. As hard
-/// to forge for whoever plays by these rules, and a hundred times as fast. One table for each thread,
-/// and only where a simulation asked for it.
+/// Signatures where many nodes share a thread, and only where a simulation asked for it.
 #[cfg(feature = "sim")]
 pub mod shared {
     use std::cell::RefCell;
@@ -84,28 +86,62 @@ pub mod shared {
 
     use crate::id::PublicKey;
 
-    thread_local! {
-        static SECRETS: RefCell<Option<HashMap<[u8; 32], [u8; 32]>>> = const { RefCell::new(None) };
+    /// Most verdicts kept; then it begins anew.
+    const VERDICTS_MAX: usize = 1 << 17;
+
+    /// What the nodes on a thread share.
+    #[derive(Debug)]
+    enum Shared {
+        /// Verdicts on real signatures: a packet is verified once and not once a receiver.
+        Verdicts(HashMap<[u8; 32], bool>),
+        /// Secrets. A signature is a MAC with one of them: as hard to forge for whoever plays by
+        /// these rules, and a hundred times as fast.
+        Secrets(HashMap<[u8; 32], [u8; 32]>),
     }
 
-    /// From now on the nodes on this thread sign like this.
+    thread_local! {
+        static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
+    }
+
+    /// From now on the nodes on this thread share verdicts on real signatures.
     pub fn begin() {
-        SECRETS.set(Some(HashMap::new()));
+        SHARED.set(Some(Shared::Verdicts(HashMap::new())));
+    }
+
+    /// From now on the nodes on this thread sign with MACs.
+    pub fn begin_with_macs() {
+        SHARED.set(Some(Shared::Secrets(HashMap::new())));
     }
 
     /// The signature; none where a real one is due.
     pub(super) fn sign(key: &PublicKey, secret: &[u8; 32], bytes: &[u8]) -> Option<[u8; 64]> {
-        SECRETS.with_borrow_mut(|secrets| {
-            secrets.as_mut()?.entry(key.0).or_insert(*secret);
+        SHARED.with_borrow_mut(|shared| {
+            let Some(Shared::Secrets(secrets)) = shared else {
+                return None;
+            };
+            secrets.entry(key.0).or_insert(*secret);
             Some(mac(secret, bytes))
         })
     }
 
-    /// The verdict; none where real signatures are due. Who never signed has no signature.
+    /// The verdict, looked up or made; none where nothing is shared. Who never signed with a MAC has
+    /// no signature.
     pub(super) fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> Option<bool> {
-        SECRETS.with_borrow(|secrets| {
-            let secret = secrets.as_ref()?.get(&key.0);
-            Some(secret.is_some_and(|secret| mac(secret, bytes) == *signature))
+        SHARED.with_borrow_mut(|shared| match shared.as_mut()? {
+            Shared::Secrets(secrets) => {
+                let secret = secrets.get(&key.0);
+                Some(secret.is_some_and(|secret| mac(secret, bytes) == *signature))
+            }
+            Shared::Verdicts(verdicts) => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&key.0).update(signature).update(bytes);
+                let name = *hasher.finalize().as_bytes();
+                if verdicts.len() >= VERDICTS_MAX {
+                    verdicts.clear();
+                }
+                let verdict = verdicts.entry(name);
+                Some(*verdict.or_insert_with(|| super::verify_alone(key, bytes, signature)))
+            }
         })
     }
 
@@ -136,14 +172,19 @@ mod tests {
     #[cfg(feature = "sim")]
     #[test]
     fn a_signature_of_a_simulation_holds_for_its_bytes_and_key_only() {
-        shared::begin();
         let ana = Identity::from_secret(&[1; 32]);
         let ben = Identity::from_secret(&[2; 32]);
-        let signature = ana.sign(b"hello");
-        assert!(!verify(&ben.public(), b"hello", &signature), "never signed");
-        ben.sign(b"hello");
-        assert!(verify(&ana.public(), b"hello", &signature));
-        assert!(!verify(&ana.public(), b"hullo", &signature));
-        assert!(!verify(&ben.public(), b"hello", &signature));
+        for begin in [shared::begin, shared::begin_with_macs] {
+            begin();
+            let signature = ana.sign(b"hello");
+            assert!(!verify(&ben.public(), b"hello", &signature));
+            let other = ben.sign(b"hello");
+            assert_ne!(signature, other);
+            for _ in 0..2 {
+                assert!(verify(&ana.public(), b"hello", &signature));
+                assert!(!verify(&ana.public(), b"hullo", &signature));
+                assert!(!verify(&ben.public(), b"hello", &signature));
+            }
+        }
     }
 }

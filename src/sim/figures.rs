@@ -7,6 +7,7 @@ use super::network::Counts;
 use super::scenario::{Outcome, Settings, outcome};
 use super::world::{Crash, World};
 use crate::api::PeerState;
+use crate::proto::crypto;
 
 /// Times of one kind.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,8 @@ pub fn run(name: &str, settings: &Settings, extent: &Extent) -> Option<(Outcome,
     };
     let peers = settings.peers.unwrap_or(default).max(2);
     let mut world = World::new(settings.start, settings.seed, settings.sabotage);
+    // A thousand nodes could not be afforded otherwise.
+    crypto::shared::begin_with_macs();
     world.trace.last_max = settings.last;
     world.checker.lenient = true;
     world.network.loss = settings.loss.unwrap_or_default();

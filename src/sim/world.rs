@@ -145,7 +145,7 @@ pub struct World {
 
 impl World {
     /// Nobody yet. `start` is any moment: virtual time counts from it. Endpoints on this thread
-    /// have the bug that is asked for, and sign as simulations do.
+    /// have the bug that is asked for, and share verdicts on signatures.
     #[must_use]
     pub fn new(start: Instant, seed: u64, bug: Option<Sabotage>) -> World {
         sabotage::set(bug);

@@ -47,7 +47,10 @@ impl Identity {
     /// Signs `bytes` (RFC 8032).
     #[must_use]
     pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
-        self.signing.sign(bytes).to_bytes()
+        let signature = self.signing.sign(bytes).to_bytes();
+        #[cfg(feature = "sim")]
+        shared::signed(&self.public, bytes, &signature);
+        signature
     }
 }
 
@@ -92,16 +95,31 @@ pub mod shared {
     /// The verdict, looked up or made; none where nothing is shared.
     pub(super) fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> Option<bool> {
         VERDICTS.with_borrow_mut(|verdicts| {
-            let verdicts = verdicts.as_mut()?;
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&key.0).update(signature).update(bytes);
-            let name = *hasher.finalize().as_bytes();
-            if verdicts.len() >= VERDICTS_MAX {
-                verdicts.clear();
-            }
-            let verdict = verdicts.entry(name);
+            let verdict = with_room(verdicts.as_mut()?).entry(name(key, bytes, signature));
             Some(*verdict.or_insert_with(|| super::verify_alone(key, bytes, signature)))
         })
+    }
+
+    /// What a key has just signed need not be verified: no node can tell the difference.
+    pub(super) fn signed(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) {
+        VERDICTS.with_borrow_mut(|verdicts| {
+            if let Some(verdicts) = verdicts {
+                with_room(verdicts).insert(name(key, bytes, signature), true);
+            }
+        });
+    }
+
+    fn name(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&key.0).update(signature).update(bytes);
+        *hasher.finalize().as_bytes()
+    }
+
+    fn with_room(verdicts: &mut HashMap<[u8; 32], bool>) -> &mut HashMap<[u8; 32], bool> {
+        if verdicts.len() >= VERDICTS_MAX {
+            verdicts.clear();
+        }
+        verdicts
     }
 }
 

@@ -37,6 +37,7 @@ pub fn facts(config: &NetConfig, net: &Net, endpoint: &Endpoint) -> Facts {
         links,
         people,
         own_round_trip: None,
+        sounded: false,
     }
 }
 

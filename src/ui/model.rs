@@ -83,6 +83,8 @@ pub(super) enum Pending {
     Text(Conversation, String),
     /// The own status becomes this.
     Status(Status, String),
+    /// What is answered tells by its reference that it was asked for.
+    Answer,
 }
 
 /// The state of the screen.

@@ -336,7 +336,7 @@ fn ask(model: &mut Model, command: Command, typed: String) -> Vec<Effect> {
             model.panel = Some((Panel::Rooms, 0));
             None
         }
-        Command::Doctor => None,
+        Command::Doctor => Some(Pending::Answer),
         Command::Name { .. } | Command::Trust { .. } => {
             Some(Pending::Text(model.current.clone(), typed))
         }

@@ -309,6 +309,8 @@ pub struct Facts {
     pub people: Vec<PersonFacts>,
     /// Whether a second node on this computer was found and answers; none where there is none.
     pub own_round_trip: Option<bool>,
+    /// Whether each path was tried by itself, so that no answer by one tells something.
+    pub sounded: bool,
 }
 
 impl Facts {

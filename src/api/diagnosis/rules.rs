@@ -224,6 +224,11 @@ fn group_paths(facts: &Facts, link: &LinkFacts) -> Option<Verdict> {
     let hear = people().fold(super::Paths::default(), |all, one| {
         all.union(one.hears_us_on(link.id))
     });
+    if !facts.sounded && !hear.any() {
+        // Their heartbeats have not told yet what they hear.
+        let sentence = format!("people are found, such as {first}");
+        return Some(Verdict::new(Cause::None, sentence));
+    }
     let lost_multicast = link.usable.multicast() && !hear.multicast();
     let lost_broadcast = link.usable.broadcast() && !hear.broadcast();
     Some(match (lost_multicast, lost_broadcast) {

@@ -79,6 +79,7 @@ fn facts(people: &[PersonFacts]) -> Facts {
         ],
         people: people.to_vec(),
         own_round_trip: None,
+        sounded: true,
     }
 }
 
@@ -121,6 +122,12 @@ fn where_people_answer_the_paths_that_reach_them_count() {
         eth0.usable = Paths::of(&[Path::Bcast4]);
     });
     assert_eq!(cause(&none), Cause::None);
+    // Somebody who has not said yet what they hear hears perhaps everything.
+    let unsaid = Facts {
+        sounded: false,
+        ..facts(&[hears(&[])])
+    };
+    assert_eq!(cause(&unsaid), Cause::None);
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Pair {
     pub(super) fn facts(&self, config: &NetConfig) -> Facts {
         let mut facts = diagnosis::facts(config, &self.first.net, &self.first.endpoint);
         facts.own_round_trip = Some(self.first.endpoint.reaches(&self.second_id));
+        facts.sounded = true;
         facts
     }
 

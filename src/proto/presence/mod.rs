@@ -15,6 +15,7 @@ mod news;
 pub mod observe;
 mod page;
 mod past;
+mod patience;
 pub mod peer;
 pub mod probe;
 pub mod receive;
@@ -51,6 +52,7 @@ use indirect::Relays;
 pub use lifeguard::GAP;
 use lifeguard::Health;
 use news::Newsboard;
+use patience::Patience;
 use probe::ROUND_MIN;
 use remembered::Remembered;
 use roster::{Peer, Roster};
@@ -111,6 +113,7 @@ pub struct Presence {
     /// Up to when standing still was made up for.
     caught_up: Instant,
     candidate_rate: Bucket,
+    patience: Patience,
     strangers: Strangers,
     remembered: Remembered,
     reach: Reach,
@@ -157,6 +160,7 @@ impl Presence {
             linked_at: now.mono,
             caught_up: now.mono,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
+            patience: Patience::default(),
             strangers: Strangers::new(now.mono),
             remembered: Remembered::new(&snapshot.neighbors, now),
             reach: Reach::new(now.mono),

@@ -224,6 +224,7 @@ impl Presence {
         let Some(rtt) = peer.addresses.acknowledged(now.mono, source, ack.echo) else {
             return;
         };
+        self.patience.learn(rtt);
         // Of the address in use only: others may hold an address resolution, or another network.
         if peer.addresses.current() == Some(source) {
             peer.rtt = Some(Rtt::update(peer.rtt, rtt));

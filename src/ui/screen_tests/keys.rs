@@ -7,11 +7,20 @@ use crate::ui::key::{Mouse, MouseKind};
 fn doctor_is_asked_and_answered_in_the_conversation() {
     let mut chat = Screen::with(LARGE, three());
     chat.keys("/doctor<ret>");
-    assert_eq!(chat.commands(), [Command::Doctor]);
+    let asked = chat.effects.iter().find_map(|effect| match effect {
+        Effect::Request(request) => Some(request.clone()),
+        _ => None,
+    });
+    let asked = asked.expect("a request");
+    assert_eq!(asked.command, Command::Doctor);
+    assert!(
+        asked.reference.is_some(),
+        "else the answer is taken for news"
+    );
     chat.tell(
         4,
         Event::Network {
-            reference: Some(serde_json::Value::from(1)),
+            reference: asked.reference,
             state: NetworkState::Ok,
             interfaces: vec![InterfaceState {
                 name: "eth0".into(),

@@ -85,6 +85,15 @@ pub enum Crash {
     Power,
 }
 
+/// A process that does not run for a while.
+struct Stopped {
+    since: Duration,
+    /// The host sleeps as well: its clock stands, and nothing is heard.
+    asleep: bool,
+    /// What waits for it.
+    held: Vec<Action>,
+}
+
 /// A node and what outlives its process.
 pub struct Node {
     /// Its process, if it runs.
@@ -108,8 +117,10 @@ pub struct Node {
     /// Whether its host answers for a dead process.
     refuses: bool,
     run: u32,
-    /// What came while the process was stopped.
-    suspended: Option<Vec<Action>>,
+    /// Since when the process is stopped, or its host asleep, and what waits for it.
+    stopped: Option<Stopped>,
+    /// How long its host slept: its monotonic clock stood still so long.
+    slept: Duration,
     handed: VecDeque<(Token, Batch)>,
     kept_at: Duration,
     deadline: Option<Duration>,
@@ -188,7 +199,8 @@ impl World {
             byzantine: None,
             refuses: false,
             run: 0,
-            suspended: None,
+            stopped: None,
+            slept: Duration::ZERO,
             handed: VecDeque::new(),
             kept_at: Duration::ZERO,
             deadline: None,
@@ -212,7 +224,7 @@ impl World {
     #[must_use]
     pub fn clock(&self, node: usize) -> Now {
         Now {
-            mono: self.start + self.now,
+            mono: self.start + (self.now - self.nodes[node].slept),
             wall_ms: self
                 .true_ms()
                 .saturating_add_signed(self.nodes[node].skew_ms),
@@ -250,7 +262,7 @@ impl World {
     pub fn with(&mut self, index: usize, act: impl FnOnce(&mut Endpoint, Now)) {
         let now = self.clock(index);
         let node = &mut self.nodes[index];
-        if node.suspended.is_some() {
+        if node.stopped.is_some() {
             return;
         }
         if let Some(endpoint) = node.endpoint.as_mut() {
@@ -280,12 +292,13 @@ impl World {
                 *left -= 1;
             }
             let now = self.clock(index);
+            let slept = self.nodes[index].slept;
             let Some(endpoint) = self.nodes[index].endpoint.as_mut() else {
                 return;
             };
             match endpoint.poll_output(now) {
                 Output::Timeout(deadline, _) => {
-                    let since = |at: Instant| at.saturating_duration_since(self.start);
+                    let since = |at: Instant| at.saturating_duration_since(self.start) + slept;
                     let deadline = deadline.map(since);
                     let gone = endpoint.has_left();
                     self.nodes[index].deadline = deadline;
@@ -404,10 +417,11 @@ impl World {
         if let Action::Wake(_) = action {
             return self.wake(index);
         }
-        if let Some(held) = &mut self.nodes[index].suspended {
-            let full = held.len() >= HELD_MAX;
-            if !full || !matches!(action, Action::Arrive(..)) {
-                held.push(action);
+        if let Some(stopped) = &mut self.nodes[index].stopped {
+            let full = stopped.asleep || stopped.held.len() >= HELD_MAX;
+            let comes = matches!(action, Action::Arrive(..) | Action::Refused(..));
+            if !full || !comes {
+                stopped.held.push(action);
             }
             return;
         }
@@ -427,7 +441,7 @@ impl World {
             }
             Action::Refused(_, at) => {
                 self.trace.add(self.now, index, Step::Refused(at));
-                self.with(index, |e, now| e.handle_unreachable(now, at));
+                self.with(index, |e, now| e.handle_refused(now, at));
             }
             _ => {}
         }
@@ -440,7 +454,7 @@ impl World {
             return;
         }
         node.armed = None;
-        if node.suspended.is_some() {
+        if node.stopped.is_some() {
             return;
         }
         if node.deadline.is_some_and(|at| at <= self.now) {

@@ -1,11 +1,15 @@
 //! How processes start, stop and end.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::{CHAT_PORT, Crash, LINK, PRESENCE_PORT, World};
+use super::{CHAT_PORT, Crash, LINK, PRESENCE_PORT, Stopped, World};
 use crate::datagram::{Link, LinkAddress4};
 use crate::proto::{Config, Endpoint};
 use crate::text::{PeerName, RoomName, StatusText};
+
+/// From this on a driver tells the endpoint that it is late.
+const LATE_MIN: Duration = Duration::from_millis(500);
 
 impl World {
     /// Starts a node's process.
@@ -76,7 +80,7 @@ impl World {
         node.endpoint = None;
         node.deadline = None;
         node.crash_in = None;
-        node.suspended = None;
+        node.stopped = None;
         node.run += 1;
         node.refuses = refuses;
         self.checker.stopped(self.now, index);
@@ -104,26 +108,57 @@ impl World {
 
     /// The process is stopped (SIGSTOP): nothing is handled, the sockets go on to hear.
     pub fn suspend(&mut self, index: usize) {
-        self.fault(index, "suspend".into());
+        self.halt(index, false);
+    }
+
+    /// The host sleeps: nothing is handled, nothing heard, and the monotonic clock stands.
+    pub fn sleep(&mut self, index: usize) {
+        self.halt(index, true);
+    }
+
+    fn halt(&mut self, index: usize, asleep: bool) {
+        let what = if asleep { "sleep" } else { "suspend" };
+        self.fault(index, what.into());
         let node = &mut self.nodes[index];
-        if node.endpoint.is_some() && node.suspended.is_none() {
-            node.suspended = Some(Vec::new());
+        if node.endpoint.is_some() && node.stopped.is_none() {
+            node.stopped = Some(Stopped {
+                since: self.now,
+                asleep,
+                held: Vec::new(),
+            });
         }
     }
 
-    /// The process goes on: first what came meanwhile, then the timers.
+    /// The process goes on, as its driver does: first it hears what came meanwhile, then it tells
+    /// the endpoint how late it is or that the host slept, then the timers run.
     pub fn resume(&mut self, index: usize) {
         self.fault(index, "resume".into());
-        for action in self.nodes[index].suspended.take().unwrap_or_default() {
+        let Some(stopped) = self.nodes[index].stopped.take() else {
+            return;
+        };
+        let due = self.nodes[index].deadline;
+        if stopped.asleep {
+            self.nodes[index].slept += self.now - stopped.since;
+        }
+        for action in stopped.held {
             self.act(action);
         }
+        if stopped.asleep {
+            self.with(index, Endpoint::handle_wake);
+        } else {
+            let late = due.map_or(Duration::ZERO, |due| self.now.saturating_sub(due));
+            if late >= LATE_MIN {
+                self.with(index, |endpoint, now| endpoint.handle_late(now, late));
+            }
+        }
+        self.nodes[index].armed = None;
         self.arm(index);
     }
 
     /// Whether a node's process is stopped.
     #[must_use]
     pub fn is_suspended(&self, index: usize) -> bool {
-        self.nodes[index].suspended.is_some()
+        self.nodes[index].stopped.is_some()
     }
 }
 

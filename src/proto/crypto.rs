@@ -141,7 +141,7 @@ mod tests {
         let ben = Identity::from_secret(&[2; 32]);
         let signature = ana.sign(b"hello");
         assert!(!verify(&ben.public(), b"hello", &signature), "never signed");
-        ben.sign(b"hello");
+        let _ = ben.sign(b"hello");
         assert!(verify(&ana.public(), b"hello", &signature));
         assert!(!verify(&ana.public(), b"hullo", &signature));
         assert!(!verify(&ben.public(), b"hello", &signature));

@@ -187,8 +187,8 @@ fn default_routes() -> Vec<String> {
     v4.into_iter().chain(v6).flatten().collect()
 }
 
-/// Names of the interfaces on which the groups of all families in use that they have are joined;
-/// none where the system does not say.
+/// Names of the interfaces on which the group of a family in use is joined; none where the system
+/// does not say.
 fn memberships(config: &NetConfig) -> Option<Vec<String>> {
     let v4 = read("net/igmp").map(|text| joined4(&text, config.group4));
     let v6 = read("net/igmp6").map(|text| joined6(&text, config.group6));

@@ -178,7 +178,7 @@ fn make_room<K: Ord + Copy>(
     }
 }
 
-/// Which sequence numbers of one run were seen: the highest and the 128 before it (as the
+/// Which sequence numbers of one run were seen: the highest and the 127 before it (as the
 /// anti-replay window of RFC 4303, section 3.4.3).
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Window {

@@ -11,6 +11,7 @@ pub mod endpoint;
 mod gate;
 mod group;
 mod inbound;
+mod own;
 mod presence;
 mod private;
 mod requests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanchat::api::diagnosis::{Paths, PersonFacts};
 use lanchat::datagram::Path;
 
-use crate::world::{LINK, World, seconds};
+use crate::world::{LINK, World, link, seconds};
 
 fn people(world: &World, at: usize) -> Vec<PersonFacts> {
     let endpoint = world.nodes[at].endpoint.as_ref();
@@ -79,6 +79,15 @@ fn another_version_is_somebody_and_a_flood_of_them_is_bounded() {
     world.run(seconds(1));
     let crowd = people(&world, 0).len();
     assert!((10..=64).contains(&crowd), "{crowd}");
+    let from: SocketAddr = ([10, 0, 0, 88], 5263).into();
+    world.inject(0, from, true, &foreign_hello(7));
+    world.run(seconds(1));
+    let later = people(&world, 0);
+    let at = |one: &PersonFacts| one.address == Some(from.ip());
+    assert!(
+        later.iter().any(at) && later.len() <= 64,
+        "one of those who made way"
+    );
 }
 
 #[test]
@@ -98,4 +107,80 @@ fn a_named_address_that_is_silent_or_refuses_is_told() {
     world.run(Duration::from_millis(800));
     world.with(0, |endpoint, now| endpoint.handle_unreachable(now, named));
     assert!(people(&world, 0)[0].refused);
+}
+
+/// Ana in a new run where no group passes; the last HEARTBEAT of ben, of whom she knows nothing.
+fn ana_alone_and_a_heartbeat_of_ben(seed: u64) -> (World, Vec<u8>) {
+    let mut world = World::new(0.0, seed);
+    world.add("ana");
+    world.add("ben");
+    world.run(seconds(30));
+    world.kill(0);
+    world.group_passes = |_, _| false;
+    world.nodes[0].disk.neighbors.clear();
+    world.boot(0);
+    let heartbeat = {
+        let is_heartbeat = |(from, bytes): &&(usize, Vec<u8>)| *from == 1 && bytes[2] == 3;
+        world
+            .sent
+            .iter()
+            .rfind(is_heartbeat)
+            .expect("one")
+            .1
+            .clone()
+    };
+    world.run(Duration::from_millis(1));
+    (world, heartbeat)
+}
+
+#[test]
+fn somebody_without_a_record_who_falls_silent_is_told_of_for_less_than_a_minute() {
+    let (mut world, heartbeat) = ana_alone_and_a_heartbeat_of_ben(10);
+    world.kill(1);
+    let nowhere: SocketAddr = ([10, 0, 0, 77], 5263).into();
+    world.inject(0, nowhere, true, &heartbeat);
+    world.run(seconds(40));
+    assert_eq!(people(&world, 0).len(), 1);
+    world.run(seconds(20));
+    assert_eq!(people(&world, 0), []);
+}
+
+#[test]
+fn who_was_heard_before_their_record_and_left_is_not_somebody_who_never_answers() {
+    let (mut world, heartbeat) = ana_alone_and_a_heartbeat_of_ben(8);
+    let ben = world.nodes[1].address;
+    world.inject(0, ben, true, &heartbeat);
+    world.run(Duration::from_millis(1));
+    let heard = people(&world, 0);
+    assert_eq!((heard.len(), heard[0].answers), (1, false));
+    world.group_passes = |_, _| true;
+    world.run_until(seconds(5), World::all_listed);
+    world.with(1, lanchat::proto::Endpoint::leave);
+    world.run(seconds(1));
+    assert_eq!(people(&world, 0), []);
+}
+
+#[test]
+fn on_another_network_nothing_holds_of_what_was_heard_on_the_last() {
+    let mut world = World::new(0.0, 9);
+    world.add("ana");
+    world.add("ben");
+    world.run(seconds(2));
+    let heard = |world: &World| {
+        let endpoint = world.nodes[0].endpoint.as_ref().expect("ana");
+        endpoint.links_heard().get(&LINK).copied()
+    };
+    let links = vec![link(world.nodes[0].address, 24)];
+    assert!(heard(&world).is_some_and(|heard| heard.heard.any()));
+    let mut more = links.clone();
+    more[0].v6.push("fd00::7".parse().expect("an address"));
+    world.with(0, |endpoint, now| endpoint.set_links(now, &more));
+    assert!(
+        heard(&world).is_some(),
+        "one more address, the same network"
+    );
+    let mut other = links;
+    other[0].v4[0].address = [192, 168, 7, 7].into();
+    world.with(0, |endpoint, now| endpoint.set_links(now, &other));
+    assert_eq!(heard(&world), None);
 }

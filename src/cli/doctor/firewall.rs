@@ -1,8 +1,10 @@
 //! The firewall of this computer, asked with its own tools: commands that list, never one that
 //! changes. A tool that is missing, refuses (most want root) or takes too long tells nothing.
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -163,9 +165,7 @@ fn run_any(program: &str, arguments: &[&str]) -> Option<(String, bool)> {
         .stderr(Stdio::null());
     if cfg!(unix) {
         // The tools of the administrator are not on everybody's path.
-        let mut path = path;
-        path.push(":/usr/sbin:/sbin");
-        command.env("PATH", path);
+        command.env("PATH", with_sbin(path));
     }
     let mut child = command.spawn().ok()?;
     let out = child.stdout.take()?;
@@ -187,6 +187,16 @@ fn run_any(program: &str, arguments: &[&str]) -> Option<(String, bool)> {
         String::from_utf8_lossy(&printed).into_owned(),
         status.success(),
     ))
+}
+
+/// The directories of the administrator's tools behind those of the path. An empty entry would
+/// be the current directory, and what lies there is no tool of the system.
+fn with_sbin(path: OsString) -> OsString {
+    let dirs: Vec<_> = std::env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .collect();
+    std::env::join_paths(dirs).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -218,6 +228,16 @@ mod tests {
             "Default: allow (incoming), deny (routed)\n",
             &[5262]
         ));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn tools_are_looked_for_in_no_current_directory() {
+        let with = |path: &str| with_sbin(path.into()).into_string().unwrap();
+        assert_eq!(with("/usr/bin:/bin"), "/usr/bin:/bin:/usr/sbin:/sbin");
+        for path in ["", ":", ".:", "bin"] {
+            assert_eq!(with(path), "/usr/sbin:/sbin", "{path:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ const TWO_HEARTBEATS: Duration = Duration::from_millis(26_000);
 const RESOLVED: Duration = Duration::from_millis(3500);
 /// The same for one whose address is known and to be confirmed: 5 s of delay before.
 const CONFIRMED: Duration = Duration::from_millis(12_000);
+/// Most neighbours whose state a tool is asked for in one look.
+const NEIGHBOURS_ASKED_MAX: usize = 16;
 
 /// Looks around, prints what was found, and ends with 0 if somebody was reached, 3 if nobody was,
 /// 5 if this computer cannot use its network.
@@ -229,7 +231,9 @@ fn ask_firewall(ports: (u16, u16)) -> Receiver<Firewall> {
 
 /// The state of the neighbours who do not answer, of which a tool tells more than the system.
 fn ask_neighbours(facts: &mut Facts, failed: &mut BTreeSet<IpAddr>) {
-    for person in facts.people.iter_mut().filter(|person| !person.answers) {
+    let silent = facts.people.iter_mut().filter(|person| !person.answers);
+    // Anybody can pose as many: each costs a process.
+    for person in silent.take(NEIGHBOURS_ASKED_MAX) {
         let asked = person.address.filter(|_| person.other_version.is_none());
         if let Some(state) = asked.and_then(firewall::neighbour) {
             person.neighbour = state;

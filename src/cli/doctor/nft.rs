@@ -115,11 +115,18 @@ impl Ruleset {
                         .iter()
                         .all(|key| other[key] == chain[key])
                         && other["name"] == value["target"]
-                })?;
-                let deeper = jumps.checked_sub(1)?;
+                });
+                let Some((target, deeper)) = target.zip(jumps.checked_sub(1)) else {
+                    return Some(Verdict::Final(Fate::Unsure, false));
+                };
                 let mut unsure = false;
-                let fate = self.follow(target, port, &mut unsure, deeper)?;
-                Some(Verdict::Final(fate, !unsure))
+                match self.follow(target, port, &mut unsure, deeper) {
+                    Some(fate) => Some(Verdict::Final(fate, !unsure)),
+                    // What was not understood there may have decided it.
+                    None if unsure => Some(Verdict::Final(Fate::Unsure, false)),
+                    // Nothing comes back from where a goto leads.
+                    None => (key == "goto").then_some(Verdict::Return),
+                }
             }
             // A statement of another program, such as iptables through nft.
             "xt" | "vmap" | "queue" => Some(Verdict::Final(Fate::Unsure, false)),
@@ -309,6 +316,28 @@ mod tests {
         assert!(!unsure.drops(&PORTS));
         let foreign = rule("input", json!([{"xt": {"type": "target", "name": "DROP"}}]));
         assert!(!ruleset("accept", vec![foreign]).drops(&PORTS));
+    }
+
+    #[test]
+    fn a_chain_that_may_have_dropped_leaves_it_unsure_and_a_goto_does_not_come_back() {
+        let lan = json!({"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field":
+            "saddr"}}, "right": {"prefix": {"addr": "10.0.0.0", "len": 8}}}});
+        let jump = |to: &str| rule("input", json!([{"jump": {"target": to}}]));
+        let maybe = rule("lan", json!([lan, {"drop": null}]));
+        let unsure = ruleset("accept", vec![jump("lan"), maybe]);
+        assert_eq!(unsure.not_open(&PORTS), ["inet filter input"]);
+        assert!(!unsure.drops(&PORTS));
+        let lost = ruleset("accept", vec![jump("nowhere")]);
+        assert_eq!(lost.not_open(&PORTS), ["inet filter input"]);
+        let round = rule("lan", json!([{"jump": {"target": "lan"}}]));
+        let endless = ruleset("accept", vec![jump("lan"), round]);
+        assert_eq!(endless.not_open(&PORTS), ["inet filter input"]);
+
+        let goto = rule("input", json!([{"goto": {"target": "lan"}}]));
+        let accept = rule("input", json!([{"accept": null}]));
+        assert!(ruleset("drop", vec![goto, accept.clone()]).drops(&PORTS));
+        let open = ruleset("drop", vec![jump("lan"), accept]);
+        assert_eq!(open.not_open(&PORTS), [""; 0]);
     }
 
     #[test]

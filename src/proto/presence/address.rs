@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::patience::Pace;
 use crate::id::Nonce;
 use crate::limits::PEER_ADDRESSES_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -104,11 +105,11 @@ impl Address {
     }
 
     /// The next PROBE of the validation leaves now.
-    pub fn candidate_probed(&mut self, nonce: Nonce, now: Instant) {
+    pub fn candidate_probed(&mut self, nonce: Nonce, now: Instant, pace: Pace) {
         self.probed(nonce, now);
         self.next_try = CANDIDATE_WAITS_MS
             .get(self.tries)
-            .map(|&ms| now + Duration::from_millis(ms));
+            .map(|&ms| now + pace.stretch(Duration::from_millis(ms)));
         self.tries += 1;
     }
 }
@@ -343,6 +344,7 @@ impl Addresses {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
+    use super::super::patience::Patience;
     use super::*;
 
     fn at(host: u8) -> SocketAddr {
@@ -355,10 +357,11 @@ mod tests {
         let mut addresses = Addresses::default();
         assert!(addresses.heard(now, at(1), 400));
         assert!(!addresses.heard(now, at(1), 400));
-        addresses
-            .get_mut(at(1))
-            .unwrap()
-            .candidate_probed(Nonce([7; 8]), now);
+        addresses.get_mut(at(1)).unwrap().candidate_probed(
+            Nonce([7; 8]),
+            now,
+            Patience::default().pace(2),
+        );
         assert_eq!(addresses.acknowledged(now, at(2), Nonce([7; 8])), None);
         assert_eq!(addresses.acknowledged(now, at(1), Nonce([8; 8])), None);
         assert_eq!(addresses.current(), None);
@@ -425,10 +428,11 @@ mod tests {
         let mut addresses = Addresses::default();
         for host in 1..=2 {
             addresses.heard(now, at(host), 100);
-            addresses
-                .get_mut(at(host))
-                .unwrap()
-                .candidate_probed(Nonce([host; 8]), now);
+            addresses.get_mut(at(host)).unwrap().candidate_probed(
+                Nonce([host; 8]),
+                now,
+                Patience::default().pace(2),
+            );
             addresses.acknowledged(now, at(host), Nonce([host; 8]));
         }
         assert_eq!(addresses.current(), Some(at(1)));
@@ -513,10 +517,11 @@ mod tests {
         let now = Instant::now();
         let mut addresses = Addresses::default();
         addresses.heard(now, at(1), 100);
-        addresses
-            .get_mut(at(1))
-            .unwrap()
-            .candidate_probed(Nonce([1; 8]), now);
+        addresses.get_mut(at(1)).unwrap().candidate_probed(
+            Nonce([1; 8]),
+            now,
+            Patience::default().pace(2),
+        );
         addresses.acknowledged(now, at(1), Nonce([1; 8]));
         for host in 2..200 {
             addresses.heard(now, at(host), 100);

@@ -45,7 +45,7 @@ impl Reach {
         self.next_at
     }
 
-    /// The interfaces changed: groups may pass now.
+    /// There is something new where people are looked for: groups may pass now.
     pub(super) fn links_changed(&mut self, now: Instant) {
         self.group_heard = now;
     }

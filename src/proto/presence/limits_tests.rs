@@ -10,9 +10,9 @@ use super::roster::{Merged, Roster};
 use super::strangers::{SOURCES_MAX, Strangers};
 use crate::api::{PeerState, Status};
 use crate::datagram::{Destination, Link, LinkAddress4, LinkId};
-use crate::durable::Snapshot;
+use crate::durable::{Neighbor, Snapshot};
 use crate::id::{Incarnation, Nonce, PeerId, PublicKey};
-use crate::limits::{NEIGHBORS_MAX, PEERS_MAX, UNREACHED_MAX};
+use crate::limits::{NEIGHBOR_NETWORKS_MAX, NEIGHBORS_MAX, PEERS_MAX, UNREACHED_MAX};
 use crate::proto::core::Core;
 use crate::proto::group::Group;
 use crate::proto::{Config, Identity, Now, Output};
@@ -194,6 +194,72 @@ fn of_a_network_so_many_are_kept_and_who_is_here_makes_way_for_nobody() {
     }
     let second = remembered.take_writes(&core, now, &roster);
     assert_eq!(second.len(), 20, "in place of those who went");
+}
+
+#[test]
+fn of_ever_new_networks_64_are_kept_and_the_one_in_use_is_among_them() {
+    let now = start();
+    let mut core = core(now);
+    let mut roster = Roster::default();
+    fill(&mut roster, now.mono, 1);
+    let mut remembered = Remembered::new(&[], now);
+    for number in 0..100 {
+        core.links[0].v4[0].address = [10, number, 0, 1].into();
+        core.links[0].v4[0].prefix_len = 16;
+        let id = record(0).key.id();
+        let peer = roster.get_mut(&id).unwrap();
+        let at = SocketAddr::from(([10, number, 0, 2], 5263));
+        let nonce = Nonce([number; 8]);
+        let mono = now.mono + Duration::from_secs(100) * u32::from(number);
+        peer.addresses.heard(mono, at, 1000);
+        peer.addresses.get_mut(at).unwrap().probed(nonce, mono);
+        peer.addresses.acknowledged(mono, at, nonce).unwrap();
+        let wall_ms = now.wall_ms + u64::from(number) * 100_000;
+        let written = remembered.take_writes(&core, Now { mono, wall_ms }, &roster);
+        assert_eq!(written.len(), 1, "{number}");
+        assert!(remembered.networks() <= NEIGHBOR_NETWORKS_MAX);
+    }
+    assert_eq!(remembered.networks(), NEIGHBOR_NETWORKS_MAX);
+}
+
+#[test]
+fn who_waits_to_be_asked_on_a_network_that_is_gone_is_not_asked() {
+    let now = start();
+    let mut core = core(now);
+    let network = core.network();
+    let neighbor = |number: u8| Neighbor {
+        network,
+        id: PeerId([number; 32]),
+        address: at(number.into()),
+        heard_ms: now.wall_ms,
+    };
+    let snapshot = Snapshot {
+        neighbors: (1..20).map(neighbor).collect(),
+        ..Snapshot::default()
+    };
+    let mut presence = Presence::new(&mut core, now, &snapshot).unwrap();
+    presence.ask_remembered(&core, now.mono);
+    assert_eq!(presence.remembered.waiting(), 19);
+    let mut change = |presence: &mut Presence, links: &[Link]| {
+        let before = std::mem::replace(&mut core.links, links.to_vec());
+        presence.links_changed(&mut core, now, &before, Duration::ZERO);
+        before
+    };
+    let container = Link {
+        id: LinkId(2),
+        name: "veth0".into(),
+        loopback: false,
+        v4: Vec::new(),
+        v6: vec!["fe80::2".parse().unwrap()],
+        group: false,
+    };
+    let mut links = change(&mut presence, &[]);
+    assert_eq!(presence.remembered.waiting(), 0, "the network is gone");
+    change(&mut presence, &links);
+    presence.ask_remembered(&self::core(now), now.mono);
+    links.push(container);
+    change(&mut presence, &links);
+    assert_eq!(presence.remembered.waiting(), 19, "it is still here");
 }
 
 #[test]

@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use super::Presence;
+use super::beacon::heartbeat_mean;
 use crate::api::PeerState;
 use crate::api::diagnosis::{Paths, PersonFacts};
-use crate::datagram::{Arrival, LinkId, Path};
+use crate::datagram::{Arrival, Link, LinkId, Path};
 use crate::id::{Nonce, PeerId, ShortId};
 use crate::proto::core::Core;
 use crate::proto::group::Group;
@@ -20,6 +22,8 @@ use crate::wire::{Body, Hello, Known, OtherVersion, Welcome};
 const SOUNDINGS_MAX: usize = 64;
 /// Most senders without a record, other versions and refusals that are remembered.
 const STRANGERS_MAX: usize = 64;
+/// Somebody without a record of whom nothing came in so many mean heartbeats is gone.
+const HEARTBEATS_KEPT: u32 = 5;
 /// Most peers of whom it is remembered by which paths they answered.
 const ANSWERS_MAX: usize = 256;
 
@@ -37,6 +41,7 @@ pub struct LinkHeard {
 struct Stranger {
     link: Option<LinkId>,
     source: IpAddr,
+    heard: Instant,
     paths: Paths,
     /// Name and version, of another version's HELLO.
     other: Option<(String, u8)>,
@@ -67,6 +72,32 @@ impl Observed {
         }
         let links = self.answers.entry(id).or_default();
         links.entry(link).or_default().insert(path);
+    }
+
+    /// Somebody was reached: whatever was heard before their record was known tells nothing more.
+    pub(super) fn reached(&mut self, id: &PeerId) {
+        self.strangers.remove(&id.short());
+    }
+
+    /// The links are others now: of one that is gone, or has none of its addresses any more and so
+    /// is on another network, nothing holds.
+    pub(super) fn links_changed(&mut self, before: &[Link], after: &[Link]) {
+        let stays = |id: LinkId| {
+            let of = |links: &[Link]| links.iter().find(|link| link.id == id).cloned();
+            of(before).zip(of(after)).is_some_and(|(old, new)| {
+                old.name == new.name
+                    && (old.v4.iter().any(|own| new.v4.contains(own))
+                        || old.v6.iter().any(|own| new.v6.contains(own)))
+            })
+        };
+        self.links.retain(|&id, _| stays(id));
+        self.strangers
+            .retain(|_, stranger| stranger.link.is_none_or(stays));
+        self.soundings.retain(|&(_, id, _)| stays(id));
+        self.answers.retain(|_, links| {
+            links.retain(|&id, _| stays(id));
+            !links.is_empty()
+        });
     }
 
     /// A computer refused a datagram.
@@ -103,17 +134,24 @@ impl Presence {
         other: Option<&OtherVersion>,
     ) {
         let strangers = &mut self.observed.strangers;
-        let is_known = strangers.contains_key(&sender);
-        let room = is_known || strangers.len() < STRANGERS_MAX;
-        if !room || core.is_own_address(arrival.source.ip()) {
+        if core.is_own_address(arrival.source.ip()) {
             return;
+        }
+        // Whoever made up as many is silent one day, and whoever is here speaks on.
+        if strangers.len() >= STRANGERS_MAX && !strangers.contains_key(&sender) {
+            let oldest = strangers.iter().min_by_key(|(_, stranger)| stranger.heard);
+            if let Some(oldest) = oldest.map(|(&short, _)| short) {
+                strangers.remove(&oldest);
+            }
         }
         let stranger = strangers.entry(sender).or_insert(Stranger {
             link: arrival.link,
             source: arrival.source.ip(),
+            heard: core.mono,
             paths: Paths::default(),
             other: None,
         });
+        stranger.heard = core.mono;
         if let Some(path) = path {
             stranger.paths.insert(path);
         }
@@ -154,6 +192,10 @@ impl Presence {
             .filter_map(|peer| self.person(core, peer));
         let strangers = self.observed.strangers.iter();
         let strangers = strangers.filter(|(short, _)| self.roster.by_short(short).is_none());
+        // Of another version only the first HELLOs are understood; others go on with heartbeats.
+        let kept = heartbeat_mean(self.roster.population()) * HEARTBEATS_KEPT;
+        let strangers = strangers
+            .filter(|(_, stranger)| stranger.other.is_some() || core.mono < stranger.heard + kept);
         let mut people: Vec<PersonFacts> = rows
             .chain(strangers.map(|(_, stranger)| stranger.person()))
             .collect();

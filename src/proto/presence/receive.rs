@@ -116,8 +116,20 @@ impl Presence {
             return;
         }
         let allowance = allowance(core, source, heard.len);
-        if peer.addresses.heard(now.mono, source, allowance) {
-            let delay = self.validation_delay(core, now.mono, heard.path);
+        let is_new = peer.addresses.heard(now.mono, source, allowance);
+        let waiting = peer.addresses.get_mut(source).filter(|a| a.tries == 0);
+        let Some(planned) = waiting.and_then(|a| a.next_try) else {
+            return;
+        };
+        let most = self.validation_wait_max(now.mono, heard.path);
+        // Who waits since a crowd was counted waits no longer than what is left of it asks for.
+        let is_late = heard.path != Path::Unicast && planned > now.mono + most;
+        if is_new || is_late {
+            let delay = if most.is_zero() {
+                Duration::ZERO
+            } else {
+                VALIDATION_REST + core.jitter(most - VALIDATION_REST)
+            };
             let peer = self.roster.get_mut(&heard.id);
             if let Some(address) = peer.and_then(|peer| peer.addresses.get_mut(source)) {
                 address.next_try = Some(now.mono + delay);
@@ -126,17 +138,17 @@ impl Presence {
         }
     }
 
-    /// How long a new address waits for its first PROBE: a thousand who hear one HELLO, or a crowd
-    /// of whom each hears all, do not probe at once, nor before they know who they are.
-    fn validation_delay(&mut self, core: &mut Core, now: Instant, path: Path) -> Duration {
+    /// How long a new address may wait for its first PROBE: a thousand who hear one HELLO, or a
+    /// crowd of whom each hears all, do not probe at once, nor before they know who they are.
+    fn validation_wait_max(&mut self, now: Instant, path: Path) -> Duration {
         let crowd = u32::try_from(self.roster.crowd()).unwrap_or(u32::MAX);
         if path == Path::Unicast || crowd <= ALL_GREET {
             return Duration::ZERO;
         }
         let newcomers = u32::try_from(self.beacon.hellos_heard(now)).unwrap_or(u32::MAX);
         let pairs = f64::from(crowd) * f64::from(newcomers.max(1));
-        let most = Duration::from_secs_f64(pairs / VALIDATION_RATE).min(VALIDATION_MAX);
-        VALIDATION_REST + core.jitter(most)
+        let spread = Duration::from_secs_f64(pairs / VALIDATION_RATE);
+        VALIDATION_REST + spread.min(VALIDATION_MAX)
     }
 
     /// Somebody asks who is here.
@@ -224,6 +236,7 @@ impl Presence {
         let Some(rtt) = peer.addresses.acknowledged(now.mono, source, ack.echo) else {
             return;
         };
+        self.patience.learn(rtt);
         // Of the address in use only: others may hold an address resolution, or another network.
         if peer.addresses.current() == Some(source) {
             peer.rtt = Some(Rtt::update(peer.rtt, rtt));
@@ -232,6 +245,7 @@ impl Presence {
         self.note_source(source, heard.id);
         if !was_confirmed {
             self.confirmed.push(heard.id);
+            self.observed.reached(&heard.id);
             self.remembered.confirmed(now.mono);
             self.note_news(heard.id);
             self.plan(core, &heard.id);

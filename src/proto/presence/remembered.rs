@@ -80,6 +80,29 @@ impl Remembered {
         self.keep_at = Some(self.keep_at.map_or(soon, |at| at.min(soon)));
     }
 
+    /// Whoever waits where no link leads any more is not asked: the question would leave by
+    /// another network.
+    pub(super) fn links_changed(&mut self, is_cut: impl Fn(SocketAddr) -> bool) {
+        self.queue.retain(|&(_, at)| !is_cut(at));
+    }
+
+    /// Keeps the networks within their cap: the one where nobody was heard for longest goes.
+    fn make_network_room(&mut self) {
+        while self.networks.len() > NEIGHBOR_NETWORKS_MAX {
+            let latest = |places: &BTreeMap<PeerId, Place>| {
+                places.values().map(|place| place.heard_ms).max()
+            };
+            let oldest = self
+                .networks
+                .iter()
+                .min_by_key(|(_, places)| latest(places));
+            let Some(oldest) = oldest.map(|(network, _)| *network) else {
+                return;
+            };
+            self.networks.remove(&oldest);
+        }
+    }
+
     /// When something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         [self.next_at, self.keep_at].into_iter().flatten().min()
@@ -173,7 +196,22 @@ impl Remembered {
                 heard_ms: place.heard_ms,
             }));
         }
+        self.make_network_room();
         writes
+    }
+}
+
+impl Remembered {
+    /// How many networks are kept in memory.
+    #[cfg(test)]
+    pub(super) fn networks(&self) -> usize {
+        self.networks.len()
+    }
+
+    /// How many wait to be asked.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 }
 

@@ -172,6 +172,7 @@ impl Presence {
             token: self.sync.tokens.issue(now.mono, welcome.to),
             logs: group.own_logs(),
         };
+        let waits = self.patience.pace(self.roster.crowd());
         let Some(peer) = self.roster.get_mut(id) else {
             return;
         };
@@ -192,7 +193,7 @@ impl Presence {
         let len = core.send_to(welcome.to, &Body::Welcome(welcome_body));
         address.sent(len);
         if address.validated.is_none() {
-            address.candidate_probed(nonce, now.mono);
+            address.candidate_probed(nonce, now.mono, waits);
             if let Some(at) = address.next_try {
                 self.hasten(id, at);
             }

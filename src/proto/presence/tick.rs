@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::beacon::{Leaving, heartbeat_mean};
+use super::patience;
 use super::probe::{Probing, RING, ROUND_MIN};
 use super::roster::Peer;
 use super::{CHANGE_JITTER, Presence};
@@ -146,6 +147,7 @@ impl Presence {
 
     /// Does what is due for one peer, and plans what is next.
     fn attend(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        let waits = self.patience.pace(self.roster.crowd());
         let Some(peer) = self.roster.get_mut(id) else {
             return;
         };
@@ -153,7 +155,7 @@ impl Presence {
         peer.links
             .values_mut()
             .for_each(|link| link.forget_paths(now, kept));
-        probe_candidates(core, now, peer, &mut self.candidate_rate);
+        probe_candidates(core, now, peer, (&mut self.candidate_rate, waits));
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.roster.get(id).and_then(|peer| self.look_at(peer))) {
             self.look(now, now, id);
@@ -271,7 +273,12 @@ pub(super) fn is_cut_off(links: &[Link], peer: &Peer) -> bool {
 
 /// PROBEs to the addresses that are not validated yet. A first PROBE goes before further ones:
 /// a crowd that never answers keeps no newcomer waiting.
-fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut Bucket) {
+fn probe_candidates(
+    core: &mut Core,
+    now: Instant,
+    peer: &mut Peer,
+    (rate, waits): (&mut Bucket, patience::Pace),
+) {
     for address in peer.addresses.iter_mut() {
         if address.validated.is_some() || address.next_try.is_none_or(|at| at > now) {
             continue;
@@ -292,7 +299,7 @@ fn probe_candidates(core: &mut Core, now: Instant, peer: &mut Peer, rate: &mut B
             let len = core.send_to(address.at, &body);
             address.sent(len);
         }
-        address.candidate_probed(nonce, now);
+        address.candidate_probed(nonce, now, waits);
     }
 }
 

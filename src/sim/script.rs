@@ -16,6 +16,7 @@ pub enum Act {
     Backup(usize),
     Restore(usize),
     Suspend(usize),
+    Sleep(usize),
     Resume(usize),
     Loss(Loss),
     LinkLoss(usize, usize, Loss),
@@ -45,6 +46,7 @@ impl Act {
             | Act::Leave(node)
             | Act::Restore(node)
             | Act::Suspend(node)
+            | Act::Sleep(node)
             | Act::Resume(node)
             | Act::Fade(node, _)
             | Act::Deaf(node, _)
@@ -88,6 +90,7 @@ impl Act {
             Act::Backup(node) => world.nodes[*node].backup = Some(world.nodes[*node].disk.clone()),
             Act::Restore(node) => world.restore(*node),
             Act::Suspend(node) => world.suspend(*node),
+            Act::Sleep(node) => world.sleep(*node),
             Act::Resume(node) => world.resume(*node),
             Act::StepClock(node, ms) => world.nodes[*node].skew_ms += ms,
             Act::SlowDisks(most) => world.disk_time_max = *most,
@@ -238,6 +241,7 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
         }
         9 => both(Act::Duplicate(0.5 * dice.unit()), Act::Duplicate(0.0)),
         10 => both(Act::Hold(0.3 * dice.unit()), Act::Hold(0.0)),
+        11 if dice.chance(0.5) => both(Act::Sleep(node), Act::Resume(node)),
         11 => both(Act::Suspend(node), Act::Resume(node)),
         12 => both(Act::Multicast(false), Act::Multicast(true)),
         13 => both(Act::Unicast(false), Act::Unicast(true)),

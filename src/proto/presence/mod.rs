@@ -307,6 +307,7 @@ impl Presence {
             let deadlines = [
                 self.beacon.deadline(),
                 self.flapping.deadline(),
+                self.alive_at(),
                 self.schedule.next(),
                 Some(self.round_at),
                 self.sync.deadline(),

@@ -121,7 +121,7 @@ impl Presence {
         let Some(planned) = waiting.and_then(|a| a.next_try) else {
             return;
         };
-        let most = self.validation_wait_max(now.mono, heard.path);
+        let most = self.validation_wait_max(now.mono);
         // Who waits since a crowd was counted waits no longer than what is left of it asks for.
         let is_late = heard.path != Path::Unicast && planned > now.mono + most;
         if is_new || is_late {
@@ -140,9 +140,9 @@ impl Presence {
 
     /// How long a new address may wait for its first PROBE: a thousand who hear one HELLO, or a
     /// crowd of whom each hears all, do not probe at once, nor before they know who they are.
-    fn validation_wait_max(&mut self, now: Instant, path: Path) -> Duration {
+    fn validation_wait_max(&mut self, now: Instant) -> Duration {
         let crowd = u32::try_from(self.roster.crowd()).unwrap_or(u32::MAX);
-        if path == Path::Unicast || crowd <= ALL_GREET {
+        if crowd <= ALL_GREET {
             return Duration::ZERO;
         }
         let newcomers = u32::try_from(self.beacon.hellos_heard(now)).unwrap_or(u32::MAX);

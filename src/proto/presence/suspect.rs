@@ -95,6 +95,8 @@ pub(super) struct Accusations {
     rate: Bucket,
     alive_to_all: Bucket,
     alive_to_one: Bucket,
+    /// The ALIVE that is to be repeated: when, and how many times it was sent.
+    again: Option<(Instant, usize)>,
 }
 
 impl Accusations {
@@ -104,6 +106,7 @@ impl Accusations {
             rate: Bucket::new(now, ACCUSATION_RATE, ACCUSATION_RATE * 4),
             alive_to_all: Bucket::new(now, ALIVE_RATE, ALIVE_RATE),
             alive_to_one: Bucket::new(now, ALIVE_RATE * 4, ALIVE_RATE * 4),
+            again: None,
         }
     }
 
@@ -172,14 +175,35 @@ impl Presence {
         self.conversations.contains(id) || self.roster.population() <= ASK_UP_TO
     }
 
-    /// To everybody, and to the accuser.
-    fn say_alive(&mut self, core: &mut Core, now: Instant, heard: &Heard) {
-        let body = Body::Alive(Alive);
+    /// When an ALIVE is to be repeated.
+    pub(super) fn alive_at(&self) -> Option<Instant> {
+        self.accusations.again.map(|(at, _)| at)
+    }
+
+    /// Repeats the ALIVE that is due: one SUSPECT is enough to have a crowd wait for it, and
+    /// whoever misses the answer has no other.
+    pub(super) fn repeat_alive(&mut self, core: &mut Core, now: Instant) {
+        if let Some((at, sent)) = self.accusations.again
+            && at <= now
+        {
+            self.accusations.again = AGAIN.get(sent).map(|&wait| (now + wait, sent + 1));
+            self.say_alive_to_all(core, now);
+        }
+    }
+
+    fn say_alive_to_all(&mut self, core: &mut Core, now: Instant) {
         if self.accusations.alive_to_all.take(now, 1)
-            && let Some(bytes) = core.packet(&body)
+            && let Some(bytes) = core.packet(&Body::Alive(Alive)).filter(|_| core.open)
         {
             core.send_on_all(&bytes, &Path::GROUP);
         }
+    }
+
+    /// To everybody, and to the accuser.
+    fn say_alive(&mut self, core: &mut Core, now: Instant, heard: &Heard) {
+        let body = Body::Alive(Alive);
+        self.say_alive_to_all(core, now);
+        self.accusations.again.get_or_insert((now + AGAIN[0], 1));
         let source = heard.arrival.source;
         let Some(peer) = self.roster.get_mut(&heard.id) else {
             return;

@@ -76,6 +76,7 @@ impl Presence {
         if self.beacon.leaving != Leaving::No {
             return;
         }
+        self.repeat_alive(core, now.mono);
         self.follow_remembered(core, now, group);
         self.follow_reach(core, now, group);
         if self.is_round_due(now.mono) {

@@ -230,7 +230,7 @@ impl Endpoint {
     /// Somebody speaks whom we do not know, or of whom we hold another record.
     fn ask(&mut self, now: Now, source: std::net::SocketAddr, len: usize) {
         self.presence
-            .ask(&mut self.core, now, &self.group, source, len);
+            .ask(&mut self.core, now, &self.group, (source, len), None);
     }
 
     /// Whether a packet's signatures hold: its own, and its record's where it is new.
@@ -307,7 +307,9 @@ impl Endpoint {
                     .presence
                     .handle_heartbeat(&mut self.core, now, heard, &heartbeat)
                 {
-                    self.ask(now, heard.arrival.source, heard.len);
+                    let from = (heard.arrival.source, heard.len);
+                    self.presence
+                        .ask(&mut self.core, now, &self.group, from, Some(&id));
                 }
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);

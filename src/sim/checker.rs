@@ -65,6 +65,8 @@ pub struct Person {
     pub since: Duration,
     /// When it said GOODBYE in its last run.
     pub goodbye: Option<Duration>,
+    /// When it last went on after it was stopped: then it hears a past at once.
+    pub resumed: Option<Duration>,
     /// Its disk lost something: what it said and took may come again.
     pub forgetful: bool,
     /// Faults may explain what it shows, and what others show of it, until then.
@@ -182,6 +184,7 @@ impl Checker {
             alive: false,
             since: Duration::ZERO,
             goodbye: None,
+            resumed: None,
             forgetful: false,
             disturbed: Duration::ZERO,
         });
@@ -391,7 +394,8 @@ impl Checker {
             }
             PeerState::Offline if person.alive => self.told_offline(now, node, of),
             PeerState::Online if !person.alive => {
-                let buried = before.left.zip(person.goodbye);
+                let catches_up = self.people[node].resumed == Some(now);
+                let buried = before.left.zip(person.goodbye).filter(|_| !catches_up);
                 if buried.is_some_and(|(left, said)| left >= said && now < left + BURIED) {
                     let what = format!("revives node {of}, which said GOODBYE");
                     self.fail(now, node, 5, what);

@@ -114,13 +114,14 @@ impl Strangers {
 impl Presence {
     /// Somebody speaks whom we do not know, or whose record changed: says HELLO to them, so that
     /// they answer with their record. `len`: what came from there, perhaps with a forged source.
+    /// `of`: whose packet it was, where it was counted for the address that it came from already.
     pub fn ask(
         &mut self,
         core: &mut Core,
         now: Now,
         group: &Group,
-        source: SocketAddr,
-        len: usize,
+        (source, len): (SocketAddr, usize),
+        of: Option<&PeerId>,
     ) {
         // Of many who lack the same record some ask now, the others at the next heartbeat.
         if !is_usable(core, source) || core.unit() >= self.few(ASKERS) {
@@ -133,14 +134,27 @@ impl Presence {
             logs: group.own_logs(),
             known: Known::ids(&[]),
         };
-        let wanted = super::speak::hello_len(&hello) as u64;
-        let allowance = if self.is_known_source(source) {
-            wanted
+        let wanted = super::speak::hello_len(&hello);
+        let is_known = self.is_known_source(source);
+        let peer = of.and_then(|id| self.roster.get_mut(id));
+        let candidate = peer.and_then(|peer| peer.addresses.get_mut(source));
+        if candidate.as_ref().is_some_and(|at| !at.may_send(wanted)) {
+            return;
+        }
+        // What came is not to be answered for twice.
+        let allowance = if is_known || candidate.is_some() {
+            wanted as u64
         } else {
             allowance(core, source, len)
         };
-        if self.strangers.may_ask(now.mono, source, allowance, wanted) {
-            core.send_to(source, &crate::wire::Body::Hello(hello));
+        if self
+            .strangers
+            .may_ask(now.mono, source, allowance, wanted as u64)
+        {
+            let sent = core.send_to(source, &crate::wire::Body::Hello(hello));
+            if let Some(candidate) = candidate {
+                candidate.sent(sent);
+            }
         }
     }
 

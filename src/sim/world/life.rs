@@ -136,6 +136,7 @@ impl World {
         let Some(stopped) = self.nodes[index].stopped.take() else {
             return;
         };
+        self.checker.people[index].resumed = Some(self.now);
         let due = self.nodes[index].deadline;
         if stopped.asleep {
             self.nodes[index].slept += self.now - stopped.since;

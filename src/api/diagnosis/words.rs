@@ -16,12 +16,15 @@ pub fn lines(interfaces: &[InterfaceState], verdict: Option<&NetworkVerdict>) ->
             lines.push(format!("  try: {remedy}"));
         }
         if !interface.looped.is_empty() || !interface.heard.is_empty() {
-            lines.push(format!(
-                "  own: {}; of others: {}; others hear this computer by: {}",
-                list(&interface.looped),
-                list(&interface.heard),
-                list(&interface.heard_by_others)
-            ));
+            let (own, others) = (list(&interface.looped), list(&interface.heard));
+            let mut line = format!("  own: {own}; of others: {others}");
+            // A node that only listens has perhaps not been told yet.
+            let asked = verdict.is_some_and(|verdict| verdict.own_round_trip.is_some());
+            if asked || !interface.heard_by_others.is_empty() {
+                let paths = list(&interface.heard_by_others);
+                line.push_str(&format!("; others hear this computer by: {paths}"));
+            }
+            lines.push(line);
         }
     }
     if let Some(verdict) = verdict {
@@ -83,5 +86,27 @@ mod tests {
                 "try: sudo ufw allow 5262,5263/udp",
             ]
         );
+    }
+
+    #[test]
+    fn what_nobody_was_asked_is_not_told_as_nothing() {
+        let interface = InterfaceState {
+            name: "eth0".into(),
+            looped: vec!["mcast4".into()],
+            ..InterfaceState::default()
+        };
+        let verdict = |own_round_trip| NetworkVerdict {
+            cause: Cause::None,
+            message: "people are found".into(),
+            remedy: None,
+            reached: true,
+            own_round_trip,
+        };
+        let told = |own_round_trip| {
+            let verdict = verdict(own_round_trip);
+            lines(std::slice::from_ref(&interface), Some(&verdict)).join("\n")
+        };
+        assert!(told(Some(true)).contains("others hear this computer by: nothing"));
+        assert!(!told(None).contains("others hear"), "{}", told(None));
     }
 }

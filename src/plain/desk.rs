@@ -26,8 +26,8 @@ const SIGNAL: Token = Token(1);
 const SHOWN_PENDING_MAX: usize = 1024 * 1024;
 /// Bytes shown in one turn of the loop after which what else arrived waits for the next one, and
 /// bytes written in it: a line that was typed meanwhile is not to wait for more.
-const SHOWN_PER_TURN: usize = 64 * 1024;
-const WRITTEN_PER_TURN: usize = 128 * 1024;
+const SHOWN_PER_TURN: usize = 32 * 1024;
+const WRITTEN_PER_TURN: usize = 64 * 1024;
 
 /// Stdin, stdout, stderr and the signals.
 pub(super) struct Desk {

@@ -10,6 +10,8 @@ use crate::harness::simulated::Simulated;
 use crate::harness::traffic;
 use crate::harness::{now, world};
 
+/// Over so long they come: each of them finds all who are there, on the core next door.
+const SPREAD: Duration = Duration::from_secs(240);
 /// For so long after the last came, what has to be said about it is said.
 const SETTLE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A real node and a thousand simulated peers (`tests/lab/harness/simulated.rs`).
 pub fn thousand(scale: Scale) -> Vec<Row> {
     let count = scale.of(1000);
-    let spread = scale.time(Duration::from_secs(60));
+    let spread = scale.time(SPREAD);
     let lan = Lan::new(2);
     traffic::count(&lan).expect("counters at the switch");
     let data = world::disk_scratch();

@@ -51,7 +51,10 @@ impl Identity {
         if let Some(signature) = shared::sign(&self.public, self.signing.as_bytes(), bytes) {
             return signature;
         }
-        self.sign_handshake(bytes)
+        let signature = self.sign_handshake(bytes);
+        #[cfg(feature = "sim")]
+        shared::note(&self.public, bytes, &signature);
+        signature
     }
 
     /// The same for TLS, which checks signatures by itself.
@@ -83,6 +86,7 @@ fn verify_alone(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
 pub mod shared {
     use std::cell::RefCell;
     use std::collections::HashMap;
+    use std::collections::hash_map::Entry;
 
     use crate::id::PublicKey;
 
@@ -92,7 +96,8 @@ pub mod shared {
     /// What the nodes on a thread share.
     #[derive(Debug)]
     enum Shared {
-        /// Verdicts on real signatures: a packet is verified once and not once a receiver.
+        /// Verdicts on real signatures: a packet is verified once and not once a receiver, and one
+        /// that was signed here not at all.
         Verdicts(HashMap<[u8; 32], bool>),
         /// Secrets. A signature is a MAC with one of them: as hard to forge for whoever plays by
         /// these rules, and a hundred times as fast.
@@ -103,7 +108,8 @@ pub mod shared {
         static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
     }
 
-    /// From now on the nodes on this thread share verdicts on real signatures.
+    /// From now on the nodes on this thread share verdicts on real signatures: what one of them
+    /// signed or verified is not verified again.
     pub fn begin() {
         SHARED.set(Some(Shared::Verdicts(HashMap::new())));
     }
@@ -133,16 +139,33 @@ pub mod shared {
                 Some(secret.is_some_and(|secret| mac(secret, bytes) == *signature))
             }
             Shared::Verdicts(verdicts) => {
-                let mut hasher = blake3::Hasher::new();
-                hasher.update(&key.0).update(signature).update(bytes);
-                let name = *hasher.finalize().as_bytes();
-                if verdicts.len() >= VERDICTS_MAX {
-                    verdicts.clear();
-                }
-                let verdict = verdicts.entry(name);
+                let verdict = entry(verdicts, key, bytes, signature);
                 Some(*verdict.or_insert_with(|| super::verify_alone(key, bytes, signature)))
             }
         })
+    }
+
+    /// A real signature was made here.
+    pub(super) fn note(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) {
+        SHARED.with_borrow_mut(|shared| {
+            if let Some(Shared::Verdicts(verdicts)) = shared {
+                entry(verdicts, key, bytes, signature).or_insert(true);
+            }
+        });
+    }
+
+    fn entry<'a>(
+        verdicts: &'a mut HashMap<[u8; 32], bool>,
+        key: &PublicKey,
+        bytes: &[u8],
+        signature: &[u8; 64],
+    ) -> Entry<'a, [u8; 32], bool> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&key.0).update(signature).update(bytes);
+        if verdicts.len() >= VERDICTS_MAX {
+            verdicts.clear();
+        }
+        verdicts.entry(*hasher.finalize().as_bytes())
     }
 
     fn mac(secret: &[u8; 32], bytes: &[u8]) -> [u8; 64] {

@@ -16,6 +16,7 @@ mod script;
 pub mod trace;
 pub mod world;
 
+pub use crate::proto::crypto::shared::begin as share_signatures;
 pub use dice::Dice;
 pub use network::{Loss, Network};
 pub use scenario::{Outcome, Settings};

@@ -303,25 +303,37 @@ impl Direct {
         self.dial_anew(now, peer, address, generation);
     }
 
-    /// An own address changed. Connections that we dialled migrate (RFC 9000, 9); in place of
-    /// those that were dialled by the peer a new one is dialled, since only a client migrates.
-    pub fn local_address_changed(&mut self, now: Instant) {
-        let mut anew = Vec::new();
-        for (&key, session) in &mut self.sessions {
-            if session.is_up() && session.dialled() {
+    /// An own address changed; `way` gives where a peer is reached now. Connections that we
+    /// dialled and that go there migrate (RFC 9000, 9). In place of those that were dialled by
+    /// the peer a new one is dialled, since only a client migrates, and in place of those that
+    /// go elsewhere too: no link may lead there any more, as to a link-local address whose
+    /// interface has another index now. Where no way is known, [`Direct::address_changed`] has
+    /// to follow once there is one.
+    pub fn local_address_changed(
+        &mut self,
+        now: Instant,
+        way: impl Fn(&PublicKey) -> Option<SocketAddr>,
+    ) {
+        let peers: Vec<PublicKey> = self.peers.keys().copied().collect();
+        for peer in peers {
+            let Some(address) = way(&peer).map(normal) else {
+                continue;
+            };
+            self.address_changed(now, &peer, address);
+            let Some(row) = self.peers.get(&peer).filter(|row| row.dialling.is_none()) else {
+                continue;
+            };
+            let Some(key) = row.active else { continue };
+            let Some(session) = self.sessions.get_mut(&key) else {
+                continue;
+            };
+            if session.dialled() {
                 session.migrate();
                 self.dirty.insert(key);
-            }
-        }
-        for (peer, row) in &self.peers {
-            let active = row.active.and_then(|key| self.sessions.get(&key));
-            if let Some(session) = active.filter(|s| !s.dialled() && row.dialling.is_none()) {
+            } else {
                 let generation = session.generation.saturating_add(1);
-                anew.push((*peer, session.remote(), generation));
+                self.dial_anew(now, &peer, address, generation);
             }
-        }
-        for (peer, address, generation) in anew {
-            self.dial_anew(now, &peer, address, generation);
         }
     }
 

@@ -221,9 +221,10 @@ impl Private {
         self.drain(cx);
     }
 
-    /// Interfaces changed.
+    /// Interfaces changed; presence knows already what they reach.
     pub fn local_address_changed(&mut self, cx: &mut Cx) {
-        self.direct.local_address_changed(cx.now.mono);
+        self.direct
+            .local_address_changed(cx.now.mono, |peer| here(cx, peer));
         self.drain(cx);
     }
 

@@ -2,12 +2,10 @@
 //! each with an IPv4 address of its own.
 //!
 //! To the real node they look like as many hosts: source addresses, ports and packets are theirs.
-//! To each other they are only groups of [`CIRCLE`], whose datagrams pass in memory: with a
-//! thousand, each packet would have to be verified a thousand times on the core next to the one
-//! that is measured. So each of them takes the LAN for a small one, and would send its heartbeats
-//! and probes more often than it does on a large one. Therefore the clock of all of them goes
-//! slower once they are introduced, by [`slowness`]: then the real node hears from all of them
-//! together what the timers of a LAN of that size yield.
+//! To each other they are a whole LAN too, whose datagrams pass in memory; so that a packet is not
+//! verified a thousand times on the core next to the one that is measured, they share what they
+//! know of signatures ([`lanchat::sim::share_signatures`]). A copy by another group path passes only
+//! on the wire.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::env;
@@ -25,6 +23,7 @@ use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
 use lanchat::durable::{Loaded, Snapshot, Stored};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::runtime::Clock;
+use lanchat::sim::share_signatures;
 use lanchat::text::{PeerName, RoomName, StatusText};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -35,8 +34,8 @@ use super::process::Process;
 
 /// First argument of the process that simulates.
 const ROLE: &str = "--lab-simulated";
-/// Peers that hear each other.
-const CIRCLE: usize = 25;
+/// Datagrams handed over in memory before the sockets are looked at again.
+const PARCELS_AT_ONCE: usize = 256;
 /// For so long after the last began they introduce themselves: seven HELLOs take 16 s.
 const INTRODUCTION: Duration = Duration::from_secs(20);
 const CHAT_PORT: u16 = 5263;
@@ -89,7 +88,7 @@ impl Simulated {
         }
     }
 
-    /// Waits until all were introduced and their clock goes as on a LAN of their number.
+    /// Waits until all were introduced.
     pub fn settled(&self) {
         let within = self.spread + INTRODUCTION + Duration::from_secs(60);
         let said = self.says.recv_timeout(within);
@@ -118,11 +117,6 @@ fn index(address: Ipv4Addr) -> Option<usize> {
     Some(net * 200 + usize::from(host.checked_sub(1)?))
 }
 
-/// How many times slower their clock goes: heartbeats come every max(10 s, N / 20 s).
-fn slowness(count: usize) -> u32 {
-    u32::try_from(count.div_ceil(200)).expect("not that many")
-}
-
 /// If this process was started to simulate, does so until it is killed.
 pub fn play_role() {
     let mut arguments = env::args().skip(1);
@@ -137,31 +131,6 @@ pub fn play_role() {
     };
     let mut world = World::new(count, Duration::from_millis(spread), real).expect("sockets");
     world.run().expect("the network");
-}
-
-/// A clock that goes slower from some moment on.
-struct SlowClock {
-    slow_from: Instant,
-    slowness: u32,
-    started: Now,
-}
-
-impl SlowClock {
-    fn now(&self) -> Now {
-        let real = Clock::now().mono;
-        let after = real.saturating_duration_since(self.slow_from);
-        let mono = real - after + after / self.slowness;
-        self.started + mono.saturating_duration_since(self.started.mono)
-    }
-
-    /// How long until it shows this.
-    fn until(&self, mono: Instant) -> Duration {
-        let factor = match Clock::now().mono < self.slow_from {
-            true => 1,
-            false => self.slowness,
-        };
-        mono.saturating_duration_since(self.now().mono) * factor
-    }
 }
 
 /// A UDP socket that tells and chooses the local address of each datagram.
@@ -217,7 +186,7 @@ struct Parcel {
 
 struct World {
     real: Ipv4Addr,
-    clock: SlowClock,
+    started: Instant,
     count: usize,
     spread: Duration,
     peers: Vec<Endpoint>,
@@ -231,15 +200,10 @@ struct World {
 
 impl World {
     fn new(count: usize, spread: Duration, real: Ipv4Addr) -> io::Result<Self> {
-        let started = Clock::now();
-        let clock = SlowClock {
-            slow_from: started.mono + spread + INTRODUCTION,
-            slowness: slowness(count),
-            started,
-        };
+        share_signatures();
         Ok(World {
             real,
-            clock,
+            started: Clock::now().mono,
             count,
             spread,
             peers: Vec::new(),
@@ -252,28 +216,37 @@ impl World {
     }
 
     fn run(&mut self) -> io::Result<()> {
+        let settled = self.started + self.spread + INTRODUCTION;
         let mut told = false;
         let mut buffer = vec![0; SLOT_LEN];
         loop {
             self.receive(&mut buffer);
             self.deliver();
-            while let Some(&(at, peer)) = self.due.first() {
-                if at > self.clock.now().mono {
-                    break;
-                }
-                self.with(peer, Endpoint::handle_timeout);
-                self.deliver();
-            }
+            self.wake_due();
             let next_start = self.start_due();
-            if !told && Clock::now().mono >= self.clock.slow_from {
+            let now = Clock::now().mono;
+            if !told && now >= settled {
                 told = true;
                 println!("settled");
                 io::stdout().flush()?;
             }
-            let next_due = self.due.first().map(|&(at, _)| self.clock.until(at));
+            let left = |at: Instant| at.saturating_duration_since(now);
+            let next_due = self.due.first().map(|&(at, _)| left(at));
+            let at_once = (!self.parcels.is_empty()).then_some(Duration::ZERO);
             // At least once a second, so that the moment above is not missed.
-            let wait = [next_start, next_due, Some(Duration::from_secs(1))];
+            let wait = [next_start, next_due, at_once, Some(Duration::from_secs(1))];
             self.wait(wait.into_iter().flatten().min().unwrap_or_default())?;
+        }
+    }
+
+    /// Wakes those that want to be.
+    fn wake_due(&mut self) {
+        for _ in 0..PARCELS_AT_ONCE {
+            let now = Clock::now().mono;
+            let Some(&(_, peer)) = self.due.first().filter(|&&(at, _)| at <= now) else {
+                return;
+            };
+            self.with(peer, Endpoint::handle_timeout);
         }
     }
 
@@ -281,18 +254,17 @@ impl World {
     fn start_due(&mut self) -> Option<Duration> {
         while self.peers.len() < self.count {
             let share = self.peers.len() as f64 / self.count as f64;
-            let at = self.clock.started.mono + self.spread.mul_f64(share);
+            let at = self.started + self.spread.mul_f64(share);
             let left = at.saturating_duration_since(Clock::now().mono);
             if !left.is_zero() {
                 return Some(left);
             }
             let number = self.peers.len();
-            let now = self.clock.now();
+            let now = Clock::now();
             let mut peer = endpoint(now, number);
             peer.set_links(now, &[link(address(number))]);
             self.peers.push(peer);
             self.drain(number);
-            self.deliver();
         }
         None
     }
@@ -322,9 +294,12 @@ impl World {
         }
     }
 
-    /// Hands over what passes in memory, until nothing does.
+    /// Hands over some of what passes in memory.
     fn deliver(&mut self) {
-        while let Some(parcel) = self.parcels.pop_front() {
+        for _ in 0..PARCELS_AT_ONCE {
+            let Some(parcel) = self.parcels.pop_front() else {
+                return;
+            };
             self.with(parcel.to, |peer, now| {
                 peer.handle_datagram(now, parcel.arrival, &parcel.bytes);
             });
@@ -332,12 +307,12 @@ impl World {
     }
 
     fn with(&mut self, peer: usize, act: impl FnOnce(&mut Endpoint, Now)) {
-        act(&mut self.peers[peer], self.clock.now());
+        act(&mut self.peers[peer], Clock::now());
         self.drain(peer);
     }
 
     fn drain(&mut self, peer: usize) {
-        let now = self.clock.now();
+        let now = Clock::now();
         loop {
             match self.peers[peer].poll_output(now) {
                 Output::Timeout(deadline, _) => return self.set_deadline(peer, deadline),
@@ -365,14 +340,14 @@ impl World {
 
     fn transmit(&mut self, from: usize, transmit: &lanchat::datagram::Transmit) {
         let to = match transmit.destination {
-            Destination::Group(_, path) => {
-                self.pass_round(from, &transmit.bytes);
-                match path {
-                    Path::Bcast4 => SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into(),
-                    Path::Mcast4 => SocketAddrV4::new(GROUP, PRESENCE_PORT).into(),
-                    Path::Mcast6 | Path::Unicast => return,
+            Destination::Group(_, path) => match path {
+                Path::Bcast4 => SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into(),
+                Path::Mcast4 => {
+                    self.pass_round(from, &transmit.bytes);
+                    SocketAddrV4::new(GROUP, PRESENCE_PORT).into()
                 }
-            }
+                Path::Mcast6 | Path::Unicast => return,
+            },
             Destination::Unicast(to) => to,
         };
         let len = transmit.segment_len.unwrap_or(transmit.bytes.len()).max(1);
@@ -403,13 +378,11 @@ impl World {
         }
     }
 
-    /// Passes a group datagram to the others of the circle.
+    /// Passes a group datagram to the others.
     fn pass_round(&mut self, from: usize, bytes: &[u8]) {
-        let first = from / CIRCLE * CIRCLE;
-        let circle = first..(first + CIRCLE).min(self.peers.len());
         let arrival = arrival(chat_address(from), true);
         let bytes: Rc<[u8]> = bytes.into();
-        for to in circle.filter(|&to| to != from) {
+        for to in (0..self.peers.len()).filter(|&to| to != from) {
             self.parcels.push_back(Parcel {
                 to,
                 arrival,

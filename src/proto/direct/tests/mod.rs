@@ -156,6 +156,14 @@ impl World {
         self.nodes[from].direct.dial(self.now, &key, address);
     }
 
+    /// The interfaces of a node changed; it knows where the others are now.
+    fn renumbered(&mut self, at: usize) {
+        let places = self.nodes.iter().map(|node| (node.key(), node.address));
+        let places: BTreeMap<PublicKey, SocketAddr> = places.collect();
+        let direct = &mut self.nodes[at].direct;
+        direct.local_address_changed(self.now, |peer| places.get(peer).copied());
+    }
+
     fn drain(&mut self, at: usize) {
         while let Some(output) = self.nodes[at].direct.poll_output(self.now) {
             let node = &mut self.nodes[at];

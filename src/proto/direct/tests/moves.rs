@@ -106,7 +106,7 @@ fn the_side_that_dialled_moves_with_its_connection() {
     assert!(world.send(0, 1, message(1, b"one")));
     assert!(world.run(SECOND, World::settled));
     world.nodes[0].address = address(7);
-    world.nodes[0].direct.local_address_changed(world.now);
+    world.renumbered(0);
     world.run_for(SECOND);
     assert!(world.send(1, 0, message(2, b"to the new address")));
     assert!(world.send(0, 1, message(3, b"from there")));
@@ -123,13 +123,13 @@ fn the_side_that_accepted_moves_by_dialling_anew() {
         assert!(world.send(dialler, mover, message(1, b"one")));
         assert!(world.run(SECOND, World::settled));
         world.nodes[mover].address = address(7);
-        world.nodes[mover].direct.local_address_changed(world.now);
+        world.renumbered(mover);
         assert!(world.run(SECOND, |w| w.nodes.iter().all(|n| n.connected.len() == 2)));
         assert!(world.send(dialler, mover, message(2, b"two")));
         assert!(world.run(SECOND, World::settled));
         // Now the other one has accepted and moves; the mover hears of it and dials as well.
         world.nodes[dialler].address = address(8);
-        world.nodes[dialler].direct.local_address_changed(world.now);
+        world.renumbered(dialler);
         let (peer, there) = (world.nodes[dialler].key(), world.nodes[dialler].address);
         world.nodes[mover]
             .direct
@@ -137,6 +137,26 @@ fn the_side_that_accepted_moves_by_dialling_anew() {
         assert!(world.send(dialler, mover, message(3, b"three")));
         assert!(world.send(mover, dialler, message(4, b"four")));
         assert!(world.run(SECOND, World::settled));
+        world.run_for(5 * SECOND);
+        for node in &world.nodes {
+            assert_eq!(node.direct.connections(), 1);
+            assert!(node.lost.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_goes_where_no_link_leads_is_dialled_anew() {
+    // As when a card comes back under another index: the other side is where it was, but its
+    // link-local address is spelled with another scope here, and the old one leads nowhere.
+    for dialler in [0, 1] {
+        let mut world = World::new(72, 2);
+        assert!(world.send(dialler, 1 - dialler, message(1, b"one")));
+        assert!(world.run(SECOND, World::settled));
+        world.nodes[1].address = address(9);
+        world.renumbered(0);
+        assert!(world.send(0, 1, message(2, b"two")));
+        assert!(world.run(SECOND, World::settled), "dialled by {dialler}");
         world.run_for(5 * SECOND);
         for node in &world.nodes {
             assert_eq!(node.direct.connections(), 1);
@@ -173,7 +193,7 @@ fn mishap(world: &mut World, disk: &mut Disk, number: u64) {
         7 => {
             let host = u8::try_from(20 + number % 200).expect("small");
             world.nodes[from].address = address(host);
-            world.nodes[from].direct.local_address_changed(world.now);
+            world.renumbered(from);
             let (key, there) = (world.nodes[from].key(), world.nodes[from].address);
             for other in (0..world.nodes.len()).filter(|&other| other != from) {
                 if world.random.below(2) == 0 {

@@ -5,7 +5,7 @@ use super::crypto::verify;
 use super::direct::Direct;
 use super::endpoint::Endpoint;
 use super::gate::{Fingerprint, Sighting};
-use super::group::receive::{Worth, wants_ack};
+use super::group::{ack::wants_ack, receive::Worth};
 use super::presence::Heard;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{Arrival, canonical};

@@ -1,7 +1,5 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::room::Room;
@@ -227,11 +225,4 @@ fn send_ready(room: &mut Room, cx: &mut Cx) {
             cx.core.event(receipt);
         }
     }
-}
-
-/// Upper bound of an ACK's delay: the larger the room the longer, so that ACKs do not collide.
-pub(super) fn ack_delay(members: usize) -> Duration {
-    Duration::from_millis(2)
-        .saturating_mul(u32::try_from(members).unwrap_or(u32::MAX))
-        .max(Duration::from_millis(20))
 }

@@ -26,6 +26,10 @@ pub const HEARTBEAT_ECHOES_MAX: usize = 2;
 pub const HEARTBEAT_HEARD_MAX: usize = 16;
 /// Most rooms of which a heartbeat carries the state.
 pub const HEARTBEAT_ROOMS_MAX: usize = 4;
+/// Most members that a ROOM BEACON names.
+pub const BEACON_MEMBERS_MAX: usize = 64;
+/// Most heads that a ROOM BEACON carries.
+pub const BEACON_HEADS_MAX: usize = 24;
 /// Longest token of a WELCOME.
 pub const TOKEN_LEN_MAX: usize = 16;
 /// Most buckets whose digests a SYNC REQUEST carries.

@@ -138,6 +138,8 @@ impl Endpoint {
                     self.handle_entry(now, &inbound, entry);
                 }
             }
+            // Of a locked room, and none is joined.
+            Body::Sealed(_) => {}
             body => self.handle_signed(now, &inbound, body),
         }
     }
@@ -354,7 +356,7 @@ impl Endpoint {
                 self.presence
                     .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);
             }
-            Body::Data(_) | Body::Repair(_) => {}
+            Body::Data(_) | Body::Repair(_) | Body::RoomBeacon(_) | Body::Sealed(_) => {}
         }
     }
 

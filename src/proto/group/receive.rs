@@ -31,6 +31,10 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
+        if entry.redacted {
+            // Redactions are not known here, and a stub without one could hide anything.
+            return Worth::No;
+        }
         let author = entry.author_id();
         if author == *own {
             let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);

@@ -1,6 +1,5 @@
 //! Answering NACKs: whoever holds what somebody misses sends it, from memory or the store.
 
-use super::rates::budget;
 use super::repair::send_repairs;
 use super::room::Room;
 use super::rooms::author_of;
@@ -24,7 +23,7 @@ impl Group {
             return;
         };
         // Before the store is asked, so that a flood of NACKs is none of queries.
-        let (count, _) = budget(&mut self.answers, cx.now.mono, heard.id);
+        let (count, _) = self.rates.answers_to(cx.now.mono, heard.id);
         if !count.take(cx.now.mono, 1) {
             cx.core.stats.limited += 1;
             return;
@@ -76,7 +75,7 @@ impl Group {
             return;
         };
         let now = cx.now.mono;
-        let (_, bytes) = budget(&mut self.answers, now, peer);
+        let (_, bytes) = self.rates.answers_to(now, peer);
         // As much as may go; the rest is asked for again.
         let fits = |entry: &&Vec<u8>| {
             let len = u32::try_from(entry.len()).unwrap_or(u32::MAX);

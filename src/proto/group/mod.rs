@@ -24,7 +24,6 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::Now;
-use super::bucket::Bucket;
 use super::core::Core;
 use super::presence::Presence;
 use crate::api::{Event, PeerRef};
@@ -32,6 +31,7 @@ use crate::durable::Token;
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use order::Hlc;
+use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
@@ -93,8 +93,7 @@ pub struct Group {
     rooms: BTreeMap<RoomTag, Room>,
     pending: BTreeMap<Token, Pending>,
     hlc: Hlc,
-    answers: BTreeMap<PeerId, (Bucket, Bucket)>,
-    strangers: BTreeMap<PeerId, Bucket>,
+    rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
     store_failed: bool,
@@ -114,10 +113,18 @@ impl Group {
 
     /// When something is due.
     pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
-        self.rooms
-            .values_mut()
-            .filter_map(|room| room.deadline(now, settled))
-            .min()
+        let rooms = self.rooms.values_mut();
+        let due = rooms.filter_map(|room| room.deadline()).min();
+        // Nothing leaves before it is known who is here, nor before the person's turn.
+        let waits = self
+            .rooms
+            .values()
+            .filter_map(|room| room.own.ready_at(now));
+        let turn = waits.min().zip(settled).map(|(at, settled)| {
+            let turn = self.rates.turn_at(now);
+            at.max(settled).max(turn)
+        });
+        [due, turn].into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.
@@ -126,7 +133,7 @@ impl Group {
             let changed = room.own.member_left(id);
             room.tell_receipts(cx.core, changed);
         }
-        self.answers.remove(id);
+        self.rates.forget(id);
     }
 
     /// A member is back: receipts wait for them again.

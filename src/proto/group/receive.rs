@@ -59,7 +59,9 @@ impl Group {
     /// A verified entry that is new here: stored first.
     pub fn accept(&mut self, cx: &mut Cx, entry: Entry) {
         let author = entry.author_id();
-        if cx.presence.roster.get(&author).is_none() && !self.admit_stranger(cx, author) {
+        if cx.presence.roster.get(&author).is_none()
+            && !self.rates.admit_stranger(cx.now.mono, author)
+        {
             cx.core.stats.limited += 1;
             return;
         }

@@ -182,9 +182,9 @@ impl Room {
         }
     }
 
-    /// When something is due.
-    pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
-        [self.own.deadline(now, settled), self.logs.deadline()]
+    /// When something is due but the next own message.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        [self.own.deadline(), self.logs.deadline()]
             .into_iter()
             .flatten()
             .min()

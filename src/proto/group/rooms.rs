@@ -1,12 +1,12 @@
 //! The set of rooms: which there are, and what is told of all of them.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use super::log::AuthorLog;
 use super::order::Hlc;
+use super::rates::Rates;
 use super::room::Room;
 use super::sender::OwnSender;
 use super::{Cx, Group};
@@ -27,15 +27,14 @@ impl Group {
     pub fn new(core: &Core, now: Now, snapshot: &Snapshot) -> Self {
         let mut rooms = BTreeMap::new();
         for name in &core.config.rooms {
-            let room = new_room(core, now.mono, name, snapshot);
+            let room = new_room(core, name, snapshot);
             rooms.insert(room.id.tag(), room);
         }
         Group {
             rooms,
             pending: BTreeMap::new(),
             hlc: Hlc::default(),
-            answers: BTreeMap::new(),
-            strangers: BTreeMap::new(),
+            rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
             store_failed: false,
         }
@@ -71,19 +70,26 @@ impl Group {
             .collect()
     }
 
-    /// Rooms and heads, for a heartbeat.
+    /// Rooms and heads, for the heartbeat of this number: all rooms, or as many as fit in turn.
     #[must_use]
     pub fn digests(&self, own: &PeerId, turn: usize) -> Vec<RoomDigest> {
+        let (count, most) = (self.rooms.len(), HEARTBEAT_ROOMS_MAX);
+        // How often each room was told before: its heads go in turn too.
+        let (start, round) = if count > most {
+            (
+                turn.wrapping_mul(most) % count,
+                turn.wrapping_mul(most) / count,
+            )
+        } else {
+            (0, turn)
+        };
         let digest = |(tag, room): (&RoomTag, &Room)| RoomDigest {
             room: *tag,
             digest: room.digest(own),
-            heads: room.heads(own.short(), turn, HEARTBEAT_HEADS_MAX),
+            heads: room.heads(own.short(), round, HEARTBEAT_HEADS_MAX),
         };
-        self.rooms
-            .iter()
-            .take(HEARTBEAT_ROOMS_MAX)
-            .map(digest)
-            .collect()
+        let rooms = self.rooms.iter().cycle().skip(start);
+        rooms.take(count.min(most)).map(digest).collect()
     }
 
     /// Tells a member that was given up and is back where the own logs stand: what was said
@@ -118,9 +124,8 @@ impl Group {
     }
 }
 
-fn new_room(core: &Core, now: Instant, name: &RoomName, snapshot: &Snapshot) -> Room {
-    let sender = OwnSender::new(now, core.config.person_rate, core.config.person_burst);
-    let mut room = Room::new(name.clone(), sender);
+fn new_room(core: &Core, name: &RoomName, snapshot: &Snapshot) -> Room {
+    let mut room = Room::new(name.clone(), OwnSender::default());
     let id = room.id;
     let own = snapshot.own_heads.iter().filter(|head| head.room == id);
     if let Some(head) = own.max_by_key(|head| head.epoch) {
@@ -149,5 +154,66 @@ pub(super) fn author_of(room: &Room, own: &PeerId, short: &ShortId) -> Option<Pe
         Some(*own)
     } else {
         room.logs.author(short)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::id::Incarnation;
+    use crate::proto::{Config, Identity};
+    use crate::text::{PeerName, StatusText};
+
+    fn core(rooms: usize) -> (Core, Now) {
+        let now = Now {
+            mono: Instant::now(),
+            wall_ms: 1_790_000_000_000,
+        };
+        let name = |number| RoomName::new(&format!("room{number}"));
+        let config = Config {
+            name: PeerName::new("ana").expect("a name"),
+            status: crate::api::Status::Available,
+            status_text: StatusText::default(),
+            chat_port: 5263,
+            presence_port: 5262,
+            peers: Vec::new(),
+            multicast: true,
+            broadcast: true,
+            transient: false,
+            rooms: (0..rooms).filter_map(|number| name(number).ok()).collect(),
+            first_hello_ms_max: 5,
+            snapshot: Snapshot::default(),
+            limits: crate::limits::Limits::default(),
+            seed: [1; 32],
+        };
+        let identity = Identity::from_secret(&[9; 32]);
+        (Core::new(now.mono, identity, config, Incarnation(1)), now)
+    }
+
+    #[test]
+    fn heartbeats_carry_all_rooms_in_turn() {
+        for rooms in [0, 1, 4, 5, 6, 8, 11] {
+            let (core, now) = core(rooms);
+            let group = Group::new(&core, now, &Snapshot::default());
+            let own = core.identity.id();
+            let mut told: BTreeMap<RoomTag, usize> = BTreeMap::new();
+            for turn in 0..rooms {
+                let digests = group.digests(&own, turn);
+                assert_eq!(digests.len(), rooms.min(HEARTBEAT_ROOMS_MAX));
+                let tags: std::collections::BTreeSet<_> =
+                    digests.iter().map(|digest| digest.room).collect();
+                assert_eq!(tags.len(), digests.len(), "no room twice");
+                tags.into_iter()
+                    .for_each(|tag| *told.entry(tag).or_default() += 1);
+            }
+            assert_eq!(told.len(), rooms);
+            let each = rooms.min(HEARTBEAT_ROOMS_MAX);
+            assert!(told.values().all(|&times| times == each), "{told:?}");
+            assert_eq!(group.digests(&own, usize::MAX).len(), each);
+        }
     }
 }

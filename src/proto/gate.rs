@@ -4,7 +4,8 @@
 //! sources over their rate, then whatever the budget of signature checks does not allow. Only
 //! what verified is ever counted as seen, so that a forged sequence number drops nothing genuine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -22,14 +23,34 @@ const COPIES_WITHIN: Duration = Duration::from_secs(2);
 /// Most links and paths by which one packet counts.
 const COPIES_MAX: usize = 32;
 
-/// Names the bytes of a datagram, its path byte left out.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Fingerprint([u8; 16]);
+/// Names the bytes of a datagram, its path byte left out: 128 bits of a keyed hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fingerprint(u64, u64);
+
+/// Takes the last number of a key for its hash: a fingerprint is one already, with a secret key.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+}
 
 /// Rates, copies and budgets.
 pub struct Gate {
     key: [u8; 32],
-    recent: BTreeMap<Fingerprint, Seen>,
+    recent: HashMap<Fingerprint, Seen, BuildHasherDefault<AsIs>>,
     order: VecDeque<Fingerprint>,
     sources: BTreeMap<(SocketAddr, bool), Bucket>,
     identities: BTreeMap<IpAddr, Bucket>,
@@ -43,7 +64,9 @@ pub struct Gate {
 struct Seen {
     peer: Option<PeerId>,
     at: Instant,
-    by: Vec<(LinkId, Path)>,
+    /// By which links and paths it came; most come by one.
+    first: Option<(LinkId, Path)>,
+    further: Vec<(LinkId, Path)>,
 }
 
 /// Whether these bytes were here before.
@@ -61,7 +84,7 @@ impl Gate {
         let verify = limits.verify_rate;
         Gate {
             key,
-            recent: BTreeMap::new(),
+            recent: HashMap::default(),
             order: VecDeque::new(),
             sources: BTreeMap::new(),
             identities: BTreeMap::new(),
@@ -77,9 +100,12 @@ impl Gate {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&bytes[..PATH_OFFSET.min(bytes.len())]);
         hasher.update(bytes.get(PATH_OFFSET + 1..).unwrap_or(&[]));
-        let mut short = [0; 16];
-        short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        let fingerprint = Fingerprint(short);
+        let hash = hasher.finalize();
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *hash.as_bytes();
+        let fingerprint = Fingerprint(
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_be_bytes([i, j, k, l, m, n, o, p]),
+        );
         match self.recent.contains_key(&fingerprint) {
             true if !is_sabotaged(Sabotage::ReplayTaken) => Sighting::Copy(fingerprint),
             _ => Sighting::New(fingerprint),
@@ -98,11 +124,17 @@ impl Gate {
         let Some(seen) = self.recent.get_mut(&fingerprint) else {
             return false;
         };
-        let is_first = !seen.by.contains(&(link, path)) && seen.by.len() < COPIES_MAX;
-        if is_first {
-            seen.by.push((link, path));
+        let by = (link, path);
+        let Some(first) = seen.first else {
+            seen.first = Some(by);
+            return true;
+        };
+        let is_first = first != by && !seen.further.contains(&by);
+        let has_room = seen.further.len() < COPIES_MAX - 1;
+        if is_first && has_room {
+            seen.further.push(by);
         }
-        is_first
+        is_first && has_room
     }
 
     /// Whether a source may send one more. Sources that are a known peer's validated address get
@@ -155,7 +187,8 @@ impl Gate {
         let seen = Seen {
             peer,
             at: now,
-            by: Vec::new(),
+            first: None,
+            further: Vec::new(),
         };
         if self.recent.insert(fingerprint, seen).is_none() {
             self.order.push_back(fingerprint);

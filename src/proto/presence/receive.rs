@@ -92,8 +92,7 @@ impl Presence {
         if heard.path != Path::Unicast
             && let Some(peer) = self.roster.get_mut(&heard.id)
         {
-            let stats = peer.links.entry(link).or_default();
-            stats.count(heard.path, now.mono);
+            peer.links.at(link).count(heard.path, now.mono);
         }
     }
 
@@ -268,10 +267,7 @@ impl Presence {
         };
         // One that was pushed is not in the count of those that groups lost.
         if let Some(link) = heard.arrival.link.filter(|_| heard.path != Path::Unicast) {
-            peer.links
-                .entry(link)
-                .or_default()
-                .compare(heartbeat.group_sent);
+            peer.links.at(link).compare(heartbeat.group_sent);
         }
         peer.loss = (heartbeat.loss != LOSS_UNKNOWN).then_some(heartbeat.loss);
         let own = core.identity.id().0;
@@ -282,7 +278,7 @@ impl Presence {
         if let Some(heard) = of_us {
             peer.hears_us = Some(heard.paths);
         }
-        let is_other = peer.record.hash() != heartbeat.record_hash;
+        let is_other = peer.record_hash != heartbeat.record_hash;
         self.compare_heartbeat(core, now, heard, heartbeat);
         is_other
     }

@@ -326,6 +326,10 @@ impl World {
                     let after = self.disk_time();
                     self.schedule(after, Action::Loaded(index, run, token, rows));
                 }
+                Output::Derive(from, token) => {
+                    let key = crate::proto::locked::derive_cheaply(&from);
+                    endpoint.handle_derived(now, token, Ok(key));
+                }
                 Output::Transmit(transmit) => self.transmit(index, &transmit),
             }
         }

@@ -249,6 +249,7 @@ impl World {
     /// A person at a node writes something.
     pub fn say(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,

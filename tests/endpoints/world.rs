@@ -376,6 +376,7 @@ impl World {
 
     pub fn send(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,

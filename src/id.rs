@@ -3,6 +3,7 @@
 //! A person *is* an Ed25519 key. Everything here is derived from it, or from the bytes of an
 //! entry, by BLAKE3, so that nothing has to be assigned by anybody.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,11 +22,11 @@ pub const TAG_CHARS: usize = 4;
 pub struct PublicKey(pub [u8; 32]);
 
 /// The name of a key: BLAKE3 of the public key, shown as 52 characters of base32.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerId(pub [u8; 32]);
 
 /// The first 8 bytes of a [`PeerId`], as packets name their sender.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ShortId(pub [u8; 8]);
 
 /// A message: 16 random bytes (private) or the first 16 of an entry's hash (room).
@@ -76,6 +77,34 @@ impl PeerId {
     #[must_use]
     pub fn tag(&self) -> String {
         self.to_string()[..TAG_CHARS].to_owned()
+    }
+}
+
+/// The order of the bytes. Two ids differ in their first 8 bytes but for a search for such: each
+/// packet looks several up, and as numbers they are compared several times as fast.
+impl Ord for PeerId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_rest = || self.0.cmp(&other.0);
+        self.short().cmp(&other.short()).then_with(by_rest)
+    }
+}
+
+impl PartialOrd for PeerId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The order of the bytes, as that of [`PeerId`].
+impl Ord for ShortId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u64::from_be_bytes(self.0).cmp(&u64::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for ShortId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -167,6 +196,24 @@ mod tests {
         assert_eq!(text.parse(), Ok(id));
         assert_eq!(id.tag(), text[..4]);
         assert_eq!(id.short().0, id.0[..8]);
+    }
+
+    #[test]
+    fn ids_have_the_order_of_their_bytes() {
+        let id = |at: usize, byte: u8| {
+            let mut bytes = [7; 32];
+            bytes[at] = byte;
+            PeerId(bytes)
+        };
+        let ids = [0, 6, 7, 8, 31].map(|at| [id(at, 0), id(at, 7), id(at, 200)]);
+        for (a, b) in ids
+            .iter()
+            .flatten()
+            .flat_map(|a| ids.iter().flatten().map(move |b| (a, b)))
+        {
+            assert_eq!(a.cmp(b), a.0.cmp(&b.0));
+            assert_eq!(a.short().cmp(&b.short()), a.0[..8].cmp(&b.0[..8]));
+        }
     }
 
     #[test]

@@ -57,6 +57,10 @@ impl DisplayText {
     /// `text` without what may not be shown; newlines stay.
     #[must_use]
     pub fn sanitize(text: &str) -> Self {
+        // Most text, and fast: nothing printable in ASCII depends on what stands beside it.
+        if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')) {
+            return DisplayText(text.to_owned());
+        }
         DisplayText(
             judged(text)
                 .filter_map(|(c, shown)| shown.then_some(c))

@@ -171,7 +171,8 @@ fn parse_host(text: &str) -> Result<PeerHost, String> {
     }
     if let Ok(ip) = text.parse::<IpAddr>() {
         return match ip {
-            IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            // Groups of the link or of this machine (RFC 4291, 2.7) are in every interface's reach.
+            IpAddr::V6(v6) if v6.is_unicast_link_local() || is_group_of_link(v6) => {
                 Err("a link-local address needs its interface, such as fe80::1%eth0".to_owned())
             }
             ip => Ok(PeerHost::Ip(ip)),
@@ -191,6 +192,10 @@ fn is_group(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     ip.is_multicast() || ip.is_unspecified() || broadcast
+}
+
+fn is_group_of_link(ip: Ipv6Addr) -> bool {
+    matches!(ip.octets(), [0xff, scope, ..] if matches!(scope & 0x0f, 1 | 2))
 }
 
 fn interface_index(name: &str) -> Option<u32> {
@@ -254,6 +259,8 @@ mod tests {
             ("[fd00::9]7", "only :PORT"),
             ("[10.0.0.9]:7", "in brackets"),
             ("fe80::1", "needs its interface"),
+            ("[ff02::1]:7", "needs its interface"),
+            ("[ff11::77]:7", "needs its interface"),
             ("fe80::1%", "interface"),
             ("10.0.0.9%eth0", "IPv6"),
             ("239.255.76.67", "one machine"),

@@ -11,24 +11,29 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::text::{Lines, trimmed};
+use super::text::{Lines, Piece};
 
-/// Bytes that wait to be sent at which no more lines are taken from the person, until this
+/// Bytes that wait to be sent ([`LINE_COST`] included) at which no more lines are taken from the person, until this
 /// connection has come down to [`BACKLOG_LOW`]. With one line above it, the most that ever waits.
 const BACKLOG_HIGH: usize = 64 * 1024;
 const BACKLOG_LOW: usize = BACKLOG_HIGH / 2;
+/// What a line costs there beside its bytes.
+const LINE_COST: usize = size_of::<Bytes>() + 16;
 /// How long that may take before the connection is given up.
 const CLOGGED_MAX: Duration = Duration::from_secs(1);
 /// How long a program that was given up has to read why.
 const LAST_WORD_MAX: Duration = Duration::from_secs(5);
 /// What it reads then.
 const LAST_WORD: &[u8] = b"Server disconnected: you do not read\n";
-/// How long the beginning of a line waits for its end. Many programs send no newline at all;
-/// what they sent is then shown as a line.
+/// How long the beginning of a line waits for its end; what came is then shown as a line.
 const PARTIAL_MAX: Duration = Duration::from_secs(1);
-/// Asks the other side whether it is still there after so much silence: an end that was never told
-/// (a cable, or a program that closed while we only listen to half of it) is found out.
+/// The same of a program that has sent no newline yet: many never do.
+const PARTIAL_UNENDED_MAX: Duration = Duration::from_millis(200);
+/// Asks the other side whether it is still there after so much silence, and then so often: an end
+/// that was never told (a cable, or a program that closed while we only listen to half of it) is
+/// found out.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What came of reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,7 +89,9 @@ impl Connection {
     pub(super) fn established(stream: TcpStream, address: SocketAddr) -> Self {
         // Lines go at once; where the system refuses either, the chat works without.
         let _ = stream.set_nodelay(true);
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE_INTERVAL);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         Connection {
             stream,
@@ -124,7 +131,7 @@ impl Connection {
         &mut self,
         now: Instant,
         buffer: &mut [u8],
-        sink: &mut dyn FnMut(&[u8]),
+        sink: &mut dyn FnMut(Piece<'_>),
     ) -> io::Result<ReadEnd> {
         match self.stream.read(buffer) {
             Ok(0) => {
@@ -133,8 +140,12 @@ impl Connection {
                 Ok(ReadEnd::Closed)
             }
             Ok(len) => {
-                self.lines.push(&buffer[..len], &mut *sink);
-                self.partial_by = self.lines.has_partial().then_some(now + PARTIAL_MAX);
+                self.lines.push(&buffer[..len], sink);
+                let wait = match self.lines.knows_newlines() {
+                    true => PARTIAL_MAX,
+                    false => PARTIAL_UNENDED_MAX,
+                };
+                self.partial_by = self.lines.has_partial().then_some(now + wait);
                 Ok(ReadEnd::More)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -151,23 +162,21 @@ impl Connection {
     }
 
     /// Shows the beginning of a line whose end does not come.
-    pub(super) fn show_overdue(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) {
+    pub(super) fn show_overdue(&mut self, now: Instant, sink: &mut dyn FnMut(Piece<'_>)) {
         if self.partial_by.is_some_and(|by| now >= by) {
             self.show_partial(sink);
         }
     }
 
-    fn show_partial(&mut self, sink: &mut dyn FnMut(&[u8])) {
+    fn show_partial(&mut self, sink: &mut dyn FnMut(Piece<'_>)) {
         self.partial_by = None;
-        if self.lines.has_partial() {
-            sink(trimmed(&self.lines.take()));
-        }
+        self.lines.end(sink);
     }
 
     /// Queues bytes.
     pub(super) fn push(&mut self, bytes: &Bytes) {
         if self.ending_by.is_none() && !bytes.is_empty() {
-            self.queued += bytes.len();
+            self.queued += bytes.len() + LINE_COST;
             self.queue.push_back(bytes.clone());
         }
     }
@@ -199,6 +208,7 @@ impl Connection {
                         let _ = front.split_to(len);
                     } else {
                         self.queue.pop_front();
+                        self.queued -= LINE_COST;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
@@ -244,7 +254,7 @@ impl Connection {
     pub(super) fn give_up(&mut self, now: Instant) {
         let rest = usize::from(self.begun);
         self.queue.truncate(rest);
-        self.queued = self.queue.iter().map(Bytes::len).sum();
+        self.queued = self.queue.iter().map(|rest| rest.len() + LINE_COST).sum();
         self.push(&Bytes::from_static(LAST_WORD));
         self.clogged = None;
         self.end(now + LAST_WORD_MAX);

@@ -24,6 +24,10 @@ const SIGNAL: Token = Token(1);
 /// Bytes for stdout above which nothing more is received: whoever reads them slowly slows the
 /// senders (TCP) or loses datagrams (UDP), and costs no memory.
 const SHOWN_PENDING_MAX: usize = 1024 * 1024;
+/// Bytes shown in one turn of the loop after which what else arrived waits for the next one, and
+/// bytes written in it: a line that was typed meanwhile is not to wait for more.
+const SHOWN_PER_TURN: usize = 32 * 1024;
+const WRITTEN_PER_TURN: usize = 64 * 1024;
 
 /// Stdin, stdout, stderr and the signals.
 pub(super) struct Desk {
@@ -31,6 +35,10 @@ pub(super) struct Desk {
     /// Lines read and not yet handed out.
     lines: VecDeque<Line>,
     output: Output,
+    /// Shown in this turn of the loop.
+    shown: usize,
+    /// There may be room for more of the output.
+    eager: bool,
     errors: Output,
     signals: Signals,
     _waker: Arc<Waker>,
@@ -51,6 +59,8 @@ impl Desk {
             input,
             lines: VecDeque::new(),
             output,
+            shown: 0,
+            eager: false,
             errors,
             signals,
             _waker: waker,
@@ -96,14 +106,29 @@ impl Desk {
         self.output.pending() >= SHOWN_PENDING_MAX
     }
 
+    /// Whether more may be received in this turn of the loop.
+    pub(super) fn has_time(&self) -> bool {
+        self.shown < SHOWN_PER_TURN && !self.is_full()
+    }
+
+    /// Whether [`Desk::flush`] may write more without another word from the poll.
+    pub(super) fn is_eager(&self) -> bool {
+        self.eager
+    }
+
     /// Shows what somebody said.
     pub(super) fn said(&mut self, who: SocketAddr, bytes: &[u8]) {
-        self.output.push_line(&format!("{who}: {}", shown(bytes)));
+        self.show(&format!("{who}: {}", shown(bytes)));
     }
 
     /// Shows that somebody is gone.
     pub(super) fn went_offline(&mut self, who: SocketAddr) {
-        self.output.push_line(&format!("{who} went offline"));
+        self.show(&format!("{who} went offline"));
+    }
+
+    fn show(&mut self, line: &str) {
+        self.shown += line.len();
+        self.output.push_line(line);
     }
 
     /// Tells the person, not the chat.
@@ -124,21 +149,33 @@ impl Desk {
         }
     }
 
-    /// Writes what there is room for. False where nobody reads stdout any more.
+    /// Ends a turn of the loop: writes what there is room for, within reason. False where nobody
+    /// reads stdout any more.
     ///
     /// # Errors
     /// Stdout cannot be written for another reason.
     pub(super) fn flush(&mut self) -> Result<bool, UserError> {
+        self.shown = 0;
         // Where stderr is gone there is nobody to tell.
-        let _ = self.errors.flush();
-        match self.output.flush() {
-            Ok(()) => Ok(true),
+        let more = self.errors.flush_some(WRITTEN_PER_TURN).unwrap_or(false);
+        match self.output.flush_some(WRITTEN_PER_TURN) {
+            Ok(eager) => {
+                self.eager = eager || more;
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
             Err(error) => {
                 let message = format!("cannot write to standard output: {error}");
-                Err(UserError::new(ExitCode::Failed, message))
+                let error = UserError::new(ExitCode::Failed, message);
+                Err(error.hint("see where it goes: a full disk, or a terminal that is gone"))
             }
         }
+    }
+
+    /// Drops what is not written yet.
+    pub(super) fn forget(&mut self) {
+        self.output.clear();
+        self.errors.clear();
     }
 }
 

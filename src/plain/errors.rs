@@ -60,12 +60,16 @@ pub(super) fn other_family(listen: SocketAddr, peer: SocketAddr) -> UserError {
     UserError::new(ExitCode::Usage, message).hint("listen on [::] to write to both kinds")
 }
 
+/// Nobody connects to a group.
+pub(super) fn not_of_one_machine(address: SocketAddr) -> UserError {
+    let message = format!("cannot listen on {address}: TCP knows no groups");
+    UserError::new(ExitCode::Usage, message).hint("`lanchat plain udp` does")
+}
+
 /// A line that was not sent to this peer.
 pub(super) fn not_sent(address: SocketAddr, len: usize, error: &io::Error) -> UserError {
-    // EMSGSIZE has no kind of its own; UDP over IPv4 carries 65,507 bytes.
-    let too_long = len > DATAGRAM_TEXT_LEN_MAX;
     let (reason, hint) = match error.kind() {
-        _ if too_long => (
+        _ if error.raw_os_error() == Some(TOO_LONG) => (
             format!("{len} bytes do not fit into one datagram"),
             "write it in several lines",
         ),
@@ -83,8 +87,13 @@ pub(super) fn not_sent(address: SocketAddr, len: usize, error: &io::Error) -> Us
     UserError::new(ExitCode::Network, message).hint(hint)
 }
 
-/// Most bytes of text in one datagram: 65,535 less the headers of IPv4 and UDP.
-const DATAGRAM_TEXT_LEN_MAX: usize = 65_507;
+/// `EMSGSIZE`, which has no kind of its own. The bound differs: 65,507 bytes over IPv4, 20 more
+/// over IPv6, 9,216 on a Mac.
+#[cfg(unix)]
+const TOO_LONG: i32 = nix::libc::EMSGSIZE;
+/// `WSAEMSGSIZE`.
+#[cfg(windows)]
+const TOO_LONG: i32 = 10_040;
 
 /// The system refuses what the loop needs.
 pub(super) fn system_error(error: io::Error) -> UserError {
@@ -134,9 +143,10 @@ mod tests {
                 5,
                 "answer",
             ),
+            (not_of_one_machine(address), 2, "groups"),
             (other_family(address, ([10, 0, 0, 1], 7).into()), 2, "IPv4"),
             (
-                not_sent(address, 70_000, &ErrorKind::Other.into()),
+                not_sent(address, 70_000, &io::Error::from_raw_os_error(TOO_LONG)),
                 5,
                 "70000 bytes",
             ),

@@ -85,7 +85,7 @@ impl<N: Network> Chat<N> {
     /// How long to wait for an event; none: until one comes.
     fn wait(&self, now: Instant) -> Option<Duration> {
         let typed = !self.finishing && self.network.takes_lines() && self.desk.has_lines();
-        if typed || self.network.is_hungry(&self.desk) {
+        if typed || self.desk.is_eager() || self.network.is_hungry(&self.desk) {
             return Some(Duration::ZERO);
         }
         let deadline = self.network.deadline(&self.desk)?;
@@ -110,7 +110,11 @@ impl<N: Network> Chat<N> {
     fn heed_signals(&mut self) -> Option<Result<ExitCode, UserError>> {
         for notice in self.desk.signals() {
             match notice {
-                Notice::Interrupt => return Some(Ok(ExitCode::Interrupted)),
+                Notice::Interrupt => {
+                    // Not even for who reads what was shown.
+                    self.desk.forget();
+                    return Some(Ok(ExitCode::Interrupted));
+                }
                 Notice::End => return Some(Ok(ExitCode::Done)),
                 Notice::Suspend => {
                     if let Err(error) = self.desk.stop() {

@@ -13,10 +13,10 @@ use mio::{Interest, Registry, Token};
 use super::TcpOptions;
 use super::connection::{Connection, ReadEnd};
 use super::desk::Desk;
-use super::errors::{cannot_listen, cannot_reach, system_error};
+use super::errors::{cannot_listen, cannot_reach, not_of_one_machine, system_error};
 use super::listener::{Listener, is_of_one_connection, listen};
 use super::run::{NETWORK_TOKEN, Network};
-use super::text::is_farewell;
+use super::text::{Piece, is_farewell};
 use crate::datagram::canonical;
 use crate::error::{ExitCode, UserError};
 use crate::runtime::clock::Clock;
@@ -86,6 +86,9 @@ impl Tcp {
             linger_by: None,
         };
         match options {
+            TcpOptions::Listen(address) if address.ip().is_multicast() => {
+                return Err(not_of_one_machine(*address));
+            }
             TcpOptions::Listen(address) => {
                 let listener = listen(*address, registry, LISTENER);
                 tcp.listener = Some(listener.map_err(|e| cannot_listen(*address, &e))?);
@@ -218,7 +221,7 @@ impl Tcp {
         let order: Vec<usize> = after.chain(before).map(|(&token, _)| token).collect();
         let mut left = READ_PER_TURN;
         for token in order {
-            if left < READ_LEN || desk.is_full() {
+            if left < READ_LEN || !desk.has_time() {
                 self.turn_of = token;
                 return;
             }
@@ -227,10 +230,10 @@ impl Tcp {
             };
             let who = connection.address;
             let mut parted = false;
-            let mut sink = |line: &[u8]| match is_farewell(line) {
+            let mut sink = |line: Piece<'_>| match line.whole && is_farewell(line.bytes) {
                 _ if parted => {}
                 true => parted = true,
-                false => desk.said(who, line),
+                false => desk.said(who, line.bytes),
             };
             connection.show_overdue(now, &mut sink);
             let end = if connection.is_readable() {
@@ -293,14 +296,16 @@ impl Network for Tcp {
 
     fn transmit(&mut self, now: Instant, desk: &mut Desk) {
         self.connections.retain(|_, connection| {
-            if connection.is_stuck(now) {
+            // Only then is it known: it may have read while this process was stopped.
+            let mut alive = connection.write(now);
+            if alive && connection.is_stuck(now) {
                 let who = connection.address;
                 desk.note(format!(
                     "{who} does not read what it is sent and is dropped"
                 ));
                 connection.give_up(now);
+                alive = connection.write(now);
             }
-            let alive = connection.write(now);
             if !alive && connection.is_open {
                 desk.went_offline(connection.address);
             }

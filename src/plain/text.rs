@@ -35,17 +35,30 @@ pub(super) fn shown(bytes: &[u8]) -> DisplayText {
     DisplayText::line(&text.replace('\t', " "))
 }
 
+/// A line of a stream, or a piece of one that is too long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Piece<'a> {
+    /// Without the newline.
+    pub(super) bytes: &'a [u8],
+    /// From the beginning of a line to its end. No piece of another is a farewell.
+    pub(super) whole: bool,
+}
+
 /// A stream of bytes cut into lines, however it is split into segments.
 #[derive(Default)]
 pub(super) struct Lines {
     /// The beginning of a line whose end has not come; at most [`PIECE_LEN_MAX`].
     partial: Vec<u8>,
+    /// What stands before it on its line was given out.
+    cut: bool,
+    /// A line has ended with a newline.
+    knows_newlines: bool,
 }
 
 impl Lines {
     /// Adds bytes; `sink` gets each line that is complete, without its newline. A line of more
     /// than [`PIECE_LEN_MAX`] bytes comes in pieces.
-    pub(super) fn push(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8])) {
+    pub(super) fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Piece<'_>)) {
         for part in bytes.split_inclusive(|&b| b == b'\n') {
             let (part, complete) = match part.split_last() {
                 Some((b'\n', line)) => (line, true),
@@ -56,18 +69,28 @@ impl Lines {
                 let (fits, more) = rest.split_at(PIECE_LEN_MAX - self.partial.len());
                 self.partial.extend_from_slice(fits);
                 rest = more;
-                let cut = char_boundary(&self.partial);
-                let left = self.partial.split_off(cut);
-                sink(&self.partial);
+                let left = self.partial.split_off(char_boundary(&self.partial));
+                self.cut = true;
+                sink(Piece {
+                    bytes: &self.partial,
+                    whole: false,
+                });
                 self.partial = left;
             }
-            if !complete {
-                self.partial.extend_from_slice(rest);
-            } else if self.partial.is_empty() {
-                sink(trimmed(rest));
+            if complete && self.partial.is_empty() {
+                sink(Piece {
+                    bytes: trimmed(rest),
+                    whole: !self.cut,
+                });
             } else {
                 self.partial.extend_from_slice(rest);
-                sink(trimmed(&self.take()));
+                if complete {
+                    self.end(sink);
+                }
+            }
+            if complete {
+                self.cut = false;
+                self.knows_newlines = true;
             }
         }
     }
@@ -77,9 +100,20 @@ impl Lines {
         !self.partial.is_empty()
     }
 
-    /// The line that has begun, as if it had ended here; empty if there is none.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.partial)
+    /// Whether the other side ends its lines with newlines, as far as it is known.
+    pub(super) fn knows_newlines(&self) -> bool {
+        self.knows_newlines
+    }
+
+    /// Gives out the line that has begun, if there is one, as if it ended here.
+    pub(super) fn end(&mut self, sink: &mut dyn FnMut(Piece<'_>)) {
+        let bytes = std::mem::take(&mut self.partial);
+        if !bytes.is_empty() {
+            sink(Piece {
+                bytes: trimmed(&bytes),
+                whole: !self.cut,
+            });
+        }
     }
 }
 
@@ -113,13 +147,14 @@ fn char_len(first: u8) -> usize {
 mod tests {
     use super::*;
 
+    /// The lines of these parts, and what is left.
     fn lines(parts: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
         let mut lines = Lines::default();
         let mut found = Vec::new();
         for part in parts {
-            lines.push(part, |line| found.push(line.to_vec()));
+            lines.push(part, &mut |piece| found.push(piece.bytes.to_vec()));
         }
-        (found, lines.take())
+        (found, lines.partial)
     }
 
     #[test]
@@ -188,11 +223,27 @@ mod tests {
         let mut lines = Lines::default();
         let mut pieces = 0;
         for _ in 0..100 {
-            lines.push(&[0xff; 4096], |piece| {
-                assert!(piece.len() <= PIECE_LEN_MAX);
+            lines.push(&[0xff; 4096], &mut |piece| {
+                assert!(piece.bytes.len() <= PIECE_LEN_MAX);
                 pieces += 1;
             });
         }
         assert_eq!(pieces, 100 * 4096 / PIECE_LEN_MAX);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_line_is_no_farewell() {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        let text = format!("{}quit\nquit\nqu", "x".repeat(PIECE_LEN_MAX));
+        let mut sink = |piece: Piece<'_>| found.push((piece.bytes.to_vec(), piece.whole));
+        lines.push(text.as_bytes(), &mut sink);
+        assert!(lines.knows_newlines());
+        lines.end(&mut sink);
+        lines.end(&mut sink);
+        assert_eq!(found[0].0.len(), PIECE_LEN_MAX);
+        let rest = [(b"quit".to_vec(), false), (b"quit".to_vec(), true)];
+        assert_eq!(found[1..3], rest);
+        assert_eq!(found[3..], [(b"qu".to_vec(), true)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -59,6 +59,10 @@ impl Udp {
     ) -> Result<Self, UserError> {
         let listen = options.listen;
         let socket = bind(listen).map_err(|error| cannot_listen(listen, &error))?;
+        if listen.ip().is_multicast() {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+            join(&socket, listen, any).map_err(|error| cannot_listen(listen, &error))?;
+        }
         let mut own = BTreeSet::new();
         for &peer in &options.peers {
             let both = listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -122,7 +126,7 @@ impl Network for Udp {
     fn receive(&mut self, _now: Instant, desk: &mut Desk) {
         let mut errors = 0;
         for _ in 0..SOCKET_BUDGET {
-            if !self.readable || desk.is_full() {
+            if !self.readable || !desk.has_time() {
                 return;
             }
             match self.socket.recv_from(&mut self.buffer) {
@@ -157,7 +161,7 @@ impl Network for Udp {
         self.queue
             .extend(listed.chain(written).map(|peer| (text.clone(), peer)));
         if self.queue.is_empty() && !farewell {
-            let message = "nobody has written yet, so this line went to nobody";
+            let message = "nobody has written yet, or they left, so this line went to nobody";
             let error = UserError::new(ExitCode::Failed, message);
             desk.problem(&error.hint("name somebody with `--peer ADDR:PORT`"));
         }

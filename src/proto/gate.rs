@@ -4,7 +4,8 @@
 //! sources over their rate, then whatever the budget of signature checks does not allow. Only
 //! what verified is ever counted as seen, so that a forged sequence number drops nothing genuine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,7 @@ use super::bucket::Bucket;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
-use crate::limits::{
-    NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE, VERIFY_RATE,
-};
+use crate::limits::{Limits, NEW_IDENTITIES_PER_MINUTE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE};
 use crate::wire::header::PATH_OFFSET;
 
 const RECENT_MAX: usize = 4096;
@@ -24,27 +23,50 @@ const COPIES_WITHIN: Duration = Duration::from_secs(2);
 /// Most links and paths by which one packet counts.
 const COPIES_MAX: usize = 32;
 
-/// Names the bytes of a datagram, its path byte left out.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Fingerprint([u8; 16]);
+/// Names the bytes of a datagram, its path byte left out: 128 bits of a keyed hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fingerprint(u64, u64);
+
+/// Takes the last number of a key for its hash: a fingerprint is one already, with a secret key.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+}
 
 /// Rates, copies and budgets.
 pub struct Gate {
     key: [u8; 32],
-    recent: BTreeMap<Fingerprint, Seen>,
+    recent: HashMap<Fingerprint, Seen, BuildHasherDefault<AsIs>>,
     order: VecDeque<Fingerprint>,
     sources: BTreeMap<(SocketAddr, bool), Bucket>,
     identities: BTreeMap<IpAddr, Bucket>,
     known: Bucket,
     unknown: Bucket,
     answers: Bucket,
+    source_rate: u32,
 }
 
 /// A packet that verified.
 struct Seen {
     peer: Option<PeerId>,
     at: Instant,
-    by: Vec<(LinkId, Path)>,
+    /// By which links and paths it came; most come by one.
+    first: Option<(LinkId, Path)>,
+    further: Vec<(LinkId, Path)>,
 }
 
 /// Whether these bytes were here before.
@@ -58,16 +80,18 @@ pub enum Sighting {
 
 impl Gate {
     /// `key` is random, so that nobody can make fingerprints collide.
-    pub fn new(now: Instant, key: [u8; 32]) -> Self {
+    pub fn new(now: Instant, key: [u8; 32], limits: &Limits) -> Self {
+        let verify = limits.verify_rate;
         Gate {
             key,
-            recent: BTreeMap::new(),
+            recent: HashMap::default(),
             order: VecDeque::new(),
             sources: BTreeMap::new(),
             identities: BTreeMap::new(),
-            known: Bucket::new(now, VERIFY_RATE, VERIFY_RATE),
-            unknown: Bucket::new(now, VERIFY_RATE / 2, VERIFY_RATE / 2),
+            known: Bucket::new(now, verify, verify),
+            unknown: Bucket::new(now, verify / 2, verify / 2),
             answers: Bucket::new(now, SYNC_VERIFY_RATE, SYNC_VERIFY_BURST),
+            source_rate: limits.source_rate,
         }
     }
 
@@ -76,9 +100,12 @@ impl Gate {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&bytes[..PATH_OFFSET.min(bytes.len())]);
         hasher.update(bytes.get(PATH_OFFSET + 1..).unwrap_or(&[]));
-        let mut short = [0; 16];
-        short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        let fingerprint = Fingerprint(short);
+        let hash = hasher.finalize();
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = *hash.as_bytes();
+        let fingerprint = Fingerprint(
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_be_bytes([i, j, k, l, m, n, o, p]),
+        );
         match self.recent.contains_key(&fingerprint) {
             true if !is_sabotaged(Sabotage::ReplayTaken) => Sighting::Copy(fingerprint),
             _ => Sighting::New(fingerprint),
@@ -97,17 +124,27 @@ impl Gate {
         let Some(seen) = self.recent.get_mut(&fingerprint) else {
             return false;
         };
-        let is_first = !seen.by.contains(&(link, path)) && seen.by.len() < COPIES_MAX;
-        if is_first {
-            seen.by.push((link, path));
+        let by = (link, path);
+        let Some(first) = seen.first else {
+            seen.first = Some(by);
+            return true;
+        };
+        let is_first = first != by && !seen.further.contains(&by);
+        let has_room = seen.further.len() < COPIES_MAX - 1;
+        if is_first && has_room {
+            seen.further.push(by);
         }
-        is_first
+        is_first && has_room
     }
 
     /// Whether a source may send one more. Sources that are a known peer's validated address get
     /// ten times as much.
     pub fn admit_source(&mut self, now: Instant, source: SocketAddr, known: bool) -> bool {
-        let rate = if known { SOURCE_RATE * 10 } else { SOURCE_RATE };
+        let rate = if known {
+            self.source_rate.saturating_mul(10)
+        } else {
+            self.source_rate
+        };
         let key = (source, known);
         make_room(&mut self.sources, &key, |bucket| bucket.holds(now, rate));
         let bucket = self
@@ -150,7 +187,8 @@ impl Gate {
         let seen = Seen {
             peer,
             at: now,
-            by: Vec::new(),
+            first: None,
+            further: Vec::new(),
         };
         if self.recent.insert(fingerprint, seen).is_none() {
             self.order.push_back(fingerprint);
@@ -225,7 +263,7 @@ mod tests {
     #[test]
     fn a_copy_by_another_path_is_a_copy() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         let mut bytes = vec![0x0c, 1, 3, 1, 9, 9];
         let Sighting::New(fingerprint) = gate.sight(&bytes) else {
             panic!("seen before")
@@ -240,7 +278,7 @@ mod tests {
     #[test]
     fn a_copy_counts_once_for_each_path_and_only_at_once() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         let Sighting::New(packet) = gate.sight(&[1, 2, 3]) else {
             panic!("seen before")
         };
@@ -262,18 +300,18 @@ mod tests {
     #[test]
     fn a_flood_of_sources_stays_within_the_cap_and_the_budget() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         let source = |port| SocketAddr::from(([10, 0, 0, 1], port));
         let admitted = (0..500)
             .filter(|_| gate.admit_source(now, source(1), false))
             .count();
-        assert_eq!(admitted, SOURCE_RATE as usize);
+        assert_eq!(admitted, Limits::default().source_rate as usize);
         for port in 0..5000 {
             gate.admit_source(now, source(port), false);
         }
         assert!(gate.sources.len() <= SOURCES_MAX);
         let unknown = (0..5000).filter(|_| gate.admit_check(now, false)).count();
-        assert_eq!(unknown, VERIFY_RATE as usize / 2);
+        assert_eq!(unknown, Limits::default().verify_rate as usize / 2);
         assert!(gate.admit_check(now, true), "half is kept for known peers");
         let new = (0..100)
             .filter(|_| gate.admit_identity(now, [10, 0, 0, 1].into()))
@@ -283,13 +321,13 @@ mod tests {
         let more = minute.filter(|&now| gate.admit_identity(now, [10, 0, 0, 1].into()));
         assert_eq!(more.count(), NEW_IDENTITIES_PER_MINUTE as usize);
         let known = (0..5000).filter(|_| gate.admit_source(now, source(7), true));
-        assert_eq!(known.count(), 10 * SOURCE_RATE as usize);
+        assert_eq!(known.count(), 10 * Limits::default().source_rate as usize);
     }
 
     #[test]
     fn recent_fingerprints_are_bounded() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         for i in 0..10_000u32 {
             if let Sighting::New(fingerprint) = gate.sight(&i.to_be_bytes()) {
                 gate.remember(now, fingerprint, None);

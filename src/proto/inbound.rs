@@ -5,7 +5,7 @@ use super::crypto::verify;
 use super::direct::Direct;
 use super::endpoint::Endpoint;
 use super::gate::{Fingerprint, Sighting};
-use super::group::receive::{Worth, wants_ack};
+use super::group::{ack::wants_ack, receive::Worth};
 use super::presence::Heard;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{Arrival, canonical};
@@ -138,6 +138,8 @@ impl Endpoint {
                     self.handle_entry(now, &inbound, entry);
                 }
             }
+            // Of a locked room, and none is joined.
+            Body::Sealed(_) => {}
             body => self.handle_signed(now, &inbound, body),
         }
     }
@@ -153,13 +155,15 @@ impl Endpoint {
             _ => None,
         };
         let sender = inbound.header.sender;
-        let held = self
-            .presence
-            .roster
-            .by_short(&sender)
-            .map(|peer| peer.key());
-        let own = Some(self.core.identity.public()).filter(|_| sender == self.core.short());
-        let Some(key) = record.map(|record| record.key).or(held).or(own) else {
+        let held = self.presence.roster.by_short(&sender);
+        let held = held.map(|peer| (peer.key(), peer.id));
+        let identity = &self.core.identity;
+        let own = Some((identity.public(), identity.id())).filter(|_| sender == self.core.short());
+        let told = record.map(|record| match held {
+            Some((key, id)) if key == record.key => (key, id),
+            _ => (record.key, record.key.id()),
+        });
+        let Some((key, id)) = told.or(held).or(own) else {
             self.core.stats.unknown_sender += 1;
             if matches!(body, Body::Heartbeat(_) | Body::Probe(_)) {
                 let from = (sender, Some(inbound.header.path));
@@ -171,11 +175,11 @@ impl Endpoint {
             }
             return;
         };
-        let is_known = held == Some(key);
-        if is_sabotaged(Sabotage::DedupBeforeVerify) && !self.is_fresh(inbound, &key) {
+        let is_known = held.is_some_and(|(of, _)| of == key);
+        if is_sabotaged(Sabotage::DedupBeforeVerify) && !self.is_fresh(inbound, &id) {
             return;
         }
-        if !self.is_genuine(now, inbound, &key, record, is_known) {
+        if !self.is_genuine(now, inbound, (&key, &id), record, is_known) {
             return;
         }
         if key == self.core.identity.public() {
@@ -192,7 +196,7 @@ impl Endpoint {
             }
             return;
         }
-        let Some(peer) = self.presence.roster.get_mut(&key.id()) else {
+        let Some(peer) = self.presence.roster.get_mut(&id) else {
             return;
         };
         let any_run = is_sabotaged(Sabotage::GoodbyeOfAnyRun) && matches!(body, Body::Goodbye(_));
@@ -210,17 +214,19 @@ impl Endpoint {
             self.core.stats.replayed += 1;
             return;
         }
-        let id = key.id();
         let heard = inbound.heard(id);
         self.gate.remember(now.mono, inbound.fingerprint, Some(id));
         self.count_path(now, inbound.fingerprint, &heard);
-        self.presence.heard(&mut self.core, now, &heard);
+        let is_missed = is_sabotaged(Sabotage::AliveIgnored) && matches!(body, Body::Alive(_));
+        if !is_missed {
+            self.presence.heard(&mut self.core, now, &heard);
+        }
         self.act(now, &heard, body);
     }
 
     /// Marks a sequence number too early, as only a sabotaged node does.
-    fn is_fresh(&mut self, inbound: &Inbound, key: &PublicKey) -> bool {
-        let peer = self.presence.roster.get_mut(&key.id());
+    fn is_fresh(&mut self, inbound: &Inbound, id: &PeerId) -> bool {
+        let peer = self.presence.roster.get_mut(id);
         peer.is_none_or(|peer| {
             peer.record.incarnation != inbound.header.incarnation
                 || peer.window.accept(inbound.header.sequence)
@@ -238,20 +244,20 @@ impl Endpoint {
         &mut self,
         now: Now,
         inbound: &Inbound,
-        key: &PublicKey,
+        (key, id): (&PublicKey, &PeerId),
         record: Option<&PeerRecord>,
         known: bool,
     ) -> bool {
         // Names and keys are public: only where a packet comes from tells that it may be theirs.
         let source = inbound.arrival.source;
-        let known = known && self.presence.is_validated(&key.id(), source);
+        let known = known && self.presence.is_validated(id, source);
         if !self.gate.admit_check(now.mono, known) {
             self.core.stats.limited += 1;
             return false;
         }
-        let kind_ok = key.id().short() == inbound.header.sender
+        let kind_ok = id.short() == inbound.header.sender
             && record.is_none_or(|record| record.incarnation == inbound.header.incarnation);
-        let held = self.presence.roster.get(&key.id());
+        let held = self.presence.roster.get(id);
         let is_held =
             |record: &PeerRecord| held.is_some_and(|peer| peer.record.bytes == record.bytes);
         let signed = wire::signature(inbound.bytes).zip(inbound.signing_input());
@@ -354,7 +360,7 @@ impl Endpoint {
                 self.presence
                     .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);
             }
-            Body::Data(_) | Body::Repair(_) => {}
+            Body::Data(_) | Body::Repair(_) | Body::RoomBeacon(_) | Body::Sealed(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::{self, JoinHandle};
 
 use crate::durable::{Batch, Loaded, Query, StoreFailure, Stored, Token};
+use crate::proto::locked::{Derivation, RoomKey, derive};
 use crate::store::Store;
 
 /// Jobs that wait in the channel to the worker, and answers in the one back. More jobs wait in
@@ -50,6 +51,34 @@ impl StoreWorker {
                 StoreJob::Keep(token, _) => StoreAnswer::Kept(token, Err(gone())),
                 StoreJob::Find(token, _) => StoreAnswer::Found(token, Err(gone())),
             }
+        })
+    }
+}
+
+/// The thread for what takes long and needs no disk: keys from phrases.
+pub type BulkWorker = Worker<BulkJob, BulkAnswer>;
+
+/// A key to derive.
+#[derive(Debug)]
+pub struct BulkJob(pub Token, pub Derivation);
+
+/// The key, or a sentence why there is none.
+#[derive(Debug)]
+pub struct BulkAnswer(pub Token, pub Result<RoomKey, String>);
+
+impl BulkWorker {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The system starts no thread.
+    pub fn for_keys(waker: Arc<mio::Waker>) -> io::Result<Self> {
+        let work = |jobs: &mut Vec<BulkJob>, answer: &mut dyn FnMut(BulkAnswer)| {
+            for BulkJob(token, from) in jobs.drain(..) {
+                answer(BulkAnswer(token, derive(&from)));
+            }
+        };
+        Worker::start("bulk", waker, work, |BulkJob(token, _)| {
+            BulkAnswer(token, Err("the worker has stopped".to_owned()))
         })
     }
 }
@@ -149,7 +178,11 @@ impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
     }
 
     fn hand_over(&mut self) {
-        while let (Some(jobs), Some(job)) = (&self.jobs, self.waiting.pop_front()) {
+        // Nothing is taken from the list once the thread is gone: it is still to be refused.
+        while let Some(jobs) = &self.jobs {
+            let Some(job) = self.waiting.pop_front() else {
+                return;
+            };
             match jobs.try_send(job) {
                 Ok(()) => {}
                 Err(TrySendError::Full(job)) => return self.waiting.push_front(job),
@@ -293,12 +326,35 @@ mod tests {
         let mut worker = Worker::start("test", waker, work, |job| job + 100).expect("thread");
         worker.submit(1);
         let end = Instant::now() + Duration::from_secs(5);
-        while worker.jobs.is_some() && Instant::now() < end {
-            worker.submit(2);
+        while worker
+            .thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+        {
+            assert!(Instant::now() < end, "it does not die");
             std::thread::yield_now();
         }
+        // The only one that waits: it is not lost.
+        worker.submit(2);
         assert_eq!(answers(&mut poll, &mut worker, 1), [102]);
         assert!(!worker.close());
+    }
+
+    #[test]
+    fn a_key_is_derived_by_the_thread() {
+        let (mut poll, waker) = poll();
+        let mut worker = BulkWorker::for_keys(waker).expect("thread");
+        let from = Derivation {
+            name: crate::text::RoomName::new("games").expect("a name"),
+            phrase: "a phrase".to_owned().into(),
+        };
+        worker.submit(BulkJob(Token(7), from.clone()));
+        let got = answers(&mut poll, &mut worker, 1);
+        let [BulkAnswer(Token(7), Ok(key))] = &got[..] else {
+            panic!("{got:?}");
+        };
+        assert_eq!(derive(&from).as_ref(), Ok(key));
+        assert!(worker.close());
     }
 
     #[test]

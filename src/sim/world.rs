@@ -250,6 +250,7 @@ impl World {
     /// A person at a node writes something.
     pub fn say(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,
@@ -326,6 +327,10 @@ impl World {
                     let (run, rows) = (node.run, node.disk.query(&query));
                     let after = self.disk_time();
                     self.schedule(after, Action::Loaded(index, run, token, rows));
+                }
+                Output::Derive(from, token) => {
+                    let key = crate::proto::locked::derive_cheaply(&from);
+                    endpoint.handle_derived(now, token, Ok(key));
                 }
                 Output::Transmit(transmit) => self.transmit(index, &transmit),
             }
@@ -478,6 +483,8 @@ impl World {
         let step = Step::Arrived(datagram.source, kind_of(bytes), bytes.len());
         self.trace.add(self.now, index, step);
         self.checker.arrived(index, datagram.source, bytes.len());
+        self.checker.accused(self.now, index, bytes);
+        let refuted = self.checker.is_refuted(index, bytes);
         let arrival = Arrival {
             link: Some(LINK),
             source: datagram.source,
@@ -487,6 +494,9 @@ impl World {
         self.with(index, |endpoint, now| {
             endpoint.handle_datagram(now, arrival, bytes);
         });
+        if let Some(of) = refuted {
+            self.checker.alive_came(self.now, index, of);
+        }
     }
 
     /// Runs to this moment, or to the first violation; whether there was none.

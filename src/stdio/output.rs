@@ -139,19 +139,34 @@ impl Output {
     /// # Errors
     /// The output is gone (`BrokenPipe` where its reader left); what was pending is dropped.
     pub fn flush(&mut self) -> io::Result<()> {
-        let result = self.write_some().and_then(|()| self.watch());
+        self.flush_some(usize::MAX).map(drop)
+    }
+
+    /// The same, of about so many bytes: a reader that keeps up would keep the loop from
+    /// everything else. Answers whether there may be room for more without a word from the poll.
+    ///
+    /// # Errors
+    /// As [`Output::flush`].
+    pub fn flush_some(&mut self, len_max: usize) -> io::Result<bool> {
+        let result = self.write_some(len_max);
+        let result = result.and_then(|more| self.watch().map(|()| more));
         if result.is_err() {
             self.clear();
         }
         result
     }
 
-    fn write_some(&mut self) -> io::Result<()> {
-        while self.pending() > 0 {
+    fn write_some(&mut self, len_max: usize) -> io::Result<bool> {
+        let mut written = 0;
+        let mut full = false;
+        while self.pending() > 0 && written < len_max && !full {
             match self.sink.write(&self.bytes[self.start..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.start += len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(len) => {
+                    self.start += len;
+                    written += len;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => full = true,
                 Err(error) => return Err(error),
             }
         }
@@ -160,7 +175,7 @@ impl Output {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        Ok(())
+        Ok(self.pending() > 0 && !full)
     }
 
     fn watch(&mut self) -> io::Result<()> {
@@ -174,7 +189,8 @@ impl Output {
         }
     }
 
-    fn clear(&mut self) {
+    /// Drops what is not written yet: nobody is to wait for its reader.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
     }
@@ -186,7 +202,7 @@ impl Drop for Output {
             Patience::Endless => None,
             Patience::Bounded => Some(PATIENCE_MS),
         };
-        while self.write_some().is_ok() && self.pending() > 0 {
+        while self.write_some(usize::MAX).is_ok() && self.pending() > 0 {
             match self.sink.wait(wait) {
                 Ok(true) => {}
                 Ok(false) if wait.is_none() => {}
@@ -204,9 +220,9 @@ pub(crate) mod fake {
 
     use super::*;
 
-    /// What was written, and how much more there is room for.
+    /// What was written, how much more there is room for, and how much is taken at once.
     #[derive(Clone)]
-    pub(crate) struct Written(Rc<RefCell<(Vec<u8>, usize)>>);
+    pub(crate) struct Written(Rc<RefCell<(Vec<u8>, usize, usize)>>);
 
     impl Written {
         /// With room for everything.
@@ -215,13 +231,17 @@ pub(crate) mod fake {
         }
 
         pub(crate) fn with_room(room: usize) -> (Written, Output) {
-            let written = Written(Rc::new(RefCell::new((Vec::new(), room))));
+            let written = Written(Rc::new(RefCell::new((Vec::new(), room, usize::MAX))));
             let output = Output::new(written.clone(), Token(0), Patience::Bounded);
             (written, output)
         }
 
         pub(crate) fn set_room(&self, room: usize) {
             self.0.borrow_mut().1 = room;
+        }
+
+        pub(crate) fn set_chunk(&self, chunk: usize) {
+            self.0.borrow_mut().2 = chunk;
         }
 
         /// Takes all that was written.
@@ -237,7 +257,7 @@ pub(crate) mod fake {
 
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let mut inner = self.0.borrow_mut();
-            let len = bytes.len().min(inner.1);
+            let len = bytes.len().min(inner.1).min(inner.2);
             if len == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -270,6 +290,23 @@ mod tests {
         written.set_room(100);
         output.flush().unwrap();
         assert_eq!(written.take(), "\ntwo\nthree\n");
+        assert_eq!(output.pending(), 0);
+    }
+
+    #[test]
+    fn a_reader_that_keeps_up_does_not_keep_the_loop() {
+        let (written, mut output) = fake::Written::new();
+        for _ in 0..10 {
+            output.push_line("123456789");
+        }
+        written.set_chunk(10);
+        assert!(output.flush_some(25).unwrap(), "there is more");
+        assert_eq!((written.take().len(), output.pending()), (30, 70));
+        written.set_room(20);
+        assert!(!output.flush_some(25).unwrap(), "the poll tells");
+        assert_eq!((written.take().len(), output.pending()), (20, 50));
+        written.set_room(usize::MAX);
+        assert!(!output.flush_some(50).unwrap(), "there is no more");
         assert_eq!(output.pending(), 0);
     }
 

@@ -5,18 +5,24 @@
 //! during the run and after it. A thread that blocks in `read` would do without, but the loop
 //! is to own the terminal. So the descriptors stay blocking; epoll or kqueue says when to look,
 //! and `poll(2)` with no wait is asked before every single `read` and `write`. A `write` is at
-//! most `PIPE_BUF` bytes, which a descriptor that is reported writable takes without blocking.
+//! most `PIPE_BUF` bytes, which a pipe that is reported writable takes without blocking.
+//!
+//! A terminal does not: it is reported writable with room for one byte, and `write` then waits
+//! for the rest, for hours where a remote login hangs. So it is opened once more, for writing;
+//! that is a description of our own, which may have `O_NONBLOCK`.
 //!
 //! Regular files cannot be registered with epoll (`EPERM`, `/dev/null` too); they are always
 //! ready, which `poll(2)` also says of them.
 
 use std::io::{self, Stderr, Stdin, Stdout};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 use nix::{libc, unistd};
 
 use super::input::Source;
@@ -25,6 +31,8 @@ use super::output::Sink;
 /// A descriptor read or written without waiting.
 pub struct Descriptor<F> {
     fd: F,
+    /// The same terminal without blocking.
+    terminal: Option<OwnedFd>,
 }
 
 /// Stdin.
@@ -34,23 +42,39 @@ pub fn stdin() -> Descriptor<Stdin> {
 
 /// Stdout.
 pub fn stdout() -> Descriptor<Stdout> {
-    Descriptor::new(io::stdout())
+    Descriptor::for_writing(io::stdout())
 }
 
 /// Stderr.
 pub fn stderr() -> Descriptor<Stderr> {
-    Descriptor::new(io::stderr())
+    Descriptor::for_writing(io::stderr())
 }
 
 impl<F: AsFd> Descriptor<F> {
     /// Reads or writes this; its flags are left alone.
     pub fn new(fd: F) -> Self {
-        Descriptor { fd }
+        Descriptor { fd, terminal: None }
+    }
+
+    /// Writes this, even where it is a terminal that nobody reads.
+    fn for_writing(fd: F) -> Self {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let path = unistd::ttyname(&fd);
+        // Where it may not be opened (somebody else's, after su), as it is.
+        let terminal = path.and_then(|path| open(&path, flags, Mode::empty())).ok();
+        Descriptor { fd, terminal }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.terminal {
+            Some(terminal) => terminal.as_fd(),
+            None => self.fd.as_fd(),
+        }
     }
 
     /// Whether `read` or `write` would return at once; waits for that as long as it is told.
     fn is_ready(&self, flags: PollFlags, wait: PollTimeout) -> io::Result<bool> {
-        let mut fds = [PollFd::new(self.fd.as_fd(), flags)];
+        let mut fds = [PollFd::new(self.fd(), flags)];
         match poll(&mut fds, wait) {
             // A hang-up or an error counts as ready: the call that follows tells which.
             Ok(count) => Ok(count > 0),
@@ -60,7 +84,7 @@ impl<F: AsFd> Descriptor<F> {
     }
 
     fn add(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<bool> {
-        let fd = self.fd.as_fd().as_raw_fd();
+        let fd = self.fd().as_raw_fd();
         match registry.register(&mut SourceFd(&fd), token, interest) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(false),
@@ -92,7 +116,7 @@ impl<F: AsFd> Sink for Descriptor<F> {
         if on {
             return self.add(registry, token, Interest::WRITABLE).map(drop);
         }
-        registry.deregister(&mut SourceFd(&self.fd.as_fd().as_raw_fd()))
+        registry.deregister(&mut SourceFd(&self.fd().as_raw_fd()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -101,7 +125,7 @@ impl<F: AsFd> Sink for Descriptor<F> {
         }
         let chunk = &bytes[..bytes.len().min(libc::PIPE_BUF)];
         loop {
-            match unistd::write(&self.fd, chunk) {
+            match unistd::write(self.fd(), chunk) {
                 Err(Errno::EINTR) => {}
                 other => return other.map_err(io::Error::from),
             }
@@ -235,6 +259,27 @@ mod tests {
             read += n;
         }
         assert_eq!(read, 1_000_000);
+    }
+
+    #[test]
+    fn a_terminal_that_nobody_reads_never_blocks() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let slave = pty.slave.try_clone().unwrap();
+        let (tell, written) = std::sync::mpsc::channel();
+        // In a thread: what blocks is to fail and not to hang.
+        std::thread::spawn(move || {
+            let mut sink = Descriptor::for_writing(slave);
+            let mut total = 0;
+            // Until it is full; room is told of before there is enough for everything.
+            while let Ok(len) = sink.write(&[b'x'; 999]) {
+                total += len;
+            }
+            let waits = !sink.wait(Some(0)).unwrap();
+            tell.send((total, waits)).unwrap();
+        });
+        let (total, waits) = written.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(total > 0 && waits, "{total}");
+        assert!(is_blocking(&pty.slave));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, named_params, params};
 
+use super::ENTRY_ROWS_MAX;
 use super::order::{self, At, sortable};
 use super::sqlite::{execute, get, rows};
-use super::{ENTRY_ROWS_MAX, Keep};
 use crate::durable::{EntryHead, Head, Kept, LogKey, OwnHead, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
+use crate::limits::Keep;
 
 /// The row of a log.
 pub(super) struct Log {

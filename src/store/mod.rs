@@ -59,20 +59,10 @@ use sys_windows as sys;
 use crate::durable::{Batch, Durability, Kept, Loaded, Query, Snapshot, Stored};
 use crate::error::UserError;
 use crate::id::PeerId;
+use crate::limits::{Keep, Limits};
 
 /// Most rows of entries in one answer.
 pub const ENTRY_ROWS_MAX: usize = 512;
-
-/// What of what is said stays in the store (`history.keep`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Keep {
-    /// Everything, as long as [`Retention`] has it.
-    #[default]
-    All,
-    /// No words: the own heads, where the logs of others stand, and ids, so that nothing is taken
-    /// for new twice. Private messages stay until they are delivered.
-    None,
-}
 
 /// How long a room is remembered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +71,17 @@ pub struct Retention {
     pub entries: u32,
     /// Days after which a line is forgotten, by its author's clock.
     pub days: u32,
+}
+
+impl Retention {
+    /// As the settings have it.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Retention {
+        Retention {
+            entries: limits.history_entries,
+            days: limits.history_days,
+        }
+    }
 }
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -128,7 +129,9 @@ impl Store {
             .map_err(|error| sqlite::failure(&error))
     }
 
-    /// What it keeps from now on; what it kept stays.
+    /// What it keeps from now on; what it kept stays. With [`Keep::None`] no words: the own
+    /// heads, where the logs of others stand, and ids, so that nothing is taken for new twice.
+    /// Private messages then stay until they are delivered.
     pub fn set_keep(&mut self, keep: Keep) {
         self.keep = keep;
     }

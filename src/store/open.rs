@@ -8,10 +8,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Keep, Store, owner_only, sqlite, sys, upgrade};
+use super::{Store, owner_only, sqlite, sys, upgrade};
 use crate::durable::Durability;
 use crate::error::{ExitCode, UserError};
 use crate::id::PeerId;
+use crate::limits::Keep;
 
 /// The file in the data directory.
 pub(super) const FILE: &str = "lanchat.db";

@@ -5,11 +5,11 @@ use rusqlite::{Connection, ErrorCode, Row as SqlRow, TransactionBehavior, params
 
 use super::logs::{self, NewEntry};
 use super::order::sortable;
-use super::{Keep, history, neighbors, retention, rooms};
+use super::{history, neighbors, retention, rooms};
 use crate::durable::{Kept, LogKey, PrivateRow, PrivateState, Query, Row, Snapshot};
 use crate::durable::{StoreFailure, Write};
 use crate::id::{MessageId, PeerId, PublicKey};
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
+use crate::limits::{Keep, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
 
 /// What went wrong in the middle of a run, as a sentence.
 pub(super) fn failure(error: &rusqlite::Error) -> StoreFailure {

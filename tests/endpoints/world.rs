@@ -314,8 +314,11 @@ impl World {
             rooms: vec![RoomName::new("lobby").unwrap()],
             first_hello_ms_max: 5,
             snapshot: node.disk.snapshot(identity.id()),
-            person_rate: 1000,
-            person_burst: 1000,
+            limits: lanchat::limits::Limits {
+                person_rate: 1000,
+                person_burst: 1000,
+                ..Default::default()
+            },
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);
@@ -382,6 +385,7 @@ impl World {
 
     pub fn send(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,
@@ -432,6 +436,10 @@ impl World {
                 Output::Load(query, token) => {
                     let rows = node.disk.query(&query);
                     self.schedule(DISK, Action::Loaded(index, token, rows));
+                }
+                Output::Derive(from, token) => {
+                    let key = lanchat::proto::locked::derive_cheaply(&from);
+                    endpoint.handle_derived(now, token, Ok(key));
                 }
                 Output::Transmit(transmit) => {
                     let len = transmit.segment_len.unwrap_or(transmit.bytes.len());

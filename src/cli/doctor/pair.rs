@@ -14,7 +14,7 @@ use crate::datagram::{LinkId, Path};
 use crate::durable::{Kept, Snapshot};
 use crate::error::{ExitCode, UserError};
 use crate::id::PeerId;
-use crate::limits::{PERSON_BURST, PERSON_RATE, SOCKET_BUDGET};
+use crate::limits::{Limits, SOCKET_BUDGET};
 use crate::net::{Net, NetConfig};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
 use crate::runtime::{Clock, diagnosis};
@@ -135,8 +135,7 @@ impl Node {
             rooms: Vec::new(),
             first_hello_ms_max: 5,
             snapshot: Snapshot::default(),
-            person_rate: PERSON_RATE,
-            person_burst: PERSON_BURST,
+            limits: Limits::default(),
             seed,
         };
         let now = Clock::now();
@@ -193,6 +192,11 @@ impl Node {
                     self.endpoint.handle_persisted(now, token, Ok(kept));
                 }
                 Output::Load(_, token) => self.endpoint.handle_loaded(now, token, Ok(Vec::new())),
+                Output::Derive(_, token) => {
+                    // Two that look for each other are in no room.
+                    let none = Err("no rooms here".to_owned());
+                    self.endpoint.handle_derived(now, token, none);
+                }
                 Output::Event(_) => {}
                 Output::Timeout(deadline, _) => {
                     self.deadline = deadline;

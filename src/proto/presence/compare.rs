@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::digest::{Sums, mark};
+use super::digest::Sums;
 use super::sync::Responder;
 use super::{Heard, Presence, reaches};
 use crate::datagram::{Arrival, Link, LinkId};
@@ -31,24 +31,16 @@ impl Presence {
         core.links.iter().find(told).or_else(|| links.find(near))
     }
 
-    /// What this node's own record adds to a digest: nothing where it is a one-shot command.
-    pub(super) fn own_mark(&self) -> Option<(ShortId, u64)> {
-        let record = &self.record;
-        let id = record.key.id();
-        let mark = || mark(&id, record.incarnation, record.record_seq);
-        (!record.transient).then(|| (id.short(), mark()))
-    }
-
     /// Who is validated on a link, with this node: what others are told.
     pub(super) fn told_on(&self, link: Option<LinkId>) -> Sums {
         let others = link.map(|link| self.roster.told(link));
-        others.unwrap_or_default().with(self.own_mark())
+        others.unwrap_or_default().with(self.own_mark)
     }
 
     /// Who is listed on a link, with this node.
     pub(super) fn known_on(&self, link: Option<LinkId>) -> Sums {
         let others = link.map(|link| self.roster.known(link));
-        others.unwrap_or_default().with(self.own_mark())
+        others.unwrap_or_default().with(self.own_mark)
     }
 
     /// Whether somebody's roster of a link is ours, or nothing came of asking about it.

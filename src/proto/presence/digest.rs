@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use super::peer::Peer;
 use super::reaches;
+use super::roster::{Rows, row};
 use crate::api::PeerState;
 use crate::datagram::{Link, LinkId};
 use crate::id::{Incarnation, PeerId, ShortId};
 use crate::limits::SYNC_BUCKETS_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
-use crate::wire::Digest;
 use crate::wire::sync::bucket_of;
+use crate::wire::{Digest, PeerRecord};
 
 /// Links that are counted, by their place in the list: more than a node ever has.
 const LINKS_MAX: usize = 32;
@@ -37,10 +38,20 @@ pub fn mark(id: &PeerId, incarnation: Incarnation, record_seq: u32) -> u64 {
     u64::from_be_bytes(first)
 }
 
+/// What a node's own record adds to a digest: nothing where it is a one-shot command.
+#[must_use]
+pub fn own_mark(record: &PeerRecord) -> Option<(ShortId, u64)> {
+    let id = record.key.id();
+    let mark = || mark(&id, record.incarnation, record.record_seq);
+    (!record.transient).then(|| (id.short(), mark()))
+}
+
 /// Count and XOR over a set of records, by the first bits of their ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sums {
     count: u32,
+    /// Of all buckets.
+    xor: u64,
     buckets: [u64; SYNC_BUCKETS_MAX],
 }
 
@@ -48,6 +59,7 @@ impl Default for Sums {
     fn default() -> Self {
         Sums {
             count: 0,
+            xor: 0,
             buckets: [0; SYNC_BUCKETS_MAX],
         }
     }
@@ -56,6 +68,7 @@ impl Default for Sums {
 impl Sums {
     fn toggle(&mut self, id: &ShortId, mark: u64, add: bool) {
         self.buckets[bucket_of(id, SYNC_BUCKETS_MAX)] ^= mark;
+        self.xor ^= mark;
         self.count = if add {
             self.count + 1
         } else {
@@ -75,10 +88,9 @@ impl Sums {
     /// The digest of all.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let xor = self.buckets.iter().fold(0, |all, bucket| all ^ bucket);
         Digest {
             count: self.count,
-            xor: xor.to_be_bytes(),
+            xor: self.xor.to_be_bytes(),
         }
     }
 
@@ -153,7 +165,7 @@ fn links_of(links: &[Link], peer: &Peer) -> u32 {
 /// Whether a peer is on this link.
 pub(super) fn is_on(link: &Link, peer: &Peer) -> bool {
     let here = |at| reaches(slice::from_ref(link), at);
-    peer.links.contains_key(&link.id)
+    peer.links.get(link.id).is_some()
         || match peer.addresses.current() {
             Some(at) => here(at),
             None => peer.addresses.iter().any(|address| here(address.at)),
@@ -211,7 +223,7 @@ impl Summary {
     }
 
     /// This row is handed out to be changed.
-    pub(super) fn touch(&mut self, peers: &BTreeMap<PeerId, Peer>, id: &PeerId) {
+    pub(super) fn touch(&mut self, peers: &Rows, id: &PeerId) {
         match self.stale {
             Stale::One(other) if other != *id => self.settle(peers),
             _ => {}
@@ -234,16 +246,16 @@ impl Summary {
     }
 
     /// Looks again at the rows that may have changed.
-    pub(super) fn settle(&mut self, peers: &BTreeMap<PeerId, Peer>) {
+    pub(super) fn settle(&mut self, peers: &Rows) {
         match std::mem::take(&mut self.stale) {
             Stale::None => {}
-            Stale::One(id) => self.look(&id, peers.get(&id)),
+            Stale::One(id) => self.look(&id, row(peers, &id)),
             Stale::All => {
-                let gone = |id: &&PeerId| !peers.contains_key(id);
+                let gone = |id: &&PeerId| row(peers, id).is_none();
                 let gone: Vec<PeerId> = self.counted.keys().filter(gone).copied().collect();
                 gone.iter().for_each(|id| self.forget(id));
-                for (id, peer) in peers {
-                    self.look(id, Some(peer));
+                for peer in peers.values() {
+                    self.look(&peer.id, Some(peer));
                 }
             }
         }
@@ -267,7 +279,7 @@ impl Summary {
 
     /// The counts by a full count.
     #[cfg(test)]
-    pub(super) fn counted_anew(&self, peers: &BTreeMap<PeerId, Peer>) -> Totals {
+    pub(super) fn counted_anew(&self, peers: &Rows) -> Totals {
         let mut fresh = Summary::default();
         fresh.set_links(&self.links);
         fresh.settle(peers);
@@ -375,7 +387,7 @@ mod tests {
     use crate::proto::Identity;
     use crate::proto::presence::roster::{Merged, Roster};
     use crate::text::{PeerName, StatusText};
-    use crate::wire::presence::{PeerRecord, RecordFields};
+    use crate::wire::presence::RecordFields;
 
     fn record(secret: u8, incarnation: u64, record_seq: u32) -> PeerRecord {
         let identity = Identity::from_secret(&[secret; 32]);
@@ -442,11 +454,7 @@ mod tests {
                     7 => peer.state = PeerState::Offline,
                     8 => peer.state = PeerState::Suspect,
                     9 => peer.state = PeerState::Online,
-                    10 => peer
-                        .links
-                        .entry(LinkId(1))
-                        .or_default()
-                        .count(Path::Mcast4, now),
+                    10 => peer.links.at(LinkId(1)).count(Path::Mcast4, now),
                     _ => validate(peer, now, at),
                 }
             }

@@ -28,7 +28,7 @@ impl Presence {
         let links: Vec<_> = core.links.iter().map(|link| link.id).collect();
         let mut doubted = Vec::new();
         for peer in self.roster.iter_mut() {
-            peer.links.retain(|id, _| links.contains(id));
+            peer.links.retain(&links);
             let was_used = peer.addresses.current();
             let all: Vec<SocketAddr> = peer.addresses.iter().map(|address| address.at).collect();
             for &at in all.iter().filter(|&&at| is_cut(at)) {

@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use crate::api::{PeerState, Status};
 use crate::datagram::{Arrival, Path};
 use crate::durable::Snapshot;
-use crate::id::{PeerId, PublicKey};
+use crate::id::{PeerId, PublicKey, ShortId};
 use crate::limits::CANDIDATE_PROBE_RATE;
 use crate::proto::Now;
 use crate::proto::bucket::Bucket;
@@ -90,6 +90,8 @@ pub struct Presence {
     pub roster: Roster,
     /// Own record.
     pub record: PeerRecord,
+    /// What it adds to a digest.
+    own_mark: Option<(ShortId, u64)>,
     beacon: Beacon,
     flapping: Flapping,
     pins: BTreeMap<String, PublicKey>,
@@ -137,9 +139,11 @@ pub struct Presence {
 impl Presence {
     /// Nobody known yet.
     pub fn new(core: &mut Core, now: Now, snapshot: &Snapshot) -> Option<Self> {
+        let record = speak::own_record(core, 1)?;
         Some(Presence {
             roster: Roster::default(),
-            record: speak::own_record(core, 1)?,
+            own_mark: digest::own_mark(&record),
+            record,
             beacon: Beacon::new(now.mono),
             flapping: Flapping::default(),
             pins: snapshot.pins.iter().cloned().collect(),
@@ -188,16 +192,21 @@ impl Presence {
     /// Says something new of this node, to everybody.
     pub fn change_self(&mut self, core: &mut Core, now: Now) {
         if let Some(record) = speak::own_record(core, self.record.record_seq + 1) {
-            self.record = record;
+            self.set_record(record);
             self.note_news(core.identity.id());
             self.announce_self(core, now, Duration::from_millis(5));
         }
     }
 
+    fn set_record(&mut self, record: PeerRecord) {
+        self.own_mark = digest::own_mark(&record);
+        self.record = record;
+    }
+
     /// Begins a new run: a new record, and nobody's sequence numbers mean anything any more.
     pub fn renew(&mut self, core: &mut Core, now: Now) {
         if let Some(record) = speak::own_record(core, 1) {
-            self.record = record;
+            self.set_record(record);
         }
         self.beacon = Beacon::new(now.mono);
         self.reach = Reach::new(now.mono);

@@ -227,7 +227,7 @@ impl Presence {
             .or_else(v4)
             .or_else(|| all().next());
         links.extend(first.and_then(|at| link_to(core, at)));
-        links.extend(peer.links.keys());
+        links.extend(peer.links.iter().map(|(link, _)| *link));
         links.sort_unstable();
         links.dedup();
         // A heartbeat does not tell by which link its sender hears us.
@@ -236,7 +236,7 @@ impl Presence {
             let paths = hears_us.entry(*link).or_default();
             *paths = paths.union(reported);
         }
-        let heard = peer.links.values().fold(0, |all, link| all | link.paths);
+        let heard = peer.links.paths();
         Some(PersonFacts {
             name: Some(peer.record.name.as_str().to_owned()),
             links,

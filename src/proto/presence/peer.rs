@@ -1,6 +1,5 @@
 //! One row of the roster: what is known of a person.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,8 @@ pub struct Peer {
     pub id: PeerId,
     /// What they say of themselves, verified.
     pub record: PeerRecord,
+    /// Its hash, which each heartbeat of theirs names.
+    pub(super) record_hash: [u8; 8],
     /// Whether they can be reached.
     pub state: PeerState,
     /// Sequence numbers seen of this run.
@@ -36,14 +37,14 @@ pub struct Peer {
     /// What else is known of their silence.
     pub watch: Watch,
     /// What is heard of them on each link.
-    pub links: BTreeMap<LinkId, LinkStats>,
+    pub links: Links,
     /// By which paths they say they hear this node, as bits `1 << Path`.
     pub hears_us: Option<u8>,
     /// The group loss they report, in 1/254, once they measured it.
     pub loss: Option<u8>,
     /// Set while they are known from others only: learnt by SYNC and not confirmed.
     pub hearsay: Option<Hearsay>,
-    pub(super) announced: Option<Event>,
+    pub(super) announced: Option<Box<Event>>,
     pub(super) told: Option<Told>,
 }
 
@@ -115,6 +116,55 @@ pub struct LinkStats {
     /// Datagrams sent and lost between heartbeats, older ones fading out.
     sent: f64,
     lost: f64,
+}
+
+/// What is heard of a peer by link, in the order of their ids: one or two, so a list, and without
+/// room for more.
+#[derive(Clone, Default, Debug)]
+pub struct Links(Vec<(LinkId, LinkStats)>);
+
+impl Links {
+    /// Of one link, if anything was heard there.
+    #[must_use]
+    pub fn get(&self, link: LinkId) -> Option<&LinkStats> {
+        self.iter().find(|(id, _)| *id == link).map(|(_, of)| of)
+    }
+
+    /// Of one link, for what is heard there now.
+    pub fn at(&mut self, link: LinkId) -> &mut LinkStats {
+        let at = self.0.partition_point(|(id, _)| *id < link);
+        if self.0.get(at).is_none_or(|(id, _)| *id != link) {
+            self.0.reserve_exact(1);
+            self.0.insert(at, (link, LinkStats::default()));
+        }
+        &mut self.0[at].1
+    }
+
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = &(LinkId, LinkStats)> {
+        self.0.iter()
+    }
+
+    /// All, mutable.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (LinkId, LinkStats)> {
+        self.0.iter_mut()
+    }
+
+    /// Forgets the links that are not among these.
+    pub fn retain(&mut self, links: &[LinkId]) {
+        self.0.retain(|(id, _)| links.contains(id));
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The paths by which anything is heard, as bits `1 << Path`.
+    #[must_use]
+    pub fn paths(&self) -> u8 {
+        self.iter().fold(0, |all, (_, of)| all | of.paths)
+    }
 }
 
 /// Datagrams of which a loss can be told.
@@ -199,6 +249,12 @@ impl Peer {
         self.told.replace(now) != Some(now)
     }
 
+    /// They say something new of themselves.
+    pub(super) fn set_record(&mut self, record: &PeerRecord) {
+        self.record = record.clone();
+        self.record_hash = record.hash();
+    }
+
     /// Their key.
     #[must_use]
     pub fn key(&self) -> PublicKey {
@@ -212,7 +268,7 @@ impl Peer {
         if self.record.deaf {
             return 0;
         }
-        let heard = self.links.values().fold(0, |all, link| all | link.paths);
+        let heard = self.links.paths();
         self.hears_us.filter(|&mask| mask != 0).unwrap_or(heard)
     }
 }
@@ -221,6 +277,7 @@ impl Peer {
 pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
     Peer {
         id,
+        record_hash: record.hash(),
         record,
         state: PeerState::Online,
         window: Window::default(),
@@ -230,7 +287,7 @@ pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
         rtt: None,
         probing: None,
         watch: Watch::default(),
-        links: BTreeMap::new(),
+        links: Links::default(),
         hears_us: None,
         loss: None,
         hearsay: None,

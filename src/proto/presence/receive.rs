@@ -14,6 +14,7 @@ use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
 use crate::proto::Now;
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::presence::LOSS_UNKNOWN;
 use crate::wire::{Body, Heartbeat, Hello, PeerRecord, Probe, ProbeAck, Welcome};
 
@@ -92,8 +93,7 @@ impl Presence {
         if heard.path != Path::Unicast
             && let Some(peer) = self.roster.get_mut(&heard.id)
         {
-            let stats = peer.links.entry(link).or_default();
-            stats.count(heard.path, now.mono);
+            peer.links.at(link).count(heard.path, now.mono);
         }
     }
 
@@ -268,10 +268,7 @@ impl Presence {
         };
         // One that was pushed is not in the count of those that groups lost.
         if let Some(link) = heard.arrival.link.filter(|_| heard.path != Path::Unicast) {
-            peer.links
-                .entry(link)
-                .or_default()
-                .compare(heartbeat.group_sent);
+            peer.links.at(link).compare(heartbeat.group_sent);
         }
         peer.loss = (heartbeat.loss != LOSS_UNKNOWN).then_some(heartbeat.loss);
         let own = core.identity.id().0;
@@ -282,7 +279,7 @@ impl Presence {
         if let Some(heard) = of_us {
             peer.hears_us = Some(heard.paths);
         }
-        let is_other = peer.record.hash() != heartbeat.record_hash;
+        let is_other = peer.record_hash != heartbeat.record_hash;
         self.compare_heartbeat(core, now, heard, heartbeat);
         is_other
     }
@@ -326,6 +323,8 @@ impl Presence {
         }
         if let Some(probing) = peer.probing.as_mut().filter(|p| p.is_verdict()) {
             probing.refused |= refused;
+        } else if refused && is_sabotaged(Sabotage::RefusalIsProof) {
+            self.set_state(core, &id, PeerState::Offline);
         } else if peer.state == PeerState::Online && (refused || !self.health.is_disconnected()) {
             let stretch = self.health.stretch();
             let mut probing = Probing::unreachable(now.mono, peer.rtt, stretch);

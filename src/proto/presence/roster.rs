@@ -39,14 +39,21 @@ pub enum Merged {
     Full,
 }
 
+/// The rows, by the first bytes of the ids, which no two share: in the order of the ids.
+pub(super) type Rows = BTreeMap<ShortId, Peer>;
+
+/// The row of an id.
+pub(super) fn row<'a>(rows: &'a Rows, id: &PeerId) -> Option<&'a Peer> {
+    rows.get(&id.short()).filter(|peer| peer.id == *id)
+}
+
 /// Everybody heard of.
 ///
 /// Rows are changed through [`Roster::get_mut`] and [`Roster::iter_mut`] only, which note that
 /// the counts have to look at them again: so no count can go stale.
 #[derive(Default)]
 pub struct Roster {
-    peers: BTreeMap<PeerId, Peer>,
-    shorts: BTreeMap<ShortId, PeerId>,
+    peers: Rows,
     tombstones: BTreeMap<PeerId, (Incarnation, Instant)>,
     /// The tombstones by age, replaced ones included.
     graves: VecDeque<(Instant, PeerId)>,
@@ -139,14 +146,13 @@ impl Roster {
 
     /// Whether there is room for one more row.
     fn has_room(&mut self, id: &PeerId) -> bool {
-        let is_free = !self.shorts.contains_key(&id.short());
+        let is_free = !self.peers.contains_key(&id.short());
         is_free && (self.peers.len() < PEERS_MAX || self.forget_one())
     }
 
     fn insert(&mut self, peer: Peer) {
         let id = peer.id;
-        self.shorts.insert(id.short(), id);
-        self.peers.insert(id, peer);
+        self.peers.insert(id.short(), peer);
         self.summary.get_mut().touch(&self.peers, &id);
     }
 
@@ -171,19 +177,20 @@ impl Roster {
     /// The row of an id.
     #[must_use]
     pub fn get(&self, id: &PeerId) -> Option<&Peer> {
-        self.peers.get(id)
+        row(&self.peers, id)
     }
 
     /// The row of an id, mutable.
     pub fn get_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
         self.summary.get_mut().touch(&self.peers, id);
-        self.peers.get_mut(id)
+        let row = self.peers.get_mut(&id.short());
+        row.filter(|peer| peer.id == *id)
     }
 
     /// The row that packets name like this.
     #[must_use]
     pub fn by_short(&self, short: &ShortId) -> Option<&Peer> {
-        self.shorts.get(short).and_then(|id| self.peers.get(id))
+        self.peers.get(short)
     }
 
     /// Everybody, by id.
@@ -204,8 +211,7 @@ impl Roster {
 
     /// Everybody from one id to another, both included.
     pub fn between(&self, first: ShortId, last: ShortId) -> impl Iterator<Item = &Peer> {
-        let shorts = self.shorts.range(first..=last);
-        shorts.filter_map(|(_, id)| self.peers.get(id))
+        self.peers.range(first..=last).map(|(_, peer)| peer)
     }
 
     /// Live peers and this node: the N of the timers.
@@ -271,8 +277,8 @@ impl Roster {
 
     /// Removes a row without a trace.
     pub fn remove(&mut self, id: &PeerId) -> Option<Peer> {
-        let peer = self.peers.remove(id)?;
-        self.shorts.remove(&id.short());
+        self.get(id)?;
+        let peer = self.peers.remove(&id.short())?;
         self.summary.get_mut().forget(id);
         Some(peer)
     }
@@ -281,12 +287,12 @@ impl Roster {
     #[must_use]
     pub fn successors(&self, own: &PeerId, count: usize) -> Vec<PeerId> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let after = self.peers.range((Excluded(own), Unbounded));
-        let before = self.peers.range(..own);
+        let after = self.peers.range((Excluded(own.short()), Unbounded));
+        let before = self.peers.range(..own.short());
         let live = after
             .chain(before)
             .filter(|(_, peer)| peer.state != PeerState::Offline && peer.is_confirmed());
-        live.take(count).map(|(id, _)| *id).collect()
+        live.take(count).map(|(_, peer)| peer.id).collect()
     }
 
     /// How events name this peer: with as many characters of the id as tell it from the others.
@@ -312,13 +318,10 @@ impl Roster {
     /// The ids next to this one: whoever shares a prefix with it is among them.
     fn neighbours(&self, id: &PeerId) -> impl Iterator<Item = PeerId> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let below = self.peers.range(..id).next_back().map(|(id, _)| *id);
-        let above = self
-            .peers
-            .range((Excluded(id), Unbounded))
-            .next()
-            .map(|(id, _)| *id);
-        below.into_iter().chain(above)
+        let below = self.peers.range(..id.short()).next_back();
+        let mut after = self.peers.range((Excluded(id.short()), Unbounded));
+        let near = below.into_iter().chain(after.next());
+        near.map(|(_, peer)| peer.id)
     }
 
     /// The event that describes a row.
@@ -348,14 +351,13 @@ impl Roster {
 
     /// The event that describes a row, if people have not been told just that.
     pub fn announcement(&mut self, id: &PeerId, name_conflict: bool) -> Option<Event> {
-        let peer = self.peers.get(id)?;
-        let event = self.describe(peer, name_conflict);
+        let event = self.describe(self.get(id)?, name_conflict);
         let comparable = without_rtt(event.clone());
-        let peer = self.peers.get_mut(id)?;
-        if peer.announced.as_ref() == Some(&comparable) {
+        let peer = self.peers.get_mut(&id.short())?;
+        if peer.announced.as_deref() == Some(&comparable) {
             return None;
         }
-        peer.announced = Some(comparable);
+        peer.announced = Some(Box::new(comparable));
         Some(event)
     }
 
@@ -390,11 +392,11 @@ fn merge_known(now: Instant, peer: &mut Peer, record: &PeerRecord) -> Merged {
         peer.probing = None;
         peer.watch = Watch::default();
         peer.addresses.invalidate(now);
-        peer.record = record.clone();
+        peer.set_record(record);
         return Merged::Restarted;
     }
     if new.record_seq > old.record_seq {
-        peer.record = record.clone();
+        peer.set_record(record);
         return Merged::Changed;
     }
     Merged::Same

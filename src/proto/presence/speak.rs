@@ -257,7 +257,7 @@ impl Presence {
             .roster
             .members()
             .filter_map(|peer| {
-                let paths = peer.links.get(&link)?.paths;
+                let paths = peer.links.get(link)?.paths;
                 let mut id = [0; 4];
                 id.copy_from_slice(&peer.id.0[..4]);
                 Some(PathsHeard { id, paths })
@@ -282,7 +282,7 @@ impl Presence {
         let mut losses: Vec<f64> = self
             .roster
             .members()
-            .filter_map(|peer| peer.links.get(&link)?.loss())
+            .filter_map(|peer| peer.links.get(link)?.loss())
             .collect();
         losses.sort_unstable_by(f64::total_cmp);
         let at = losses.len() * 4 / 5;

@@ -154,8 +154,8 @@ impl Presence {
         };
         let kept = self.pace.path;
         peer.links
-            .values_mut()
-            .for_each(|link| link.forget_paths(now, kept));
+            .iter_mut()
+            .for_each(|(_, link)| link.forget_paths(now, kept));
         probe_candidates(core, now, peer, (&mut self.candidate_rate, waits));
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.roster.get(id).and_then(|peer| self.look_at(peer))) {
@@ -163,7 +163,7 @@ impl Presence {
         }
         self.step(core, now, id);
         self.say_suspect(core, now, id);
-        self.close_window(core, now, id);
+        self.close_window(now, id);
         if self.expire(core, now, id) {
             self.roster.remove(id);
             return;

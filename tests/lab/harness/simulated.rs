@@ -317,6 +317,10 @@ impl World {
             match self.peers[peer].poll_output(now) {
                 Output::Timeout(deadline, _) => return self.set_deadline(peer, deadline),
                 Output::Transmit(transmit) => self.transmit(peer, &transmit),
+                Output::Derive(_, token) => {
+                    let none = Err("no locked rooms here".to_owned());
+                    self.peers[peer].handle_derived(now, token, none);
+                }
                 Output::Event(_) => {}
                 Output::Persist(batch, token) => {
                     let stored: Stored = Ok(vec![Kept::New { key: 0 }; batch.writes.len()]);
@@ -445,8 +449,7 @@ fn endpoint(now: Now, number: usize) -> Endpoint {
         rooms: RoomName::new("lobby").into_iter().collect(),
         first_hello_ms_max: 5,
         snapshot: Snapshot::default(),
-        person_rate: lanchat::limits::PERSON_RATE,
-        person_burst: lanchat::limits::PERSON_BURST,
+        limits: lanchat::limits::Limits::default(),
         seed: secret,
     };
     Endpoint::new(now, Identity::from_secret(&secret), config)

@@ -83,6 +83,7 @@ fn each_is_a_sentence_and_a_hint() {
             2,
             "there is no such interface",
         ),
+        ("tcp --listen 239.1.2.3:7000", 2, "TCP knows no groups"),
         // Ports.
         (
             "udp --listen 127.0.0.1:0",
@@ -146,6 +147,11 @@ fn each_is_a_sentence_and_a_hint() {
         ("tcp --connect nobody.invalid:7000", 2, "cannot be found"),
         ("tcp --connect fe80::1:7000", 2, "its port is missing"),
         ("tcp --connect [fe80::1]:7000", 2, "needs its interface"),
+        (
+            "udp --listen [::]:7000 --peer [ff02::1]:7000",
+            2,
+            "needs its interface",
+        ),
         // Refused.
         (
             "tcp --connect 127.0.0.1:9",

@@ -24,6 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// OpenBSD's.
 const NETCAT: &str = "nc";
 
+const FAREWELLS: [&str; 3] = ["quit", "exit", "bye bye"];
+
+/// Two who know each other, on one host.
+const PAIR: [&str; 5] = [
+    "udp",
+    "--listen",
+    "127.0.0.1:7000",
+    "--peer",
+    "127.0.0.1:7001",
+];
+
 /// Every test of this theme.
 pub fn tests() -> impl Iterator<Item = Test> {
     [udp::TESTS, tcp::TESTS, load::TESTS, errors::TESTS]

@@ -11,7 +11,7 @@ use crate::harness::node::{bare, bare_lanchat};
 use crate::harness::pty::Terminal;
 use crate::harness::{ms, now, world};
 
-use super::{ATTACKS, PATIENCE, Talk, Test, assert_harmless};
+use super::{ATTACKS, FAREWELLS, PATIENCE, Talk, Test, assert_harmless};
 
 pub const TESTS: &[Test] = &[
     (
@@ -159,7 +159,7 @@ fn netcat_both_ways() {
 
 fn farewells_both_ways() {
     let host = Host::alone();
-    for word in ["quit", "exit", "bye bye"] {
+    for word in FAREWELLS {
         let ana = Talk::plain(&host, &LISTEN);
         let mut clients = [0, 1].map(|_| client(&host));
         for client in &mut clients {
@@ -240,6 +240,12 @@ fn lines_however_they_are_split() {
     ben.write_all(b"caf\xc3").expect("sent");
     ben.write_all(b"\xa9 \xff\n").expect("sent");
     ana.hears(&format!("{who}: caf\u{e9} \u{fffd}"));
+    // The rest of a line of more than 64 KiB is no farewell.
+    let long = "x".repeat(64 * 1024);
+    ben.write_all(format!("{long}quit\n").as_bytes())
+        .expect("sent");
+    ana.hears(&format!("{who}: {long}"));
+    ana.hears(&format!("{who}: quit"));
     // No newline for now: shown after a moment. None at all: shown at the end.
     let written = now();
     ben.write_all(b"no newline").expect("sent");

@@ -8,7 +8,7 @@ use crate::harness::node::bare_lanchat;
 use crate::harness::pty::Terminal;
 use crate::harness::world;
 
-use super::{ATTACKS, PATIENCE, Talk, Test, assert_harmless};
+use super::{ATTACKS, FAREWELLS, PAIR, PATIENCE, Talk, Test, assert_harmless};
 
 pub const TESTS: &[Test] = &[
     (
@@ -42,8 +42,6 @@ pub const TESTS: &[Test] = &[
     ),
 ];
 
-const FAREWELLS: [&str; 3] = ["quit", "exit", "bye bye"];
-
 /// A socket of the test, with a deadline on what it waits for.
 fn socket(host: &Host, address: &str) -> UdpSocket {
     let socket = host.enter(|| UdpSocket::bind(address).expect("a port"));
@@ -61,14 +59,7 @@ fn received(socket: &UdpSocket) -> String {
 fn a_receiver_and_a_sender() {
     let host = Host::alone();
     let (receiver, _) = Talk::python(&host, "udp_receiver", &["7001"]);
-    let peer = [
-        "udp",
-        "--listen",
-        "127.0.0.1:7000",
-        "--peer",
-        "127.0.0.1:7001",
-    ];
-    let ana = Talk::plain(&host, &peer);
+    let ana = Talk::plain(&host, &PAIR);
     let (sender, port) = Talk::python(&host, "udp_sender", &["7000"]);
     ana.line("hello");
     receiver.hears("7000 'hello'");
@@ -88,14 +79,7 @@ fn a_two_way_chat() {
     let host = Host::alone();
     for (farewell, ana_leaves) in [("quit", true), ("bye bye", false)] {
         let (ben, _) = Talk::python(&host, "udp_two_way", &["7001", "7000", "ben"]);
-        let arguments = [
-            "udp",
-            "--listen",
-            "127.0.0.1:7000",
-            "--peer",
-            "127.0.0.1:7001",
-            "--say-name",
-        ];
+        let arguments = [&PAIR[..], &["--say-name"]].concat();
         let ana = Talk::plain(&host, &arguments);
         ana.line("hello");
         ben.hears("ana  : hello");
@@ -116,14 +100,7 @@ fn a_two_way_chat() {
 fn a_chat_that_takes_turns() {
     let host = Host::alone();
     let (ben, _) = Talk::python(&host, "udp_turns", &["7001", "7000"]);
-    let peer = [
-        "udp",
-        "--listen",
-        "127.0.0.1:7000",
-        "--peer",
-        "127.0.0.1:7001",
-    ];
-    let ana = Talk::plain(&host, &peer);
+    let ana = Talk::plain(&host, &PAIR);
     for round in 0..5 {
         ana.line(&format!("question {round}"));
         ben.hears(&format!("friend: question {round}"));
@@ -174,16 +151,8 @@ fn farewells_both_ways() {
     let ben = socket(&host, "127.0.0.1:7001");
     let cid = socket(&host, "127.0.0.1:7002");
     for word in FAREWELLS {
-        let arguments = [
-            "udp",
-            "--listen",
-            "127.0.0.1:7000",
-            "--peer",
-            "127.0.0.1:7001",
-            "--peer",
-            "127.0.0.1:7002",
-            "--say-name",
-        ];
+        let more = ["--peer", "127.0.0.1:7002", "--say-name"];
+        let arguments = [&PAIR[..], &more].concat();
         let ana = Talk::plain(&host, &arguments);
         for bytes in [
             word.to_owned(),
@@ -215,14 +184,7 @@ fn farewells_both_ways() {
 fn the_end_of_stdin_is_no_farewell() {
     let host = Host::alone();
     let ben = socket(&host, "127.0.0.1:7001");
-    let peer = [
-        "udp",
-        "--listen",
-        "127.0.0.1:7000",
-        "--peer",
-        "127.0.0.1:7001",
-    ];
-    let ana = Talk::plain(&host, &peer);
+    let ana = Talk::plain(&host, &PAIR);
     let lines: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
     ana.bytes(lines.join("\n").as_bytes());
     ana.close();
@@ -306,14 +268,7 @@ fn ipv6_with_scopes() {
 fn datagrams_up_to_the_longest() {
     let host = Host::alone();
     let ben = socket(&host, "127.0.0.1:7001");
-    let peer = [
-        "udp",
-        "--listen",
-        "127.0.0.1:7000",
-        "--peer",
-        "127.0.0.1:7001",
-    ];
-    let ana = Talk::plain(&host, &peer);
+    let ana = Talk::plain(&host, &PAIR);
     let longest = "x".repeat(65_507);
     ben.send_to(longest.as_bytes(), "127.0.0.1:7000")
         .expect("sent");
@@ -360,6 +315,14 @@ fn groups_and_everybody() {
             talk.hears_where("the farewell", |line| line.ends_with(" went offline"));
         }
     }
+    // Who listens on the group itself hears it as well, also beside others that do.
+    let ben = Talk::plain(lan.host(2), &["udp", "--listen", "239.77.1.2:7000"]);
+    let group = ["udp", "--listen", "[::]:7001", "--peer", "239.77.1.2:7000"];
+    let ana = Talk::plain(lan.host(1), &group);
+    let both_kinds = "10.77.0.1:7001: from both kinds";
+    ana.says_until("from both kinds", &ben, |line| line == both_kinds);
+    ben.says_until("and back", &ana, |line| line == "10.77.0.2:7000: and back");
+    drop((ana, ben));
     // By the card of the address that is listened on, without any route to a group.
     lan.host(1).ip("route del default dev eth0\n");
     let ben = Talk::plain(
@@ -387,14 +350,7 @@ fn a_terminal_gets_no_tricks() {
     let ben = socket(&host, "127.0.0.1:7001");
     let home = world::scratch();
     let mut command = bare_lanchat(home.path());
-    command.args([
-        "plain",
-        "udp",
-        "--listen",
-        "127.0.0.1:7000",
-        "--peer",
-        "127.0.0.1:7001",
-    ]);
+    command.arg("plain").args(PAIR);
     let mut terminal = Terminal::start(&host, &command, (120, 40));
     terminal.shows_text("nothing is encrypted");
     for (n, attack) in ATTACKS.iter().enumerate() {

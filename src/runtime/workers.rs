@@ -372,6 +372,7 @@ mod tests {
             author,
             epoch: 1,
             seqs: vec![1],
+            network: None,
         };
         worker.submit(StoreJob::Find(Token(21), query));
         worker.submit(StoreJob::Keep(Token(22), batch(22)));

@@ -6,17 +6,21 @@
 pub mod ack;
 mod ask;
 mod collect;
+mod forks;
 pub mod log;
 pub mod logs;
 pub mod order;
+pub mod own;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
 mod rooms;
+pub mod runs;
 mod say;
 pub mod sender;
 mod show;
+mod sync_in;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -30,11 +34,13 @@ use crate::api::{Event, PeerRef};
 use crate::durable::Token;
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
+use logs::LogAt;
 use order::Hlc;
 use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
+pub use sync_in::Source;
 
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
@@ -81,11 +87,22 @@ enum Pending {
     /// Somebody's entry.
     Received {
         room: RoomTag,
-        author: PeerId,
+        at: LogAt,
         entry: Box<Entry>,
     },
+    /// Entries of one room that are kept and not shown.
+    History { entries: Vec<Entry> },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// The entry of this number, which the other one contradicts.
+    Fork {
+        room: RoomTag,
+        at: LogAt,
+        seq: u32,
+        second: Vec<u8>,
+    },
+    /// Nothing that anything waits for.
+    Note,
 }
 
 /// Everything about rooms.
@@ -97,6 +114,8 @@ pub struct Group {
     /// How many of `pending` are others' entries.
     received_pending: usize,
     store_failed: bool,
+    /// Of whom too much is missing to ask for it entry by entry.
+    behind: Vec<(RoomTag, PeerId)>,
 }
 
 impl Group {
@@ -116,14 +135,10 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self
-            .rooms
-            .values()
-            .filter_map(|room| room.own.ready_at(now));
-        let turn = waits.min().zip(settled).map(|(at, settled)| {
-            let turn = self.rates.turn_at(now);
-            at.max(settled).max(turn)
-        });
+        let waits = self.rooms.values().any(|room| room.own.queued() > 0);
+        let turn = settled
+            .filter(|_| waits)
+            .map(|settled| settled.max(self.rates.turn_at(now)));
         [due, turn].into_iter().flatten().min()
     }
 

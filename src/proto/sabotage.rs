@@ -71,11 +71,13 @@ pub enum Sabotage {
     HealthIgnored,
     /// Serves what belongs to one network on any other.
     NetworkIgnored,
+    /// Goes on with a log that contradicts itself.
+    ForkIgnored,
 }
 
 impl Sabotage {
     /// Every one, by the name that `simulate --sabotage` takes.
-    pub const ALL: [(&'static str, Sabotage); 32] = [
+    pub const ALL: [(&'static str, Sabotage); 33] = [
         ("no-heads", Sabotage::NoHeads),
         ("dedup-before-verify", Sabotage::DedupBeforeVerify),
         ("ack-before-persist", Sabotage::AckBeforePersist),
@@ -108,6 +110,7 @@ impl Sabotage {
         ("refusal-is-proof", Sabotage::RefusalIsProof),
         ("health-ignored", Sabotage::HealthIgnored),
         ("network-ignored", Sabotage::NetworkIgnored),
+        ("fork-ignored", Sabotage::ForkIgnored),
     ];
 
     /// The one of this name.

@@ -1,11 +1,13 @@
 //! An author that says two things with one number: the proof is kept and handed on, and nothing
 //! more is taken of that epoch.
 
+use super::log::AuthorLog;
 use super::logs::LogAt;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, ForkRow, Loaded, LogKey, Query, Row, Token, Write};
 use crate::id::{PeerId, RoomTag};
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Entry, HeadOf};
 
 /// Most proofs kept of one room.
@@ -26,7 +28,7 @@ impl Group {
             return;
         };
         let second = second.bytes.clone();
-        if room.forks.contains_key(&at) {
+        if room.logs.get(&at).is_none_or(AuthorLog::is_forked) {
             return;
         }
         if let Some(first) = first {
@@ -82,8 +84,12 @@ impl Group {
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        if room.forks.contains_key(&at) || room.forks.len() >= FORKS_MAX {
+        let log = room.logs.get_mut(&at);
+        let Some(log) = log.filter(|log| !log.is_forked()) else {
             return;
+        };
+        if !is_sabotaged(Sabotage::ForkIgnored) {
+            log.mark_forked();
         }
         let (author, epoch) = at;
         let log = LogKey {
@@ -97,15 +103,12 @@ impl Group {
             first,
             second,
         };
-        room.forks.insert(at, fork.clone());
-        if let Some(log) = room.logs.get_mut(&at) {
-            log.mark_forked();
-        }
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
-            writes: vec![Write::Fork(fork)],
+            writes: vec![Write::Fork(fork.clone())],
         });
-        self.pending.insert(token, Pending::Note);
+        let proof = Pending::Proof(tag, Box::new(fork));
+        self.pending.insert(token, proof);
         let name = cx.presence.reference_of_id(&author).name;
         cx.core.event(Event::Error {
             reference: None,
@@ -117,6 +120,15 @@ impl Group {
             ),
             hint: Some("its key may be in two places; it helps to start it anew".into()),
         });
+    }
+
+    /// A proof is kept: from now on it is handed on.
+    pub(super) fn fork_stored(&mut self, tag: &RoomTag, fork: ForkRow) {
+        let room = self.rooms.get_mut(tag);
+        if let Some(room) = room.filter(|room| room.forks.len() < FORKS_MAX) {
+            let at = (fork.log.author, fork.log.epoch);
+            room.forks.insert(at, fork);
+        }
     }
 
     /// Somebody tells where logs stand that are known here to contradict themselves: they get

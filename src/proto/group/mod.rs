@@ -31,7 +31,7 @@ use super::Now;
 use super::core::Core;
 use super::presence::Presence;
 use crate::api::{Event, PeerRef};
-use crate::durable::Token;
+use crate::durable::{ForkRow, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use logs::LogAt;
@@ -101,6 +101,8 @@ enum Pending {
         seq: u32,
         second: Vec<u8>,
     },
+    /// A proof that an author contradicts itself.
+    Proof(RoomTag, Box<ForkRow>),
     /// Nothing that anything waits for.
     Note,
 }

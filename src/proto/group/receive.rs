@@ -182,6 +182,7 @@ impl Group {
                     Err(failure) => self.store_failure(cx, &failure.0),
                 }
             }
+            Some(Pending::Proof(room, fork)) => self.fork_stored(&room, *fork),
             Some(Pending::Note) => {}
             Some(other @ (Pending::Repair { .. } | Pending::Fork { .. })) => {
                 self.pending.insert(token, other);

@@ -91,7 +91,11 @@ impl Room {
             } else {
                 last
             };
-            if !self.logs.add(at, AuthorLog::new(start), here) {
+            let mut log = AuthorLog::new(start);
+            if self.forks.contains_key(&at) {
+                log.mark_forked();
+            }
+            if !self.logs.add(at, log, here) {
                 return None;
             }
         }

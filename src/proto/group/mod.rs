@@ -97,6 +97,8 @@ pub struct Group {
     /// How many of `pending` are others' entries.
     received_pending: usize,
     store_failed: bool,
+    /// The records of authors that were handed to the store in this run.
+    kept_people: BTreeMap<PeerId, (u64, u32)>,
 }
 
 impl Group {

@@ -37,6 +37,7 @@ impl Group {
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
             store_failed: false,
+            kept_people: BTreeMap::new(),
         }
     }
 

@@ -234,7 +234,7 @@ fn without_history_no_words_are_kept_but_nothing_is_new_twice() {
     assert_eq!(store.query(&query).unwrap(), []);
     drop(store);
     let bytes = fs::read(dir.path().join(super::FILE)).unwrap();
-    assert!(!bytes.windows(5).any(|part| part == b"line "));
+    assert!(!bytes.windows(6).any(|part| part == b"line 1"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod rooms;
 mod say;
 pub mod sender;
 mod show;
+mod unkept;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -26,7 +27,7 @@ use serde_json::Value;
 use super::Now;
 use super::core::Core;
 use super::presence::Presence;
-use crate::api::{Event, PeerRef};
+use crate::api::PeerRef;
 use crate::durable::Token;
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
@@ -35,6 +36,7 @@ use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
+use unkept::Unkept;
 
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
@@ -86,6 +88,8 @@ enum Pending {
     },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// Entries that could not be kept before.
+    Unkept { entries: Vec<(RoomTag, Entry)> },
 }
 
 /// Everything about rooms.
@@ -96,7 +100,7 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
-    store_failed: bool,
+    unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
 }
@@ -126,7 +130,10 @@ impl Group {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)
         });
-        [due, turn].into_iter().flatten().min()
+        [due, turn, self.unkept.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.
@@ -143,19 +150,6 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
-        }
-    }
-
-    /// Tells once that the store does not keep anything any more.
-    fn store_failure(&mut self, cx: &mut Cx, failure: &str) {
-        if !self.store_failed {
-            self.store_failed = true;
-            cx.core.event(Event::Error {
-                reference: None,
-                code: "store_failed".into(),
-                message: format!("what is said here is not kept: {failure}"),
-                hint: Some("make room on the disk; the chat goes on".into()),
-            });
         }
     }
 }

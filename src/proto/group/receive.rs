@@ -2,6 +2,7 @@
 
 use super::ack::{plan_ack, say_ack};
 use super::ask::{ask, first_wait};
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
 use crate::durable::{Batch, Durability, PersonRow, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
@@ -93,31 +94,9 @@ impl Group {
         if !wanted {
             return;
         }
-        let entry_write = Write::Entry {
-            room: id,
-            author,
-            epoch: entry.epoch,
-            seq: entry.seq,
-            hash: entry.hash(&id),
-            bytes: entry.bytes.clone(),
-        };
-        let mut writes = vec![entry_write];
+        let mut writes = vec![entry_write(id, &entry)];
         // With who said it: their name is in their record, and outlives their being here.
-        if let Some(record) = cx.presence.roster.get(&author).map(|peer| &peer.record) {
-            let version = (record.incarnation.0, record.record_seq);
-            if self.kept_people.insert(author, version) != Some(version) {
-                writes.push(Write::Person(PersonRow {
-                    id: author,
-                    key: record.key,
-                    incarnation: version.0,
-                    record_seq: version.1,
-                    record: record.bytes.clone(),
-                }));
-            }
-            if self.kept_people.len() > ROOM_AUTHORS_MAX {
-                self.kept_people.pop_first();
-            }
-        }
+        writes.extend(self.person_write(cx, &author));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
@@ -142,36 +121,53 @@ impl Group {
         );
     }
 
+    /// The record of somebody who said something, unless the store has it from this run.
+    pub(super) fn person_write(&mut self, cx: &Cx, author: &PeerId) -> Option<Write> {
+        let record = cx.presence.record_of(author)?;
+        let version = (record.incarnation.0, record.record_seq);
+        if self.kept_people.insert(*author, version) == Some(version) {
+            return None;
+        }
+        if self.kept_people.len() > ROOM_AUTHORS_MAX {
+            self.kept_people.pop_first();
+        }
+        Some(Write::Person(PersonRow {
+            id: *author,
+            key: record.key,
+            incarnation: version.0,
+            record_seq: version.1,
+            record: record.bytes.clone(),
+        }))
+    }
+
     /// The store answered. Returns whether the token was one of ours.
     pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
-        if result.is_ok() {
-            // Room again: a second time it fails is told again.
-            self.store_failed = false;
-        }
         match self.pending.remove(&token) {
             Some(Pending::Own {
                 room,
                 entry,
                 reference,
-            }) => {
-                let result = result.as_ref().map(|_| ()).map_err(Clone::clone);
-                self.own_stored(cx, room, *entry, reference, result);
-            }
+            }) => match result {
+                Ok(_) => self.own_stored(cx, room, *entry, reference),
+                Err(failure) => self.own_unkept(cx, room, *entry, reference, &failure.0),
+            },
             Some(Pending::Received {
                 room,
                 author,
                 entry,
             }) => {
                 self.received_pending -= 1;
-                let is_new = match result {
-                    Ok(kept) => kept.first().is_none_or(|kept| kept.is_new()),
-                    Err(failure) => {
-                        self.store_failure(cx, &failure.0);
-                        true
+                match result {
+                    Ok(kept) => {
+                        let is_new = kept.first().is_none_or(|kept| kept.is_new());
+                        self.received_stored(cx, room, author, *entry, is_new);
                     }
-                };
-                self.received_stored(cx, room, author, *entry, is_new);
+                    Err(failure) => {
+                        self.received_unkept(cx, room, (author, *entry), &failure.0);
+                    }
+                }
             }
+            Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
             Some(other @ Pending::Repair { .. }) => {
                 self.pending.insert(token, other);
                 return false;
@@ -262,5 +258,6 @@ impl Group {
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
         self.speak(cx);
         self.listen(cx);
+        self.retry_unkept(cx);
     }
 }

@@ -36,7 +36,7 @@ impl Group {
             hlc: Hlc::default(),
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
-            store_failed: false,
+            unkept: super::unkept::Unkept::default(),
             kept_people: BTreeMap::new(),
         }
     }

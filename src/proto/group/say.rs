@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::room::Room;
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::Destination;
-use crate::durable::{Batch, Durability, StoreFailure, Write};
+use crate::durable::{Batch, Durability, Write};
 use crate::id::{MessageId, RoomId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
@@ -47,24 +48,27 @@ impl Group {
         }
         let mut writes = Vec::new();
         begin_epoch(room, cx, &mut writes);
-        let Some(entry) = next_entry(room, cx, &mut self.hlc, kind, text) else {
+        let kind = match kind {
+            TextKind::Text => EntryKind::TEXT,
+            TextKind::Action => EntryKind::ACTION,
+        };
+        let said = (kind, text.as_bytes().to_vec());
+        let Some(entry) = next_entry(room, cx, &mut self.hlc, said) else {
             let sentence = "the message could not be signed".to_owned();
             return Err(("internal", sentence, "report this".into()));
         };
-        writes.push(Write::Entry {
-            room: room.id,
-            author: cx.core.identity.id(),
-            epoch: entry.epoch,
-            seq: entry.seq,
-            hash: entry.hash(&room.id),
-            bytes: entry.bytes.clone(),
-        });
+        if room.own.is_volatile {
+            self.say_unkept(cx, tag, entry, reference);
+            return Ok(());
+        }
+        writes.push(entry_write(room.id, &entry));
+        writes.extend(self.person_write(cx, &cx.core.identity.id()));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
         });
         if is_sabotaged(Sabotage::TransmitBeforePersist) {
-            self.own_stored(cx, tag, entry, reference, Ok(()));
+            self.own_stored(cx, tag, entry, reference);
             return Ok(());
         }
         self.pending.insert(
@@ -78,33 +82,17 @@ impl Group {
         Ok(())
     }
 
-    /// An own entry is stored: it is said now.
+    /// An own entry is stored, or of an epoch that is not: it is said now.
     pub(super) fn own_stored(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
         entry: Entry,
         reference: Option<Value>,
-        result: Result<(), StoreFailure>,
     ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        if result.is_err() {
-            room.own.entry_lost(entry.epoch);
-        }
-        if !room.own.may_leave(entry.epoch) {
-            let why = result
-                .err()
-                .map_or_else(String::new, |why| format!(": {why}"));
-            cx.core.event(Event::Error {
-                reference,
-                code: "store_failed".into(),
-                message: format!("the message could not be kept and was not sent{why}"),
-                hint: Some("make room on the disk and send it again".into()),
-            });
-            return;
-        }
         let id = MessageId::of_entry(&entry.hash(&room.id));
         cx.core.event(Event::Reply {
             reference,
@@ -179,7 +167,7 @@ impl Group {
 }
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
-fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
+pub(super) fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
     let network = cx.core.network();
     if room.own.network == Some(network) && room.own.epoch > 0 {
         return;
@@ -193,12 +181,11 @@ fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
     });
 }
 
-fn next_entry(
+pub(super) fn next_entry(
     room: &mut Room,
     cx: &mut Cx,
     hlc: &mut super::Hlc,
-    kind: TextKind,
-    text: &str,
+    (kind, body): (EntryKind, Vec<u8>),
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
@@ -209,12 +196,9 @@ fn next_entry(
         seq: room.own.seq + 1,
         hlc: stamp,
         prev: room.own.hash,
-        kind: match kind {
-            TextKind::Text => EntryKind::TEXT,
-            TextKind::Action => EntryKind::ACTION,
-        },
+        kind,
         deps: after.map(|(dep, _)| dep).into_iter().collect(),
-        body: text.as_bytes().to_vec(),
+        body,
     };
     let identity = &cx.core.identity;
     let entry = Entry::build(fields, &room.id, &mut |bytes| identity.sign(bytes)).ok()?;

@@ -119,6 +119,13 @@ pub enum Event {
         /// Ids of the others in it that are online.
         members: Vec<PeerId>,
     },
+    /// Whether what is said is kept changed.
+    Store {
+        /// Whether it is.
+        kept: bool,
+        /// In a sentence.
+        message: String,
+    },
     /// Lines of one author are missing.
     Gap {
         /// Where.

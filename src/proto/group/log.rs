@@ -1,6 +1,6 @@
 //! What is held of one author's log in a room, and what is missing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::runs::Runs;
@@ -45,6 +45,8 @@ pub struct AuthorLog {
     held: Runs,
     /// Handed to the store, not answered yet.
     storing: BTreeMap<u32, Cached>,
+    /// Shown though the store could not keep them.
+    told: BTreeSet<u32>,
     /// Highest number known to exist.
     head: u32,
     /// Lines up to this were shown or given up.
@@ -276,6 +278,8 @@ impl AuthorLog {
         self.hold(seq);
         self.cache.insert(seq, cached);
         match key {
+            // Seen already.
+            _ if self.told.remove(&seq) => {}
             Some(key) => {
                 self.waiting.insert(seq, Waiting { entry, key });
             }
@@ -283,6 +287,23 @@ impl AuthorLog {
             None => {}
         }
         self.note_gap(now);
+    }
+
+    /// The store could not keep it: it is shown, and stays on its way to the disk.
+    pub fn not_stored(&mut self, now: Instant, entry: Entry) {
+        if self.storing.contains_key(&entry.seq) && self.told.insert(entry.seq) {
+            let key = entry.hlc;
+            self.waiting.insert(entry.seq, Waiting { entry, key });
+            self.note_gap(now);
+        }
+    }
+
+    /// It does not wait for the store any more: it is asked for again from then on.
+    pub fn give_up(&mut self, seq: u32, next: Instant) {
+        if self.storing.remove(&seq).is_some() {
+            let tries = QUICK_TRIES;
+            self.missing.insert(seq, Ask { tries, next });
+        }
     }
 
     /// An entry is stored that is not shown: it was said before this node came.
@@ -470,7 +491,8 @@ impl AuthorLog {
     pub fn deadline(&self) -> Option<Instant> {
         let ask = self.missing.values().map(|ask| ask.next).min();
         // With something on its way to the disk the answer of the store is what wakes us.
-        let gap = self.gap_since.filter(|_| self.storing.is_empty());
+        let is_told = self.storing.keys().all(|seq| self.told.contains(seq));
+        let gap = self.gap_since.filter(|_| is_told);
         let gap = gap.map(|since| since + GAP_HOLD);
         [ask, gap, self.ack_at].into_iter().flatten().min()
     }

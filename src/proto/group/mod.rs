@@ -21,6 +21,7 @@ mod say;
 pub mod sender;
 mod show;
 mod sync_in;
+mod unkept;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -30,7 +31,7 @@ use serde_json::Value;
 use super::Now;
 use super::core::Core;
 use super::presence::Presence;
-use crate::api::{Event, PeerRef};
+use crate::api::PeerRef;
 use crate::durable::{ForkRow, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
@@ -41,6 +42,7 @@ use room::Room;
 pub use say::Refusal;
 use sender::Pace;
 pub use sync_in::Source;
+use unkept::Unkept;
 
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
@@ -101,6 +103,8 @@ enum Pending {
         seq: u32,
         second: Vec<u8>,
     },
+    /// Entries that could not be kept before.
+    Unkept { entries: Vec<(RoomTag, Entry)> },
     /// A proof that an author contradicts itself.
     Proof(RoomTag, Box<ForkRow>),
     /// Nothing that anything waits for.
@@ -115,7 +119,9 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
-    store_failed: bool,
+    unkept: Unkept,
+    /// The records of authors that were handed to the store in this run.
+    kept_people: BTreeMap<PeerId, (u64, u32)>,
     /// Of whom too much is missing to ask for it entry by entry.
     behind: Vec<(RoomTag, PeerId)>,
 }
@@ -141,7 +147,10 @@ impl Group {
         let turn = settled
             .filter(|_| waits)
             .map(|settled| settled.max(self.rates.turn_at(now)));
-        [due, turn].into_iter().flatten().min()
+        [due, turn, self.unkept.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.
@@ -158,19 +167,6 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
-        }
-    }
-
-    /// Tells once that the store does not keep anything any more.
-    fn store_failure(&mut self, cx: &mut Cx, failure: &str) {
-        if !self.store_failed {
-            self.store_failed = true;
-            cx.core.event(Event::Error {
-                reference: None,
-                code: "store_failed".into(),
-                message: format!("what is said here is not kept: {failure}"),
-                hint: Some("make room on the disk; the chat goes on".into()),
-            });
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct OwnLogs {
     greatest: u64,
     /// Stored, waits for its turn.
     ready: VecDeque<Entry>,
+    /// The store keeps nothing.
+    is_volatile: bool,
 }
 
 impl OwnLogs {
@@ -45,14 +47,19 @@ impl OwnLogs {
     /// The epoch that an entry on this network continues.
     #[must_use]
     pub fn on(&self, network: NetworkId) -> Option<u64> {
-        self.going_on.get(&network).copied()
+        let epoch = *self.going_on.get(&network)?;
+        let log = self.all.get(&epoch)?;
+        // While the store keeps nothing, what it knows is left as it is.
+        (log.is_volatile == self.is_volatile).then_some(epoch)
     }
 
     /// Begins a log of this network at `now_ms`, in milliseconds since the Unix epoch.
     pub fn begin(&mut self, network: NetworkId, now_ms: u64) -> u64 {
         let epoch = now_ms.max(self.greatest.saturating_add(1));
         self.pass(epoch);
-        self.all.insert(epoch, OwnSender::new(network, 0, [0; 32]));
+        let mut log = OwnSender::new(network, 0, [0; 32]);
+        log.is_volatile = self.is_volatile;
+        self.all.insert(epoch, log);
         self.going_on.insert(network, epoch);
         epoch
     }
@@ -108,18 +115,25 @@ impl OwnLogs {
     }
 
     /// The store could not keep an entry of this epoch. Its number must not be used twice, so
-    /// neither it nor what follows it may leave, and the next entry begins a new epoch.
+    /// the next entry begins a new epoch; one that the store does not know.
     pub fn entry_lost(&mut self, epoch: u64) {
-        if let Some(log) = self.all.get_mut(&epoch) {
-            log.lost = true;
-        }
         self.going_on.retain(|_, going| *going != epoch);
+        self.is_volatile = true;
     }
 
-    /// Whether an entry of this epoch may leave.
+    /// Whether the next entry is of an epoch that the store does not know.
     #[must_use]
-    pub fn may_leave(&self, epoch: u64) -> bool {
-        self.all.get(&epoch).is_some_and(|log| !log.lost)
+    pub fn is_volatile(&self) -> bool {
+        self.is_volatile
+    }
+
+    /// The store works again: the next entry begins an epoch that it knows.
+    pub fn end_volatile(&mut self) {
+        if std::mem::take(&mut self.is_volatile) {
+            let all = &self.all;
+            let is_kept = |epoch: &u64| all.get(epoch).is_some_and(|log| !log.is_volatile);
+            self.going_on.retain(|_, epoch| is_kept(epoch));
+        }
     }
 
     /// An entry is stored and may go when its turn comes.
@@ -247,6 +261,10 @@ mod tests {
         assert_eq!(own.on(CAFE), None);
         assert_eq!(own.begin(HOME, 1), 31);
         own.entry_lost(31);
-        assert!(!own.may_leave(31) && own.on(HOME).is_none());
+        assert_eq!(own.on(HOME), None);
+        assert_eq!(own.begin(HOME, 1), 32);
+        assert_eq!(own.on(HOME), Some(32));
+        own.end_volatile();
+        assert_eq!(own.on(HOME), None, "never continued");
     }
 }

@@ -3,9 +3,11 @@
 use super::ack::{plan_ack, say_ack};
 use super::ask::{ask, first_wait};
 use super::logs::LogAt;
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending, Source};
-use crate::durable::{Batch, Durability, Kept, Stored, Token, Write};
+use crate::durable::{Batch, Durability, Kept, PersonRow, Stored, Token, Write};
 use crate::id::{NetworkId, PeerId, RoomTag};
+use crate::limits::ROOM_AUTHORS_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
@@ -125,16 +127,12 @@ impl Group {
         }
         log.learn_head(entry.seq, first_ask);
         log.storing(&entry, hash);
+        let mut writes = vec![entry_write(id, &entry)];
+        // With who said it: their name is in their record, and outlives their being here.
+        writes.extend(self.person_write(cx, &at.0));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
-            writes: vec![Write::Entry {
-                room: id,
-                author: at.0,
-                epoch: at.1,
-                seq: entry.seq,
-                hash,
-                bytes: entry.bytes.clone(),
-            }],
+            writes,
         });
         if is_sabotaged(Sabotage::AckBeforePersist)
             && let Some(to) = cx.presence.address_of(&at.0)
@@ -149,31 +147,45 @@ impl Group {
             .insert(token, Pending::Received { room, at, entry });
     }
 
+    /// The record of somebody who said something, unless the store has it from this run.
+    pub(super) fn person_write(&mut self, cx: &Cx, author: &PeerId) -> Option<Write> {
+        let record = cx.presence.record_of(author)?;
+        let version = (record.incarnation.0, record.record_seq);
+        if self.kept_people.insert(*author, version) == Some(version) {
+            return None;
+        }
+        if self.kept_people.len() > ROOM_AUTHORS_MAX {
+            self.kept_people.pop_first();
+        }
+        Some(Write::Person(PersonRow {
+            id: *author,
+            key: record.key,
+            incarnation: version.0,
+            record_seq: version.1,
+            record: record.bytes.clone(),
+        }))
+    }
+
     /// The store answered. Returns whether the token was one of ours.
     pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
-        if result.is_ok() {
-            // Room again: a second time it fails is told again.
-            self.store_failed = false;
-        }
         match self.pending.remove(&token) {
             Some(Pending::Own {
                 room,
                 entry,
                 reference,
-            }) => {
-                let result = result.as_ref().map(|_| ()).map_err(Clone::clone);
-                self.own_stored(cx, room, *entry, reference, result);
-            }
+            }) => match result {
+                Ok(_) => self.own_stored(cx, room, *entry, reference),
+                Err(failure) => self.own_unkept(cx, room, *entry, reference, &failure.0),
+            },
             Some(Pending::Received { room, at, entry }) => {
                 self.received_pending -= 1;
-                let kept = match result {
-                    Ok(kept) => kept.first().copied().unwrap_or(Kept::New { key: 0 }),
-                    Err(failure) => {
-                        self.store_failure(cx, &failure.0);
-                        Kept::New { key: 0 }
+                match result {
+                    Ok(kept) => {
+                        let kept = kept.first().copied().unwrap_or(Kept::New { key: 0 });
+                        self.received_stored(cx, room, at, *entry, kept);
                     }
-                };
-                self.received_stored(cx, room, at, *entry, kept);
+                    Err(failure) => self.received_unkept(cx, room, (at, *entry), &failure.0),
+                }
             }
             Some(Pending::History { entries }) => {
                 self.received_pending = self.received_pending.saturating_sub(entries.len());
@@ -182,6 +194,7 @@ impl Group {
                     Err(failure) => self.store_failure(cx, &failure.0),
                 }
             }
+            Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
             Some(Pending::Proof(room, fork)) => self.fork_stored(&room, *fork),
             Some(Pending::Note) => {}
             Some(other @ (Pending::Repair { .. } | Pending::Fork { .. })) => {
@@ -297,5 +310,6 @@ impl Group {
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
         self.speak(cx);
         self.listen(cx);
+        self.retry_unkept(cx);
     }
 }

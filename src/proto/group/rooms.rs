@@ -35,7 +35,8 @@ impl Group {
             hlc: Hlc::restored(now.wall_ms, snapshot.hlc_max),
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
-            store_failed: false,
+            unkept: super::unkept::Unkept::default(),
+            kept_people: BTreeMap::new(),
             behind: Vec::new(),
         }
     }

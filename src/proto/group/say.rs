@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::room::Room;
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::Destination;
-use crate::durable::{Batch, Durability, StoreFailure, Write};
+use crate::durable::{Batch, Durability, Write};
 use crate::id::{MessageId, RoomId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
@@ -46,26 +47,28 @@ impl Group {
             return Err(("too_fast", sentence, "send more slowly".into()));
         }
         let mut writes = Vec::new();
-        let epoch = going_on(room, cx, &mut writes);
-        let at = (epoch, self.hlc.tick(cx.now.wall_ms));
-        let Some(entry) = next_entry(room, cx, at, (kind, text)) else {
+        begin_epoch(room, cx, &mut writes);
+        let kind = match kind {
+            TextKind::Text => EntryKind::TEXT,
+            TextKind::Action => EntryKind::ACTION,
+        };
+        let said = (kind, text.as_bytes().to_vec());
+        let Some(entry) = next_entry(room, cx, &mut self.hlc, said) else {
             let sentence = "the message could not be signed".to_owned();
             return Err(("internal", sentence, "report this".into()));
         };
-        writes.push(Write::Entry {
-            room: room.id,
-            author: cx.core.identity.id(),
-            epoch: entry.epoch,
-            seq: entry.seq,
-            hash: entry.hash(&room.id),
-            bytes: entry.bytes.clone(),
-        });
+        if room.own.is_volatile() {
+            self.say_unkept(cx, tag, entry, reference);
+            return Ok(());
+        }
+        writes.push(entry_write(room.id, &entry));
+        writes.extend(self.person_write(cx, &cx.core.identity.id()));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
         });
         if is_sabotaged(Sabotage::TransmitBeforePersist) {
-            self.own_stored(cx, tag, entry, reference, Ok(()));
+            self.own_stored(cx, tag, entry, reference);
             return Ok(());
         }
         self.pending.insert(
@@ -79,33 +82,17 @@ impl Group {
         Ok(())
     }
 
-    /// An own entry is stored: it is said now.
+    /// An own entry is stored, or of an epoch that is not: it is said now.
     pub(super) fn own_stored(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
         entry: Entry,
         reference: Option<Value>,
-        result: Result<(), StoreFailure>,
     ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        if result.is_err() {
-            room.own.entry_lost(entry.epoch);
-        }
-        if !room.own.may_leave(entry.epoch) {
-            let why = result
-                .err()
-                .map_or_else(String::new, |why| format!(": {why}"));
-            cx.core.event(Event::Error {
-                reference,
-                code: "store_failed".into(),
-                message: format!("the message could not be kept and was not sent{why}"),
-                hint: Some("make room on the disk and send it again".into()),
-            });
-            return;
-        }
         let id = MessageId::of_entry(&entry.hash(&room.id));
         cx.core.event(Event::Reply {
             reference,
@@ -182,28 +169,28 @@ impl Group {
     }
 }
 
-/// The epoch that the next entry continues, begun where there is no log of this network yet.
-fn going_on(room: &mut Room, cx: &Cx, writes: &mut Vec<Write>) -> u64 {
+/// Where there is no log of this network yet, begins one: an epoch of its own.
+pub(super) fn begin_epoch(room: &mut Room, cx: &Cx, writes: &mut Vec<Write>) {
     let network = cx.core.network();
-    if let Some(epoch) = room.own.on(network) {
-        return epoch;
+    if room.own.on(network).is_none() {
+        let epoch = room.own.begin(network, cx.now.wall_ms);
+        writes.push(Write::Epoch {
+            room: room.id,
+            network,
+            epoch,
+        });
     }
-    let epoch = room.own.begin(network, cx.now.wall_ms);
-    writes.push(Write::Epoch {
-        room: room.id,
-        network,
-        epoch,
-    });
-    epoch
 }
 
-fn next_entry(
+pub(super) fn next_entry(
     room: &mut Room,
     cx: &Cx,
-    (epoch, stamp): (u64, u64),
-    (kind, text): (TextKind, &str),
+    hlc: &mut super::Hlc,
+    (kind, body): (EntryKind, Vec<u8>),
 ) -> Option<Entry> {
+    let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
+    let epoch = room.own.on(cx.core.network())?;
     let log = room.own.get_mut(epoch)?;
     let fields = EntryFields {
         author: cx.core.identity.public(),
@@ -212,12 +199,9 @@ fn next_entry(
         seq: log.seq + 1,
         hlc: stamp,
         prev: log.hash,
-        kind: match kind {
-            TextKind::Text => EntryKind::TEXT,
-            TextKind::Action => EntryKind::ACTION,
-        },
+        kind,
         deps: after.map(|(dep, _)| dep).into_iter().collect(),
-        body: text.as_bytes().to_vec(),
+        body,
     };
     let identity = &cx.core.identity;
     let entry = Entry::build(fields, &room.id, &mut |bytes| identity.sign(bytes)).ok()?;

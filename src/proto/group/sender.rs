@@ -36,8 +36,8 @@ pub struct OwnSender {
     pub hash: [u8; 32],
     /// Number of the last entry handed to the network.
     pub sent_seq: u32,
-    /// The store lost an entry of it: nothing more of it leaves.
-    pub lost: bool,
+    /// Whether the store does not know it, so that it is never continued.
+    pub is_volatile: bool,
     /// Where something of it was said in this run.
     said_on: BTreeSet<NetworkId>,
     followed: BTreeMap<u32, Followed>,
@@ -110,7 +110,7 @@ impl OwnSender {
             seq,
             hash,
             sent_seq: seq,
-            lost: false,
+            is_volatile: false,
             said_on: BTreeSet::new(),
             followed: BTreeMap::new(),
             cache: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! What a node says of itself and to whom.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -115,14 +116,13 @@ impl Presence {
         let mut hellos: BTreeMap<NetworkId, Vec<u8>> = BTreeMap::new();
         for link in core.links.clone() {
             let network = core.network_on(link.id);
-            if !hellos.contains_key(&network) {
-                let Some(bytes) = core.packet(&self.hello(group, network, 0)) else {
-                    return;
-                };
-                hellos.insert(network, bytes);
-            }
-            let Some(bytes) = hellos.get(&network) else {
-                return;
+            let hello = || self.hello(group, network, 0);
+            let bytes = match hellos.entry(network) {
+                Entry::Occupied(made) => made.into_mut(),
+                Entry::Vacant(none) => match core.packet(&hello()) {
+                    Some(bytes) => none.insert(bytes),
+                    None => return,
+                },
             };
             let multicast = [Path::Mcast4, Path::Mcast6];
             let is_open = |path: &Path| core.path_usable(&link, *path);

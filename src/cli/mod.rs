@@ -7,10 +7,12 @@ pub mod data_dir;
 pub mod doctor;
 pub mod host;
 pub mod identity;
+pub mod join;
 mod limits;
 pub mod log;
 pub mod output;
 pub mod plain;
+pub mod rooms;
 pub mod send;
 pub mod settings;
 #[cfg(unix)]
@@ -112,6 +114,23 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
         Some(Verb::Who { wait, json, watch }) => {
             start(&settings, true, &mut who::Who::new(wait, json, watch))
         }
+        Some(Verb::Rooms { wait, json }) => {
+            start(&settings, true, &mut rooms::Rooms::new(wait, json))
+        }
+        Some(Verb::Join {
+            room,
+            passphrase_file,
+            generate,
+        }) => {
+            remembers(&settings)?;
+            let phrase = passphrase_file.as_deref().map(join::read_passphrase);
+            let mut change = join::Change::join(&room, phrase.transpose()?, generate);
+            start(&settings, true, &mut change)
+        }
+        Some(Verb::Leave { room }) => {
+            remembers(&settings)?;
+            start(&settings, true, &mut join::Change::leave(&room))
+        }
         Some(Verb::Send {
             target,
             text,
@@ -130,6 +149,16 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
             )
         }
     }
+}
+
+/// A room is joined or left for the runs to come, which nothing is kept for without a directory.
+fn remembers(settings: &Settings) -> Result<(), UserError> {
+    if settings.data_dir.is_some() {
+        return Ok(());
+    }
+    let message = "with --ephemeral it would be forgotten at once";
+    let hint = "join it in the chat: lanchat --ephemeral, then /join";
+    Err(UserError::new(ExitCode::Usage, message).hint(hint))
 }
 
 /// The chat itself: the screen on a terminal, line mode where stdin or stdout is none.

@@ -46,6 +46,8 @@ pub struct Send {
     errors: Output,
     roster: Roster,
     members: BTreeMap<PeerId, Person>,
+    /// Whether this node is in the room, and somebody else.
+    room: (bool, bool),
     stage: Stage,
     end: Option<Instant>,
     request: Option<Request>,
@@ -102,6 +104,7 @@ impl Send {
             errors,
             roster: Roster::default(),
             members: BTreeMap::new(),
+            room: (false, false),
             stage: Stage::Starting,
             end: None,
             request: None,
@@ -165,18 +168,51 @@ impl Send {
     fn retry(&mut self) {
         match self.target {
             Target::Person(_) => self.ask(),
-            Target::Room(_) if self.members.is_empty() => {}
+            Target::Room(_) if self.is_empty() => {}
             Target::Room(_) => self.ask(),
         }
     }
 
+    /// Whether nobody is in the room, as far as known.
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && !self.room.1
+    }
+
     fn settled(&mut self) {
-        if !self.target.is_room() || !self.members.is_empty() {
+        if !self.target.is_room() || !self.is_empty() {
             self.ask();
         } else if self.target.is_lobby() {
             self.end(Err(nobody()));
-        } else {
+        } else if self.room.0 {
             self.stage = Stage::Absent;
+        } else {
+            // Only the node can tell whether it is locked.
+            self.ask();
+        }
+    }
+
+    /// The node says who is in a room.
+    fn room(&mut self, now: Now, event: &Event) {
+        let Event::Room {
+            room,
+            joined,
+            members,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if room != self.target.as_str() {
+            return;
+        }
+        let had = self.room.1;
+        self.room = (*joined, !members.is_empty());
+        let is_new = self.room.1 && !had;
+        match &mut self.stage {
+            Stage::Settling(at, latest) if is_new => *at = (now.mono + SETTLE_QUIET).min(*latest),
+            Stage::Absent if is_new => self.retry(),
+            Stage::Asked { news } => *news |= is_new,
+            _ => {}
         }
     }
 
@@ -195,6 +231,7 @@ impl Send {
             "ambiguous_name" => ExitCode::Usage,
             // What is wrong with the target or the text as they were typed.
             "empty" | "too_long" => ExitCode::Usage,
+            "room_locked" => ExitCode::NotFound,
             _ if code.starts_with("bad_") => ExitCode::Usage,
             _ => ExitCode::Failed,
         };
@@ -304,6 +341,10 @@ impl FrontEnd for Send {
         let is_asked = matches!(self.stage, Stage::Asked { .. });
         match event {
             Event::Peer { .. } => self.peer(now, event),
+            Event::Room { .. } => self.room(now, event),
+            Event::Ready { rooms, .. } => {
+                self.room.0 = rooms.iter().any(|room| room == self.target.as_str());
+            }
             Event::Reply { reference, id, .. } if is_asked && is_own(reference.as_ref()) => {
                 self.reply(*id);
             }
@@ -469,7 +510,12 @@ mod tests {
         fn taken(&mut self) {
             let (reference, id) = (Some(Value::from(REFERENCE)), Some(ID));
             let ok = true;
-            self.tell(&Event::Reply { reference, ok, id });
+            self.tell(&Event::Reply {
+                reference,
+                ok,
+                id,
+                passphrase: None,
+            });
         }
 
         fn outcome(&mut self) -> (String, String, Flow) {
@@ -703,6 +749,12 @@ mod tests {
         let mut driven = Driven::started("#games");
         driven.tell(&peer("ben", 3));
         driven.pass(5000);
+        assert_eq!(
+            driven.asked().as_deref(),
+            Some("#games"),
+            "it may be locked"
+        );
+        driven.refuse("no_such_room");
         assert_eq!(driven.asked(), None, "ben is in #lobby only");
         let mut player = peer("ben", 3);
         if let Event::Peer { rooms, .. } = &mut player {
@@ -712,9 +764,17 @@ mod tests {
         assert_eq!(driven.asked().as_deref(), Some("#games"));
 
         let mut driven = Driven::started("#games");
-        driven.pass(10_000);
+        driven.pass(1000);
+        driven.refuse("no_such_room");
+        driven.pass(9000);
         let (_, err) = driven.ends_with(ExitCode::NotFound);
         assert!(err.contains("is in #games"), "{err}");
+        assert!(err.contains("lanchat join '#games'"), "{err}");
+
+        let mut driven = Driven::started("#games");
+        driven.pass(1000);
+        driven.refuse("room_locked");
+        driven.ends_with(ExitCode::NotFound);
     }
 
     #[test]

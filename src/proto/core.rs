@@ -13,7 +13,7 @@ use crate::api::Event;
 use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
 use crate::durable::{Batch, Query, Token};
 use crate::id::{Incarnation, NetworkId, Nonce, ShortId};
-use crate::wire::{self, Body, Header};
+use crate::wire::{self, Body, Header, RecordRoom};
 
 /// How long an ICMP error may follow what it answers.
 const USED: Duration = Duration::from_secs(1);
@@ -26,6 +26,8 @@ pub struct Core {
     pub identity: Identity,
     /// Settings.
     pub config: Config,
+    /// The rooms this node is in, as its record lists them.
+    pub rooms: Vec<RecordRoom>,
     /// The run, part of every packet.
     pub incarnation: Incarnation,
     /// Counters.
@@ -54,8 +56,10 @@ impl Core {
     pub fn new(now: Instant, identity: Identity, config: Config, incarnation: Incarnation) -> Self {
         let rng = ChaCha12Rng::from_seed(config.seed);
         let short = identity.id().short();
+        let rooms = config.rooms.iter().cloned().map(RecordRoom::Public);
         Core {
             identity,
+            rooms: rooms.collect(),
             config,
             incarnation,
             stats: Stats::default(),

@@ -8,13 +8,15 @@ mod ask;
 mod collect;
 pub mod log;
 pub mod logs;
+mod membership;
 pub mod order;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
-mod rooms;
+pub mod rooms;
 mod say;
+pub mod seat;
 pub mod sender;
 mod show;
 
@@ -27,7 +29,7 @@ use super::Now;
 use super::core::Core;
 use super::presence::Presence;
 use crate::api::{Event, PeerRef};
-use crate::durable::Token;
+use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use order::Hlc;
@@ -86,6 +88,8 @@ enum Pending {
     },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// That a room was joined or left.
+    Room(membership::Answer),
 }
 
 /// Everything about rooms.
@@ -97,6 +101,9 @@ pub struct Group {
     /// How many of `pending` are others' entries.
     received_pending: usize,
     store_failed: bool,
+    /// What the store knew at the start of the rooms this node is not in.
+    past: Snapshot,
+    watch: membership::Watch,
 }
 
 impl Group {
@@ -124,7 +131,8 @@ impl Group {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)
         });
-        [due, turn].into_iter().flatten().min()
+        let look = self.watch.deadline();
+        [due, turn, look].into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.

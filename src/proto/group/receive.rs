@@ -40,6 +40,9 @@ impl Group {
             let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
             return if beyond { Worth::OwnBeyond } else { Worth::No };
         }
+        if !room.seat.joined {
+            return Worth::No;
+        }
         match room.logs.get(&author) {
             Some(log) if entry.epoch < log.epoch => Worth::No,
             Some(log) if entry.epoch == log.epoch && log.has(entry.seq) => Worth::Held,
@@ -71,10 +74,10 @@ impl Group {
             return;
         }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
-        let first_ask = cx.now.mono + first_wait(cx);
         let Some(room) = self.rooms.get_mut(&entry.room) else {
             return;
         };
+        let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         let tag = entry.room;
         let id = room.id;
         let roster = &cx.presence.roster;
@@ -154,6 +157,7 @@ impl Group {
                 };
                 self.received_stored(cx, room, author, *entry, is_new);
             }
+            Some(Pending::Room(answer)) => self.room_stored(cx, answer, result),
             Some(other @ Pending::Repair { .. }) => {
                 self.pending.insert(token, other);
                 return false;
@@ -171,7 +175,8 @@ impl Group {
         entry: Entry,
         is_new: bool,
     ) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
+        // It may have been left meanwhile.
+        let Some(room) = self.rooms.get_mut(&tag).filter(|room| room.seat.joined) else {
             return;
         };
         let (epoch, seq) = (entry.epoch, entry.seq);
@@ -212,7 +217,7 @@ impl Group {
     }
 
     fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
-        let Some(room) = self.rooms.get_mut(tag) else {
+        let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
         let roster = &cx.presence.roster;
@@ -222,7 +227,7 @@ impl Group {
         let is_news = log.is_some_and(|log| !log.knows(seq));
         Self::show_left_over(room, cx);
         if is_news {
-            let first_ask = cx.now.mono + first_wait(cx);
+            let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
             if let Some(log) = room.logs.get_mut(author) {
                 log.learn_head(seq, first_ask);
             }
@@ -242,6 +247,7 @@ impl Group {
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        self.look_if_due(cx);
         self.speak(cx);
         self.listen(cx);
     }

@@ -7,7 +7,7 @@ use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::Destination;
 use crate::durable::{Batch, Durability, StoreFailure, Write};
-use crate::id::{MessageId, RoomId, RoomTag};
+use crate::id::{MessageId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -30,11 +30,11 @@ impl Group {
         (kind, text): (TextKind, &str),
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
-        let tag = RoomId::public(name.as_str()).tag();
+        let tag = self.addressed(cx, name)?;
         let waiting = self.own_pending();
         let Some(room) = self.rooms.get_mut(&tag) else {
             let sentence = format!("there is no room #{name} here");
-            return Err(("no_such_room", sentence, "only #lobby exists so far".into()));
+            return Err(("no_such_room", sentence, format!("/join #{name}")));
         };
         if text.len() > ENTRY_BODY_LEN_MAX {
             let len = text.len();
@@ -110,6 +110,7 @@ impl Group {
             reference,
             ok: true,
             id: Some(id),
+            passphrase: None,
         });
         let message = room.show(cx.own_reference(), &entry, true, false);
         cx.core.event(message);
@@ -212,6 +213,7 @@ fn next_entry(
         kind: match kind {
             TextKind::Text => EntryKind::TEXT,
             TextKind::Action => EntryKind::ACTION,
+            _ => return None,
         },
         deps: after.map(|(dep, _)| dep).into_iter().collect(),
         body: text.as_bytes().to_vec(),
@@ -231,12 +233,13 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
     };
     let paths = cx.presence.group_paths();
     cx.core.send_on_all(&packet, &paths);
-    for to in cx.presence.unreached() {
+    for to in cx.presence.unreached_of(|peer| room.seat.lists(peer)) {
         cx.core.transmit(Destination::Unicast(to), packet.clone());
     }
     let roster = &cx.presence.roster;
-    let of = roster
-        .members()
+    let of = room
+        .seat
+        .members(cx.presence)
         .map(|peer| (peer.id, roster.reference(peer)))
         .collect();
     let id = MessageId::of_entry(&entry.hash(&room.id));

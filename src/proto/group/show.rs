@@ -59,6 +59,8 @@ impl Room {
             text,
             time: Timestamp(order::ms(entry.hlc)),
             delayed,
+            answers: None,
+            redacted: false,
         }
     }
 }

@@ -22,6 +22,7 @@ mod sys_windows;
 pub mod target;
 #[cfg(test)]
 mod tests;
+mod text_in;
 pub mod who;
 
 use std::ffi::OsString;
@@ -138,7 +139,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
             json,
         }) => {
             let text = match text.join(" ") {
-                words if words.is_empty() || words == "-" => send::read_stdin_text()?,
+                words if words.is_empty() || words == "-" => text_in::read_stdin_text()?,
                 words => words,
             };
             let send = send::Send::new(&target, text, wait, json);

@@ -129,6 +129,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         topic: String,
     },
+    /// Whether what is said is kept changed.
+    Store {
+        /// Whether it is.
+        kept: bool,
+        /// In a sentence.
+        message: String,
+    },
     /// Lines of one author are missing.
     Gap {
         /// Where.

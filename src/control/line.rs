@@ -335,6 +335,12 @@ impl FrontEnd for LineMode {
             Event::Error { message, hint, .. } => {
                 self.errors.push_problem(message, hint.as_deref());
             }
+            Event::Store {
+                kept: true,
+                message,
+            } => self.note(message),
+            // An error says it too.
+            Event::Store { kept: false, .. } => {}
             Event::Receipt { .. } | Event::Room { .. } | Event::Gap { .. } => {}
         }
     }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::Value;
 
+use super::group::Refusal;
 use super::locked::Derivation;
 use super::{Config, Identity, Output, Stats};
 use crate::api::Event;
@@ -235,6 +237,16 @@ impl Core {
     /// Tells people.
     pub fn event(&mut self, event: Event) {
         self.push(Output::Event(event));
+    }
+
+    /// Answers a command that cannot be done.
+    pub fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {
+        self.event(Event::Error {
+            reference,
+            code: code.into(),
+            message,
+            hint: Some(hint),
+        });
     }
 
     /// Asks for a batch to be kept.

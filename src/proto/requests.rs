@@ -10,7 +10,7 @@ use super::presence::speak::is_all_told;
 use super::target::{self, Target};
 use crate::api::{Command, Event, Request, Status, TextKind};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{PeerId, PublicKey};
+use crate::id::{MessageId, PeerId, PublicKey};
 use crate::text::{PeerName, StatusText};
 
 /// Most requests that wait for somebody to be found at the start.
@@ -25,16 +25,14 @@ impl Endpoint {
         let reference = request.reference;
         let done = match request.command {
             Command::Send {
-                answers: Some(_), ..
-            } => Err(not_yet("replies")),
-            Command::Send {
                 to,
                 text,
                 kind,
                 answers,
             } => {
                 // Answered once it is stored.
-                match self.send(now, &to, kind, &text, reference.clone()) {
+                let said = (kind, text.as_str(), answers);
+                match self.send(now, &to, said, reference.clone()) {
                     Ok(()) => return,
                     Err(("no_such_peer" | "no_such_room", ..)) if self.may_appear(now) => {
                         let command = Command::Send {
@@ -78,8 +76,16 @@ impl Endpoint {
                 Ok(()) => return self.follow_up(now),
                 Err(refusal) => Err(refusal),
             },
-            Command::Topic { .. } => Err(not_yet("topics")),
-            Command::Redact { .. } => Err(not_yet("taking messages back")),
+            Command::Topic { room, text } => {
+                match self.set_topic(now, &room, &text, reference.clone()) {
+                    Ok(()) => return self.follow_up(now),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Command::Redact { id } => {
+                let (group, mut cx) = self.group_cx(now);
+                return group.redact(&mut cx, id, reference);
+            }
             Command::History { .. } => Err(not_yet("history")),
             // The driver's, which knows the sockets too.
             Command::Doctor | Command::Quit => Ok(()),
@@ -91,7 +97,7 @@ impl Endpoint {
                 id: None,
                 passphrase: None,
             }),
-            Err(refusal) => self.refuse(reference, refusal),
+            Err(refusal) => self.core.refuse(reference, refusal),
         }
         self.follow_up(now);
     }
@@ -110,21 +116,11 @@ impl Endpoint {
         }
     }
 
-    fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {
-        self.core.event(Event::Error {
-            reference,
-            code: code.into(),
-            message,
-            hint: Some(hint),
-        });
-    }
-
     fn send(
         &mut self,
         now: Now,
         to: &str,
-        kind: TextKind,
-        text: &str,
+        (kind, text, answers): (TextKind, &str, Option<MessageId>),
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
         if !matches!(kind, TextKind::Text | TextKind::Action) {
@@ -141,7 +137,15 @@ impl Endpoint {
         match target::resolve(&self.presence, to)? {
             Target::Room(name) => {
                 let (group, mut cx) = self.group_cx(now);
-                group.say(&mut cx, &name, (kind, text), reference)
+                group.say(&mut cx, &name, (kind, text), answers, reference)
+            }
+            Target::Peer(_) if answers.is_some() => {
+                let hint = "send it without `answers`".to_owned();
+                Err((
+                    "bad_target",
+                    "only lines of rooms are answered".into(),
+                    hint,
+                ))
             }
             Target::Peer(key) => {
                 let pin = self.pin_for(&key)?;
@@ -257,6 +261,18 @@ impl Endpoint {
         let name = target::room_name(room)?;
         let (group, mut cx) = self.group_cx(now);
         group.join(&mut cx, &name, reference)
+    }
+
+    fn set_topic(
+        &mut self,
+        now: Now,
+        room: &str,
+        text: &str,
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let name = target::room_name(room)?;
+        let (group, mut cx) = self.group_cx(now);
+        group.set_topic(&mut cx, &name, text, reference)
     }
 
     fn leave_room(

@@ -135,6 +135,8 @@ pub struct Model {
     pub interfaces: Vec<String>,
     /// The network: in one word, and each interface; none until it was told.
     pub network: Option<(NetworkState, Vec<InterfaceState>)>,
+    /// Why nothing that is said is kept, while that is so.
+    pub unkept: Option<String>,
     /// Whether it ran long enough that whoever is on the network would have answered.
     pub settled: bool,
     /// Columns and rows of the screen.
@@ -176,6 +178,7 @@ impl Model {
             notice: None,
             interfaces: Vec::new(),
             network: None,
+            unkept: None,
             settled: false,
             size,
             focused: true,
@@ -290,9 +293,13 @@ impl Model {
         }
     }
 
-    /// What hinders the network, if something does.
+    /// What hinders the network or the disk, if something does.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
+        self.network_trouble().or_else(|| self.unkept.clone())
+    }
+
+    fn network_trouble(&self) -> Option<String> {
         let (state, interfaces) = self.network.as_ref()?;
         let hint = interfaces.iter().find_map(|interface| {
             let hint = interface.hint.as_ref()?;

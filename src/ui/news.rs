@@ -54,6 +54,13 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             };
             model.add(conversation, line);
         }
+        Event::Store { kept, message } => {
+            model.unkept = (!kept).then(|| message.clone());
+            if *kept {
+                let current = model.current.clone();
+                model.note(&current, now, message.clone(), false);
+            }
+        }
         Event::Network {
             reference: Some(_),
             interfaces,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lanchat::api::{Command, Conversation, ReceiptState};
+use lanchat::api::{Command, Conversation, Event, ReceiptState, TextKind};
+use lanchat::id::MessageId;
 
 use super::world::{World, lobby, seconds, three};
 
@@ -147,4 +148,118 @@ fn a_seventh_room_is_refused_and_so_are_names_too_long_together() {
     world.ask(0, join(&format!("#5{}", "x".repeat(31))));
     assert_eq!(world.errors(0), ["too_long", "too_many_rooms"]);
     assert_eq!(world.endpoint(0).rooms().count(), 4);
+}
+
+/// The messages told to a node: kind, text, whether it is taken back, what it names.
+type Told = (TextKind, String, bool, Option<MessageId>);
+
+fn told(world: &World, at: usize) -> Vec<(MessageId, Told)> {
+    let message = |(_, event): &(std::time::Instant, Event)| match event {
+        Event::Message {
+            id,
+            kind,
+            text,
+            answers,
+            redacted,
+            ..
+        } => Some((*id, (*kind, text.clone(), *redacted, *answers))),
+        _ => None,
+    };
+    world.nodes[at].events.iter().filter_map(message).collect()
+}
+
+fn topic(world: &World, at: usize) -> String {
+    let topic = |(_, event): &(std::time::Instant, Event)| match event {
+        Event::Room { topic, .. } => Some(topic.clone()),
+        _ => None,
+    };
+    let mut events = world.nodes[at].events.iter().rev();
+    events.find_map(topic).unwrap_or_default()
+}
+
+#[test]
+fn a_topic_is_that_of_the_room_for_everybody_and_an_answer_names_what_it_answers() {
+    let mut world = three(0.1, 4);
+    let text = "lunch at 12".to_owned();
+    let room = "#lobby".to_owned();
+    world.ask(0, Command::Topic { room, text });
+    world.run(seconds(2));
+    for at in 0..3 {
+        assert_eq!(topic(&world, at), "lunch at 12");
+    }
+    world.send(1, "#lobby", "who comes?");
+    world.run(seconds(2));
+    let question = told(&world, 2).last().unwrap().0;
+    let answer = Command::Send {
+        to: "#lobby".into(),
+        text: "I do".into(),
+        kind: TextKind::Text,
+        answers: Some(question),
+    };
+    world.ask(2, answer);
+    world.run(seconds(2));
+    for at in 0..3 {
+        let last = told(&world, at).pop().unwrap().1;
+        assert_eq!(
+            last,
+            (TextKind::Reply, "I do".into(), false, Some(question))
+        );
+    }
+}
+
+#[test]
+fn what_its_author_takes_back_is_gone_everywhere_and_nobody_else_can() {
+    for seed in 1..=5 {
+        let mut world = three(0.2, seed);
+        world.send(0, "#lobby", "the secret");
+        world.send(1, "#lobby", "a line of ben");
+        world.run(seconds(4));
+        let of = |world: &World, text: &str| {
+            let mut all = told(world, 2).into_iter();
+            all.find(|(_, (_, said, ..))| said == text).unwrap().0
+        };
+        let (secret, bens) = (of(&world, "the secret"), of(&world, "a line of ben"));
+        world.ask(0, Command::Redact { id: bens });
+        world.ask(0, Command::Redact { id: secret });
+        world.run(seconds(4));
+        assert_eq!(world.errors(0), ["not_yours"]);
+        for at in 0..3 {
+            let last = told(&world, at).pop().unwrap().1;
+            assert_eq!(
+                last,
+                (TextKind::Redaction, String::new(), false, Some(secret))
+            );
+            let kept = format!("{:?}", world.nodes[at].disk.entries.values());
+            let bytes = format!("{:?}", b"the secret");
+            let bytes = bytes.trim_matches(['[', ']']);
+            assert!(!kept.contains(bytes), "seed {seed}: {at} keeps it");
+            let entries = world.nodes[at].disk.entries.len();
+            assert_eq!(entries, 3, "the stub, ben's, the redaction");
+        }
+        world.ask(0, Command::Redact { id: secret });
+        world.run(seconds(1));
+        assert_eq!(world.errors(0), ["not_yours", "no_such_message"]);
+    }
+}
+
+#[test]
+fn a_stub_is_believed_only_once_its_author_took_it_back() {
+    let mut world = three(0.0, 6);
+    world.stop_hearing(2);
+    world.send(0, "#lobby", "the secret");
+    world.run(Duration::from_millis(100));
+    let secret = told(&world, 1).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    world.run(Duration::from_millis(500));
+    assert_eq!(told(&world, 2), []);
+    world.cut.clear();
+    world.run(seconds(20));
+    // What is left of it can only be asked for, and comes after the redaction that allows it.
+    let texts = told(&world, 2);
+    assert!(
+        texts.iter().all(|(_, (_, text, ..))| text.is_empty()),
+        "{texts:?}"
+    );
+    let stub = texts.iter().find(|(id, _)| *id == secret).unwrap();
+    assert_eq!(stub.1, (TextKind::Text, String::new(), true, None));
 }

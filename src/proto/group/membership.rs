@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::kinds::tell;
 use super::logs::Logs;
 use super::room::Room;
 use super::rooms::new_room;
@@ -230,6 +231,7 @@ impl Group {
     /// Looks who is in which room and tells what changed.
     pub(super) fn look(&mut self, cx: &mut Cx) {
         self.watch.due = None;
+        self.recall_topics(cx);
         for room in self.rooms.values_mut() {
             look_into(room, cx);
         }
@@ -302,12 +304,10 @@ fn look_into(room: &mut Room, cx: &mut Cx) {
         let changed = room.own.member_back(cx.now.mono, id);
         room.tell_receipts(cx.core, changed);
     }
-    if room.seat.joined && room.seat.take_news() {
-        cx.core.event(described(room));
-    }
+    tell(room, cx);
 }
 
-fn described(room: &Room) -> Event {
+pub(super) fn described(room: &Room) -> Event {
     Event::Room {
         reference: None,
         room: format!("#{}", room.name),

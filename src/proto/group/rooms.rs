@@ -39,9 +39,10 @@ impl Group {
             hlc: Hlc::default(),
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
-            store_failed: false,
             past,
             watch: super::membership::Watch::default(),
+            unkept: super::unkept::Unkept::default(),
+            kept_people: BTreeMap::new(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::id::PeerId;
 use crate::proto::presence::Presence;
 use crate::proto::presence::roster::Peer;
-use crate::text::RoomName;
-use crate::wire::RecordRoom;
+use crate::text::{DisplayText, RoomName};
+use crate::wire::{Entry, RecordRoom};
 
 /// A node's place in a room.
 #[derive(Debug)]
@@ -19,6 +19,14 @@ pub struct Seat {
     pub members: BTreeSet<PeerId>,
     /// What it is about.
     pub topic: String,
+    /// When and by whom that was said.
+    pub topic_at: Option<(u64, PeerId)>,
+    /// Whether the topic was looked for in what is kept.
+    pub recalled: bool,
+    /// Redactions that were shown and of which it is not known whose message they name.
+    pub unjudged: Vec<Entry>,
+    /// Messages not held that their authors took back.
+    pub early: BTreeSet<([u8; 16], PeerId)>,
     /// What people were told last: whether joined, how it is about, who is in it.
     pub told: Option<(bool, String, BTreeSet<PeerId>)>,
 }
@@ -32,6 +40,10 @@ impl Seat {
             listed: RecordRoom::Public(name.clone()),
             members: BTreeSet::new(),
             topic: String::new(),
+            topic_at: None,
+            recalled: false,
+            unjudged: Vec::new(),
+            early: BTreeSet::new(),
             told: None,
         }
     }
@@ -51,6 +63,16 @@ impl Seat {
     #[must_use]
     pub fn population(&self) -> usize {
         1 + self.members.len()
+    }
+
+    /// Somebody said what the room is about; what was said later stays.
+    pub fn note_topic(&mut self, at: (u64, PeerId), text: Option<DisplayText>) {
+        if self.topic_at.is_none_or(|before| before < at) {
+            self.topic_at = Some(at);
+            self.topic = text.map_or_else(String::new, |text| {
+                DisplayText::line(text.as_str()).into_string()
+            });
+        }
     }
 
     /// Whether people were told something else of it than what is so now.

@@ -10,6 +10,7 @@ mod networks;
 mod observe;
 mod reach;
 mod relay;
+mod rooms;
 mod sync;
 mod world;
 

@@ -30,7 +30,7 @@ impl Group {
 
 /// Plans the ACK for what this author wrote, unless one is planned.
 pub(super) fn plan_ack(room: &mut Room, cx: &mut Cx, at: &LogAt) {
-    let delay = ack_delay(cx.presence.roster.population());
+    let delay = ack_delay(room.seat.population());
     let Some(log) = room.logs.get_mut(at) else {
         return;
     };

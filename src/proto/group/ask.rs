@@ -7,15 +7,16 @@ use super::Cx;
 use super::log::AuthorLog;
 use super::logs::LogAt;
 use super::room::Room;
+use super::seat::Seat;
 use crate::api::PeerState;
 use crate::id::{PeerId, RoomTag};
 use crate::wire::{Body, Nack};
 
 /// Before the first NACK of a gap: `U[0, W]`, `W = d max(1, p^c G / 16)`.
-pub(super) fn first_wait(cx: &mut Cx) -> Duration {
+pub(super) fn first_wait(cx: &mut Cx, members: usize) -> Duration {
     let pace = cx.pace();
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    let members = cx.presence.roster.population() as f64;
+    let members = members as f64;
     let lost = pace
         .loss
         .unwrap_or(0.1)
@@ -35,7 +36,7 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
         return;
     };
     let (author, epoch) = *at;
-    let Some(to) = whom_to_ask(cx, log, &author, tries) else {
+    let Some(to) = whom_to_ask(cx, (&room.seat, log), &author, tries) else {
         return;
     };
     cx.core.stats.nacks_out += 1;
@@ -52,7 +53,12 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
 
 /// Odd tries go to the author while it is here, even ones to another member on a network of the
 /// log.
-fn whom_to_ask(cx: &mut Cx, log: &AuthorLog, author: &PeerId, tries: u32) -> Option<SocketAddr> {
+fn whom_to_ask(
+    cx: &mut Cx,
+    (seat, log): (&Seat, &AuthorLog),
+    author: &PeerId,
+    tries: u32,
+) -> Option<SocketAddr> {
     let online = |id: &PeerId| {
         cx.presence
             .roster
@@ -64,7 +70,7 @@ fn whom_to_ask(cx: &mut Cx, log: &AuthorLog, author: &PeerId, tries: u32) -> Opt
         .presence
         .roster
         .members()
-        .filter(|peer| peer.id != *author)
+        .filter(|peer| peer.id != *author && seat.lists(peer))
         .filter_map(|peer| peer.addresses.current())
         .filter(|at| log.is_on(cx.core.network_towards(*at)))
         .collect();

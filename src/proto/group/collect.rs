@@ -78,11 +78,19 @@ impl Group {
         if self.fork_loaded(cx, token, result) {
             return true;
         }
-        let Some(Pending::Repair { peer }) = self.pending.get(&token) else {
-            return false;
+        let peer = match self.pending.remove(&token) {
+            Some(Pending::Repair { peer }) => peer,
+            Some(Pending::Asked(asked)) => {
+                let rows = result.as_ref().map_or(&[][..], Vec::as_slice);
+                self.answered(cx, asked, rows);
+                return true;
+            }
+            Some(other) => {
+                self.pending.insert(token, other);
+                return false;
+            }
+            None => return false,
         };
-        let peer = *peer;
-        self.pending.remove(&token);
         let bytes = |row: &Row| match row {
             Row::Entry { bytes, .. } => Some(bytes.clone()),
             _ => None,

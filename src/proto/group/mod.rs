@@ -7,17 +7,20 @@ pub mod ack;
 mod ask;
 mod collect;
 mod forks;
+mod kinds;
 pub mod log;
 pub mod logs;
+mod membership;
 pub mod order;
 pub mod own;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
-mod rooms;
+pub mod rooms;
 pub mod runs;
 mod say;
+pub mod seat;
 pub mod sender;
 mod show;
 mod sync_in;
@@ -32,7 +35,7 @@ use super::Now;
 use super::core::Core;
 use super::presence::Presence;
 use crate::api::PeerRef;
-use crate::durable::{ForkRow, Token};
+use crate::durable::{ForkRow, Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use logs::LogAt;
@@ -103,6 +106,10 @@ enum Pending {
         seq: u32,
         second: Vec<u8>,
     },
+    /// What the store knows of what was said.
+    Asked(kinds::Asked),
+    /// That a room was joined or left.
+    Room(membership::Answer),
     /// Entries that could not be kept before.
     Unkept { entries: Vec<(RoomTag, Entry)> },
     /// A proof that an author contradicts itself.
@@ -119,6 +126,9 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
+    /// What the store knew at the start of the rooms this node is not in.
+    past: Snapshot,
+    watch: membership::Watch,
     unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
@@ -147,10 +157,8 @@ impl Group {
         let turn = settled
             .filter(|_| waits)
             .map(|settled| settled.max(self.rates.turn_at(now)));
-        [due, turn, self.unkept.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
+        [due, turn, look, retry].into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.

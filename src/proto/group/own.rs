@@ -162,6 +162,13 @@ impl OwnLogs {
         found.map(|(&epoch, log)| (epoch, log.sent_seq))
     }
 
+    /// The body of an own entry is gone: what goes out of it from now on is its stub.
+    pub fn put_stub(&mut self, (epoch, seq): OwnAt, stub: &[u8]) {
+        if let Some(log) = self.all.get_mut(&epoch) {
+            log.put_stub(seq, stub);
+        }
+    }
+
     /// All epochs, by number.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut OwnSender)> {
         self.all.iter_mut().map(|(&epoch, log)| (epoch, log))

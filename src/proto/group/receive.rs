@@ -38,8 +38,8 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
-        if entry.redacted {
-            // Redactions are not known here, and a stub without one could hide anything.
+        if entry.redacted && !self.is_taken_back(entry) {
+            // A stub without its author's redaction could hide anything.
             return Worth::No;
         }
         let author = entry.author_id();
@@ -48,6 +48,9 @@ impl Group {
                 true => Worth::OwnBeyond,
                 false => Worth::No,
             };
+        }
+        if !room.seat.joined {
+            return Worth::No;
         }
         let Some(log) = room.logs.get(&(author, entry.epoch)) else {
             return Worth::New;
@@ -92,11 +95,11 @@ impl Group {
             return;
         }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
-        let first_ask = cx.now.mono + first_wait(cx);
         let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
+        let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         let id = room.id;
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
@@ -194,20 +197,23 @@ impl Group {
                     Err(failure) => self.store_failure(cx, &failure.0),
                 }
             }
+            Some(Pending::Room(answer)) => self.room_stored(cx, answer, result),
             Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
             Some(Pending::Proof(room, fork)) => self.fork_stored(&room, *fork),
             Some(Pending::Note) => {}
-            Some(other @ (Pending::Repair { .. } | Pending::Fork { .. })) => {
+            Some(other @ (Pending::Repair { .. } | Pending::Fork { .. } | Pending::Asked(_))) => {
                 self.pending.insert(token, other);
                 return false;
             }
             None => return false,
         }
+        self.judge(cx);
         true
     }
 
     fn received_stored(&mut self, cx: &mut Cx, tag: RoomTag, at: LogAt, entry: Entry, kept: Kept) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
+        // It may have been left meanwhile.
+        let Some(room) = self.rooms.get_mut(&tag).filter(|room| room.seat.joined) else {
             return;
         };
         let Some(log) = room.logs.get_mut(&at) else {
@@ -272,7 +278,7 @@ impl Group {
         on: NetworkId,
         (tag, (epoch, seq)): (&RoomTag, (u64, u32)),
     ) {
-        let Some(room) = self.rooms.get_mut(tag) else {
+        let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
         let roster = &cx.presence.roster;
@@ -286,7 +292,7 @@ impl Group {
         if log.knows(seq) {
             return;
         }
-        let first_ask = cx.now.mono + first_wait(cx);
+        let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         if let Some(log) = room.logs.get_mut(&at) {
             log.learn_head(seq, first_ask);
             if log.missing_len() > BEHIND && self.behind.len() < RECEIVED_PENDING_MAX {
@@ -308,8 +314,10 @@ impl Group {
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        self.look_if_due(cx);
         self.speak(cx);
         self.listen(cx);
         self.retry_unkept(cx);
+        self.judge(cx);
     }
 }

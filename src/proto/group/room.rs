@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::log::AuthorLog;
 use super::logs::{LogAt, Logs};
 use super::own::{OwnAt, OwnLogs};
+use super::seat::Seat;
 use crate::api::{Conversation, Event, ReceiptState};
 use crate::durable::ForkRow;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId, ShortId};
@@ -21,6 +22,8 @@ pub struct Room {
     pub name: RoomName,
     /// Its id.
     pub id: RoomId,
+    /// What this node has to do with it.
+    pub seat: Seat,
     /// The own logs.
     pub own: OwnLogs,
     /// The others' logs.
@@ -44,6 +47,7 @@ impl Room {
     pub fn new(name: RoomName) -> Self {
         let id = RoomId::public(name.as_str());
         Room {
+            seat: Seat::open(&name),
             name,
             id,
             own: OwnLogs::default(),
@@ -54,6 +58,11 @@ impl Room {
             is_new: true,
             cached: VecDeque::new(),
         }
+    }
+
+    /// This node takes its seat anew: what was said before it arrives is history.
+    pub fn come_anew(&mut self) {
+        self.since.clear();
     }
 
     /// This node is in the room on this network, since `ms` (milliseconds since the Unix epoch)

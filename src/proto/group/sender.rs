@@ -291,6 +291,16 @@ impl OwnSender {
         self.cache.get(&seq)
     }
 
+    /// The body of an own entry is gone: what goes out of it from now on is its stub.
+    pub fn put_stub(&mut self, seq: u32, stub: &[u8]) {
+        if let Some(bytes) = self.cache.get_mut(&seq) {
+            *bytes = stub.to_vec();
+        }
+        if let Some(followed) = self.followed.get_mut(&seq) {
+            followed.entry = stub.to_vec();
+        }
+    }
+
     /// Whether everybody who can have what was said has it.
     #[must_use]
     pub fn is_settled(&self) -> bool {

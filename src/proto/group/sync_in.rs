@@ -70,9 +70,13 @@ impl Group {
     }
 
     fn place(&self, own: &PeerId, entry: &Entry) -> Place {
-        let Some(room) = self.rooms.get(&entry.room).filter(|_| !entry.redacted) else {
+        let room = self.rooms.get(&entry.room);
+        let Some(room) = room.filter(|room| room.seat.joined) else {
             return Place::Nowhere;
         };
+        if entry.redacted && !self.is_taken_back(entry) {
+            return Place::Nowhere;
+        }
         let author = entry.author_id();
         if author == *own {
             return Place::History;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::ack::plan_ack;
 use super::logs::LogAt;
 use super::say::{begin_epoch, next_entry};
+use super::show::names_one;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, Stored, Token, Write};
@@ -132,7 +133,9 @@ impl Group {
                 return;
             };
             begin_epoch(room, cx, &mut Vec::new());
-            let said = (entry.kind, entry.body);
+            let about = entry.deps.first().copied();
+            let about = about.filter(|_| names_one(entry.kind));
+            let said = (entry.kind, entry.body, about);
             if let Some(entry) = next_entry(room, cx, &mut self.hlc, said) {
                 self.say_unkept(cx, tag, entry, reference);
             }

@@ -12,6 +12,7 @@ mod gate;
 mod group;
 mod inbound;
 pub mod locked;
+mod network;
 mod own;
 mod presence;
 mod private;

@@ -2,6 +2,7 @@
 //! have each line, and what did that take?
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -116,10 +117,11 @@ fn delivery(world: &World, written: &[(usize, Duration)]) -> String {
         let Some(line) = number.filter(|line| *line < written.len()) else {
             continue;
         };
-        if first.contains_key(&(line, *node)) {
-            doubled += 1;
-        } else {
-            first.insert((line, *node), *at);
+        match first.entry((line, *node)) {
+            Entry::Occupied(_) => doubled += 1,
+            Entry::Vacant(none) => {
+                none.insert(*at);
+            }
         }
     }
     let (mut each, mut all) = <(Times, Times)>::default();

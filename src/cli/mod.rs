@@ -5,12 +5,17 @@ pub mod args;
 pub mod config_file;
 pub mod data_dir;
 pub mod doctor;
+pub mod history;
+#[cfg(test)]
+mod history_tests;
 pub mod host;
 pub mod identity;
+pub mod join;
 mod limits;
 pub mod log;
 pub mod output;
 pub mod plain;
+pub mod rooms;
 pub mod send;
 pub mod settings;
 #[cfg(unix)]
@@ -20,6 +25,7 @@ mod sys_windows;
 pub mod target;
 #[cfg(test)]
 mod tests;
+mod text_in;
 pub mod who;
 
 use std::ffi::OsString;
@@ -104,6 +110,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
         None => chat(&settings),
         Some(Verb::Id { json }) => id(&settings, json),
         Some(Verb::Doctor { json }) => doctor::run(&settings, json),
+        Some(Verb::History(history)) => history.run(&settings),
         Some(Verb::Plain(plain)) => plain.run(&settings.name),
         Some(Verb::Pipe { stay }) => {
             let mut pipe = Pipe::new(stay).map_err(|error| unusable("stdin", &error))?;
@@ -112,6 +119,23 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
         Some(Verb::Who { wait, json, watch }) => {
             start(&settings, true, &mut who::Who::new(wait, json, watch))
         }
+        Some(Verb::Rooms { wait, json }) => {
+            start(&settings, true, &mut rooms::Rooms::new(wait, json))
+        }
+        Some(Verb::Join {
+            room,
+            passphrase_file,
+            generate,
+        }) => {
+            remembers(&settings)?;
+            let phrase = passphrase_file.as_deref().map(join::read_passphrase);
+            let mut change = join::Change::join(&room, phrase.transpose()?, generate);
+            start(&settings, true, &mut change)
+        }
+        Some(Verb::Leave { room }) => {
+            remembers(&settings)?;
+            start(&settings, true, &mut join::Change::leave(&room))
+        }
         Some(Verb::Send {
             target,
             text,
@@ -119,7 +143,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
             json,
         }) => {
             let text = match text.join(" ") {
-                words if words.is_empty() || words == "-" => send::read_stdin_text()?,
+                words if words.is_empty() || words == "-" => text_in::read_stdin_text()?,
                 words => words,
             };
             let send = send::Send::new(&target, text, wait, json);
@@ -130,6 +154,16 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
             )
         }
     }
+}
+
+/// A room is joined or left for the runs to come, which nothing is kept for without a directory.
+fn remembers(settings: &Settings) -> Result<(), UserError> {
+    if settings.data_dir.is_some() {
+        return Ok(());
+    }
+    let message = "with --ephemeral it would be forgotten at once";
+    let hint = "join it in the chat: lanchat --ephemeral, then /join";
+    Err(UserError::new(ExitCode::Usage, message).hint(hint))
 }
 
 /// The chat itself: the screen on a terminal, line mode where stdin or stdout is none.

@@ -8,8 +8,9 @@ use crate::limits::JSON_LINE_LEN_MAX;
 use crate::text::DisplayText;
 
 /// Every command, by name. A test keeps it in step with [`crate::api::Command`].
-pub const COMMANDS: [&str; 8] = [
-    "send", "who", "rooms", "status", "name", "trust", "doctor", "quit",
+pub const COMMANDS: [&str; 13] = [
+    "send", "join", "leave", "topic", "redact", "history", "who", "rooms", "status", "name",
+    "trust", "doctor", "quit",
 ];
 
 /// The request of a line, or the `error` event that answers it, with the line's `ref` if it is
@@ -140,6 +141,7 @@ mod tests {
         let request = parse_request(line).unwrap();
         assert_eq!(request.reference, Some(json!(7)));
         let send = Command::Send {
+            answers: None,
             to: "#lobby".into(),
             text: "hello".into(),
             kind: TextKind::Text,
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(message, "there is no command \"fly\"");
         assert_eq!(
             hint,
-            "the commands are send, who, rooms, status, name, trust, doctor, quit"
+            "the commands are send, join, leave, topic, redact, history, who, rooms, status, name, trust, doctor, quit"
         );
         for (line, part) in [
             (r#"{"ref":1}"#, "\"command\" is missing"),
@@ -248,6 +250,8 @@ mod tests {
             text: "hello".into(),
             time: Timestamp(1_700_000_000_123),
             delayed: false,
+            answers: None,
+            redacted: false,
         };
         assert_line(
             &message,
@@ -276,6 +280,7 @@ mod tests {
             joined: true,
             locked: false,
             members: vec![PeerId([3; 32])],
+            topic: String::new(),
         };
         assert_line(
             &room,
@@ -301,6 +306,7 @@ mod tests {
             reference: Some(json!(7)),
             ok: true,
             id: Some(MessageId([1; 16])),
+            passphrase: None,
         };
         assert_line(
             &reply,

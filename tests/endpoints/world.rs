@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
-use lanchat::durable::{Loaded, Query, Row, Snapshot, StoreFailure, Stored, Token, Write};
+use lanchat::durable::{Kept, Loaded, Query, Row, Snapshot, StoreFailure, Stored, Token, Write};
 use lanchat::id::{MessageId, PeerId};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::text::{PeerName, RoomName, StatusText};
@@ -68,6 +68,7 @@ pub struct Disk {
     )>,
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
     pub neighbors: Vec<lanchat::durable::Neighbor>,
+    pub rooms: BTreeMap<[u8; 32], lanchat::durable::RoomRow>,
 }
 
 impl Disk {
@@ -112,6 +113,17 @@ impl Disk {
                 self.neighbors.retain(|kept| (kept.network, kept.id) != of);
                 self.neighbors.insert(0, *neighbor);
             }
+            Write::Room(row) => {
+                self.rooms.insert(row.id.0, row.clone());
+            }
+            Write::Stub { log, seq, bytes } => {
+                let key = (log.room.0, log.author, log.epoch, *seq);
+                if let Some((_, held)) = self.entries.get_mut(&key) {
+                    held.clone_from(bytes);
+                }
+            }
+            // Nothing that these scenarios look at.
+            _ => {}
         }
         true
     }
@@ -123,6 +135,7 @@ impl Disk {
                 author,
                 epoch,
                 seqs,
+                ..
             } => seqs
                 .iter()
                 .filter_map(|&seq| {
@@ -142,7 +155,33 @@ impl Disk {
                     message: message.clone(),
                 })
                 .collect(),
+            Query::Message { id } => {
+                let mut entries = self.entries.iter();
+                let found = entries.find(|(_, (hash, _))| hash[..16] == id.0);
+                found
+                    .map(|(key, (_, bytes))| self.line(*id, key, bytes))
+                    .into_iter()
+                    .collect()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    fn line(&self, id: MessageId, key: &EntryKey, bytes: &[u8]) -> Row {
+        let (room, author, epoch, seq) = *key;
+        let entry = lanchat::wire::Entry::parse(bytes).unwrap();
+        Row::Line(Box::new(lanchat::durable::LineRow {
+            id,
+            talk: lanchat::durable::Talk::Room(lanchat::id::RoomId(room)),
+            author,
+            own: false,
+            hlc: entry.hlc,
+            kind: entry.kind.0,
+            deps: entry.deps.clone(),
+            body: (!entry.redacted).then_some(entry.body),
+            at: Some((epoch, seq)),
+            state: None,
+        }))
     }
 
     /// How far the logs of others are held without a gap.
@@ -157,6 +196,10 @@ impl Disk {
                     epoch,
                     seq,
                     hash: *hash,
+                    network: lanchat::id::NetworkId([0; 8]),
+                    low: 1,
+                    floor: 0,
+                    forked: false,
                 };
                 heads.insert((room, author, epoch), head);
             }
@@ -183,6 +226,8 @@ impl Disk {
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),
+            rooms: self.rooms.values().cloned().collect(),
+            ..Snapshot::default()
         }
     }
 }
@@ -342,6 +387,12 @@ impl World {
         self.nodes[index].refuses = true;
     }
 
+    /// Nothing of anybody reaches this node, though what it sends arrives.
+    pub fn stop_hearing(&mut self, index: usize) {
+        let others = (0..self.nodes.len()).filter(|&other| other != index);
+        self.cut.extend(others.map(|other| (other, index)));
+    }
+
     /// Pulls a node's cable.
     pub fn unplug(&mut self, index: usize) {
         for other in 0..self.nodes.len() {
@@ -374,8 +425,37 @@ impl World {
         }
     }
 
+    pub fn ask(&mut self, index: usize, command: Command) {
+        let request = Request::from(command);
+        self.with(index, |endpoint, now| endpoint.handle_request(now, request));
+    }
+
+    /// The codes of the errors that a node told.
+    pub fn errors(&self, at: usize) -> Vec<String> {
+        let code = |(_, event): &(Instant, Event)| match event {
+            Event::Error { code, .. } => Some(code.clone()),
+            _ => None,
+        };
+        self.nodes[at].events.iter().filter_map(code).collect()
+    }
+
+    /// What was told of a room last: whether joined, how many others.
+    pub fn room(&self, at: usize, name: &str) -> Option<(bool, usize)> {
+        let told = |(_, event): &(Instant, Event)| match event {
+            Event::Room {
+                room,
+                joined,
+                members,
+                ..
+            } if room == name => Some((*joined, members.len())),
+            _ => None,
+        };
+        self.nodes[at].events.iter().rev().find_map(told)
+    }
+
     pub fn send(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,
@@ -415,7 +495,11 @@ impl World {
                         let failed = Err(StoreFailure("disk full".into()));
                         self.schedule(DISK, Action::Persisted(index, token, failed));
                     } else if self.disk_works {
-                        let new = batch.writes.iter().map(|w| node.disk.apply(w)).collect();
+                        let new = batch
+                            .writes
+                            .iter()
+                            .map(|w| Kept::new_if(node.disk.apply(w)))
+                            .collect();
                         self.schedule(DISK, Action::Persisted(index, token, Ok(new)));
                     }
                 }

@@ -6,17 +6,21 @@
 pub mod ack;
 mod ask;
 mod collect;
+mod kinds;
 pub mod log;
 pub mod logs;
+mod membership;
 pub mod order;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
-mod rooms;
+pub mod rooms;
 mod say;
+pub mod seat;
 pub mod sender;
 mod show;
+mod unkept;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -26,8 +30,8 @@ use serde_json::Value;
 use super::Now;
 use super::core::Core;
 use super::presence::Presence;
-use crate::api::{Event, PeerRef};
-use crate::durable::Token;
+use crate::api::PeerRef;
+use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use order::Hlc;
@@ -35,6 +39,7 @@ use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
+use unkept::Unkept;
 
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
@@ -86,6 +91,12 @@ enum Pending {
     },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// What the store knows of what was said.
+    Asked(kinds::Asked),
+    /// That a room was joined or left.
+    Room(membership::Answer),
+    /// Entries that could not be kept before.
+    Unkept { entries: Vec<(RoomTag, Entry)> },
 }
 
 /// Everything about rooms.
@@ -96,7 +107,12 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
-    store_failed: bool,
+    /// What the store knew at the start of the rooms this node is not in.
+    past: Snapshot,
+    watch: membership::Watch,
+    unkept: Unkept,
+    /// The records of authors that were handed to the store in this run.
+    kept_people: BTreeMap<PeerId, (u64, u32)>,
 }
 
 impl Group {
@@ -124,7 +140,8 @@ impl Group {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)
         });
-        [due, turn].into_iter().flatten().min()
+        let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
+        [due, turn, look, retry].into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.
@@ -141,19 +158,6 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
-        }
-    }
-
-    /// Tells once that the store does not keep anything any more.
-    fn store_failure(&mut self, cx: &mut Cx, failure: &str) {
-        if !self.store_failed {
-            self.store_failed = true;
-            cx.core.event(Event::Error {
-                reference: None,
-                code: "store_failed".into(),
-                message: format!("what is said here is not kept: {failure}"),
-                hint: Some("make room on the disk; the chat goes on".into()),
-            });
         }
     }
 }

@@ -299,6 +299,7 @@ impl Private {
             reference,
             ok: true,
             id: Some(message.id),
+            passphrase: None,
         });
         let own = cx.own_reference();
         cx.core.event(shown(&message, to.id(), own, true));
@@ -360,7 +361,7 @@ impl Private {
         };
         let stored = rows.iter().filter_map(|row| match row {
             Row::Outbox { id, message } => Some(message_of(*id, message.clone())),
-            Row::Entry { .. } => None,
+            _ => None,
         });
         for message in stored.chain(loading.later) {
             let at = here(cx, &to);

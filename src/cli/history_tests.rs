@@ -141,6 +141,45 @@ fn it_reads_beside_a_store_that_is_open_and_shows_nothing_that_moves_the_cursor(
 }
 
 #[test]
+fn the_text_is_the_same_for_all_members_that_hold_the_same() {
+    let ana = TempDir::new().unwrap();
+    let ben = TempDir::new().unwrap();
+    let keys = [&ana, &ben].map(|dir| identity::load_or_create(dir.path()).unwrap().identity);
+    let mut writes = vec![record(&keys[0], "ana"), record(&keys[1], "ben")];
+    for seq in 1..=20 {
+        for key in &keys {
+            writes.push(
+                entry(
+                    key,
+                    seq,
+                    &format!("line {seq}\nof {}", key.public().id().tag()),
+                )
+                .0,
+            );
+        }
+    }
+    // Whatever name they run under now, and in whatever order it came.
+    let mut shown = Vec::new();
+    for (dir, key) in [(&ana, &keys[0]), (&ben, &keys[1])] {
+        let mut store = Store::open(Some(dir.path()), &key.public().id()).unwrap();
+        for write in &writes {
+            let durability = Durability::Process;
+            let writes = vec![write.clone()];
+            store.apply(&Batch { durability, writes }).unwrap();
+        }
+        writes.reverse();
+        shown.push(history(dir, &["#lobby", "--limit", "1000"]).unwrap());
+    }
+    assert_eq!(shown[0].lines().count(), 80);
+    assert_eq!(shown[0], shown[1]);
+    assert!(
+        shown[0].contains(" #lobby ben: line 7\n    of "),
+        "{}",
+        shown[0]
+    );
+}
+
+#[test]
 fn json_is_the_message_event_of_the_interface_page() {
     let dir = TempDir::new().unwrap();
     let (_store, ids) = filled(&dir);

@@ -4,9 +4,10 @@ use super::ack::{plan_ack, say_ack};
 use super::ask::{ask, first_wait};
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
-use crate::durable::{Batch, Durability, PersonRow, Stored, Token, Write};
+use crate::durable::{Batch, Durability, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
 use crate::limits::ROOM_AUTHORS_MAX;
+use crate::proto::presence::names::person_write;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
@@ -131,13 +132,7 @@ impl Group {
         if self.kept_people.len() > ROOM_AUTHORS_MAX {
             self.kept_people.pop_first();
         }
-        Some(Write::Person(PersonRow {
-            id: *author,
-            key: record.key,
-            incarnation: version.0,
-            record_seq: version.1,
-            record: record.bytes.clone(),
-        }))
+        Some(person_write(record))
     }
 
     /// The store answered. Returns whether the token was one of ours.

@@ -51,6 +51,7 @@ impl Room {
         self.last_shown = Some((dep, entry.hlc));
         let (kind, text) = line(entry);
         Event::Message {
+            reference: None,
             id: MessageId::of_entry(&hash),
             conversation: self.conversation(),
             from,

@@ -83,6 +83,7 @@ fn a_conversation_folds_names_and_times_and_shows_receipts() {
             time,
             ..
         } => Event::Message {
+            reference: None,
             id,
             conversation: lobby(),
             from,
@@ -352,6 +353,9 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  /me TEXT            say what you do
                         │  /who                list the people here
                         │  /rooms              list the rooms
+                        │  /history [TARGET]   show what was said, with a person or
+                        │                      in #room
+                        │  /search WORDS       show what was said with these words
                         │  /nick NAME          take another name
                         │  /away [TEXT]        say that you are away
                         │  /back               say that you are back
@@ -363,10 +367,7 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  /quit               leave
                         │
                         │  keys
-                        │  Ctrl-L      show the list and go to it, or back
-                        │  Enter       send; in the list: open the conversation
-                        │  Alt-1       open an entry of the list, to Alt-9
-                        │  Alt-A       go to the next unread                    ↓18
+                        │  Ctrl-L      show the list and go to it, or back      ↓21
     #lobby> █
      ana~zdem · looking for others · eth0
     "##);

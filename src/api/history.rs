@@ -17,6 +17,7 @@ pub fn line<Z: TimeZone<Offset: Display>>(event: &Event, zone: &Z) -> String {
         kind,
         text,
         time,
+        redacted,
         ..
     } = event
     else {
@@ -29,7 +30,10 @@ pub fn line<Z: TimeZone<Offset: Display>>(event: &Event, zone: &Z) -> String {
     };
     let text = text.replace('\n', "\n    ");
     let said = match kind {
-        TextKind::Text => format!("{name}: {text}"),
+        _ if *redacted => format!("{name}: (taken back)"),
+        TextKind::Text | TextKind::Reply => format!("{name}: {text}"),
+        TextKind::Topic => format!("* {name} set the topic: {text}"),
+        TextKind::Redaction => format!("* {name} took a message back"),
         TextKind::Action => format!("* {name} {text}"),
     };
     format!("{} {place} {said}", moment(*time, zone))

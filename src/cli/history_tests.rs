@@ -38,6 +38,15 @@ fn history(dir: &TempDir, words: &[&str]) -> Result<String, UserError> {
 }
 
 fn entry(author: &Identity, seq: u32, text: &str) -> (Write, MessageId) {
+    entry_about(author, seq, EntryKind::TEXT, (None, text))
+}
+
+fn entry_about(
+    author: &Identity,
+    seq: u32,
+    kind: EntryKind,
+    (about, text): (Option<MessageId>, &str),
+) -> (Write, MessageId) {
     let room = RoomId::public("lobby");
     let fields = EntryFields {
         author: author.public(),
@@ -46,8 +55,8 @@ fn entry(author: &Identity, seq: u32, text: &str) -> (Write, MessageId) {
         seq,
         hlc: (1_790_000_000_000 + u64::from(seq) * 60_000) << 16,
         prev: [0; 32],
-        kind: EntryKind::TEXT,
-        deps: Vec::new(),
+        kind,
+        deps: about.map(|id| id.0).into_iter().collect(),
         body: text.as_bytes().to_vec(),
     };
     let entry = Entry::build(fields, &room, &mut |bytes| author.sign(bytes)).unwrap();
@@ -177,6 +186,36 @@ fn the_text_is_the_same_for_all_members_that_hold_the_same() {
         "{}",
         shown[0]
     );
+}
+
+#[test]
+fn what_was_taken_back_has_no_words_and_only_its_author_takes_it_back() {
+    let dir = TempDir::new().unwrap();
+    let (mut store, ids) = filled(&dir);
+    let (ben, eve) = (
+        Identity::from_secret(&[2; 32]),
+        Identity::from_secret(&[3; 32]),
+    );
+    let back = |who, seq, id| entry_about(who, seq, EntryKind::REDACTION, (Some(id), "")).0;
+    let topic = entry_about(&ben, 7, EntryKind::TOPIC, (None, "bread")).0;
+    let answer = entry_about(&ben, 8, EntryKind::REPLY, (Some(ids[1]), "yes")).0;
+    let writes = vec![back(&ben, 6, ids[1]), back(&eve, 1, ids[0]), topic, answer];
+    let durability = Durability::Process;
+    store.apply(&Batch { durability, writes }).unwrap();
+    let text = history(&dir, &["#lobby"]).unwrap();
+    let said: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(" #lobby ")?.1))
+        .collect();
+    assert_eq!(
+        said[said.len() - 3..],
+        [
+            "* ben took a message back",
+            "* ben set the topic: bread",
+            "ben: yes"
+        ]
+    );
+    assert!(!text.contains("unknown"), "{text}");
 }
 
 #[test]

@@ -251,6 +251,8 @@ mod tests {
             text: "hello".into(),
             time: Timestamp(1_700_000_000_123),
             delayed: false,
+            answers: None,
+            redacted: false,
         };
         assert_line(
             &message,
@@ -279,6 +281,7 @@ mod tests {
             joined: true,
             locked: false,
             members: vec![PeerId([3; 32])],
+            topic: String::new(),
         };
         assert_line(
             &room,
@@ -304,6 +307,7 @@ mod tests {
             reference: Some(json!(7)),
             ok: true,
             id: Some(MessageId([1; 16])),
+            passphrase: None,
         };
         assert_line(
             &reply,

@@ -145,6 +145,7 @@ impl<'a> Archive<'a> {
                 None => page.first(),
             };
             next = next.or_else(|| edge.filter(|_| full).map(|line| line.id));
+            page.retain(|line| self.is_shown(line));
             match wanted.after {
                 Some(_) => found.append(&mut page),
                 None => {
@@ -165,6 +166,16 @@ impl<'a> Archive<'a> {
             UserError::new(ExitCode::Failed, failure.0).hint("try it again")
         };
         (self.find)(query).map_err(failed)
+    }
+
+    /// Whether a line is one: what takes another back only where that is its author's.
+    fn is_shown(&self, line: &LineRow) -> bool {
+        if line.at.is_none() || line.kind != EntryKind::REDACTION.0 {
+            return true;
+        }
+        let of = |id: &[u8; 16]| self.query(&Query::Message { id: MessageId(*id) });
+        let target = line.deps.first().and_then(|id| of(id).ok()?.pop());
+        matches!(target, Some(Row::Line(target)) if target.author == line.author)
     }
 
     /// The conversation of this message.
@@ -246,6 +257,12 @@ impl<'a> Archive<'a> {
             text,
             time: Timestamp(line.hlc >> 16),
             delayed: false,
+            answers: line
+                .deps
+                .first()
+                .filter(|_| matches!(kind, TextKind::Reply | TextKind::Redaction))
+                .map(|&id| MessageId(id)),
+            redacted: line.body.is_none(),
         }
     }
 }
@@ -255,16 +272,19 @@ type Found = Result<Vec<Row>, UserError>;
 
 /// The kind and the text that may be shown.
 fn words(line: &LineRow) -> (TextKind, String) {
-    let kind = match line.kind {
-        kind if kind == EntryKind::ACTION.0 => TextKind::Action,
+    let kind = match EntryKind(line.kind) {
+        EntryKind::TEXT => TextKind::Text,
+        EntryKind::ACTION => TextKind::Action,
+        EntryKind::TOPIC => TextKind::Topic,
+        EntryKind::REPLY => TextKind::Reply,
+        EntryKind::REDACTION => TextKind::Redaction,
+        _ if line.body.is_some() => return (TextKind::Text, "(needs a newer lanchat)".to_owned()),
         _ => TextKind::Text,
     };
-    let is_text = line.kind == EntryKind::TEXT.0 || kind == TextKind::Action;
     let text = match &line.body {
-        None => String::new(),
-        Some(_) if !is_text => "(needs a newer lanchat)".to_owned(),
-        Some(body) => DisplayText::from_wire(body)
+        Some(body) if !body.is_empty() => DisplayText::from_wire(body)
             .map_or_else(|| "(not text)".to_owned(), DisplayText::into_string),
+        _ => String::new(),
     };
     (kind, text)
 }

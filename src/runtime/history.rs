@@ -102,6 +102,7 @@ impl Node<'_> {
                     reference,
                     ok: true,
                     id: None,
+                    passphrase: None,
                 }
             }
             Err(error) => Event::Error {

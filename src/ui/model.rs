@@ -74,6 +74,17 @@ pub struct Room {
     pub locked: bool,
     /// How many others are in it.
     pub members: usize,
+    /// What it is about.
+    pub topic: String,
+}
+
+/// A passphrase that is being typed and not shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asking {
+    /// For this room, with `#`.
+    pub room: String,
+    /// What is typed.
+    pub phrase: crate::api::Passphrase,
 }
 
 /// A request that is not answered yet, and what hangs on its answer.
@@ -85,6 +96,8 @@ pub(super) enum Pending {
     Status(Status, String),
     /// What is answered tells by its reference that it was asked for.
     Answer,
+    /// This room opens, or comes back into the line as it was typed.
+    Join(String, String),
 }
 
 /// The state of the screen.
@@ -112,6 +125,8 @@ pub struct Model {
     pub panel: Option<(Panel, usize)>,
     /// Whether it is asked if to leave.
     pub leaving: bool,
+    /// The passphrase that is asked for, in place of the line.
+    pub asking: Option<Asking>,
     /// What is being typed.
     pub line: Editor,
     /// What to tell until the next key.
@@ -158,6 +173,7 @@ impl Model {
             selected: lobby,
             panel: None,
             leaving: false,
+            asking: None,
             line: Editor::default(),
             notice: None,
             interfaces: Vec::new(),
@@ -224,6 +240,25 @@ impl Model {
             .count()
     }
 
+    /// How many others are in a room.
+    #[must_use]
+    pub fn members_of(&self, name: &str) -> usize {
+        match self.rooms.get(name) {
+            // Who is in a locked one, only the node can tell.
+            Some(room) if room.locked || !room.joined => room.members,
+            _ => {
+                let here = |person: &&Person| {
+                    person.is_here() && !person.transient && !person.incompatible
+                };
+                let listed = |person: &&Person| {
+                    let mut rooms = person.rooms.iter();
+                    rooms.any(|room| room.strip_prefix('#') == Some(name))
+                };
+                self.people.iter().filter(here).filter(listed).count()
+            }
+        }
+    }
+
     /// What to say where nobody is here.
     #[must_use]
     pub fn alone_words(&self) -> &'static str {
@@ -288,7 +323,7 @@ impl Model {
             } else {
                 Err(Notice {
                     text: format!("you are not in #{room}"),
-                    hint: Some("/rooms lists the rooms".to_owned()),
+                    hint: Some(format!("/join #{room} takes part in it")),
                 })
             };
         }

@@ -9,6 +9,7 @@ mod links;
 mod observe;
 mod reach;
 mod relay;
+mod rooms;
 mod sync;
 mod world;
 

@@ -6,15 +6,18 @@
 pub mod ack;
 mod ask;
 mod collect;
+mod kinds;
 pub mod log;
 pub mod logs;
+mod membership;
 pub mod order;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
-mod rooms;
+pub mod rooms;
 mod say;
+pub mod seat;
 pub mod sender;
 mod show;
 mod unkept;
@@ -28,7 +31,7 @@ use super::Now;
 use super::core::Core;
 use super::presence::Presence;
 use crate::api::PeerRef;
-use crate::durable::Token;
+use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use order::Hlc;
@@ -88,6 +91,10 @@ enum Pending {
     },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// What the store knows of what was said.
+    Asked(kinds::Asked),
+    /// That a room was joined or left.
+    Room(membership::Answer),
     /// Entries that could not be kept before.
     Unkept { entries: Vec<(RoomTag, Entry)> },
 }
@@ -100,6 +107,9 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
+    /// What the store knew at the start of the rooms this node is not in.
+    past: Snapshot,
+    watch: membership::Watch,
     unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
@@ -130,10 +140,8 @@ impl Group {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)
         });
-        [due, turn, self.unkept.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
+        [due, turn, look, retry].into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.

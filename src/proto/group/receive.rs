@@ -34,14 +34,17 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
-        if entry.redacted {
-            // Redactions are not known here, and a stub without one could hide anything.
+        if entry.redacted && !self.is_taken_back(entry) {
+            // A stub without its author's redaction could hide anything.
             return Worth::No;
         }
         let author = entry.author_id();
         if author == *own {
             let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
             return if beyond { Worth::OwnBeyond } else { Worth::No };
+        }
+        if !room.seat.joined {
+            return Worth::No;
         }
         match room.logs.get(&author) {
             Some(log) if entry.epoch < log.epoch => Worth::No,
@@ -74,10 +77,10 @@ impl Group {
             return;
         }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
-        let first_ask = cx.now.mono + first_wait(cx);
         let Some(room) = self.rooms.get_mut(&entry.room) else {
             return;
         };
+        let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         let tag = entry.room;
         let id = room.id;
         let roster = &cx.presence.roster;
@@ -162,13 +165,15 @@ impl Group {
                     }
                 }
             }
+            Some(Pending::Room(answer)) => self.room_stored(cx, answer, result),
             Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
-            Some(other @ Pending::Repair { .. }) => {
+            Some(other @ (Pending::Repair { .. } | Pending::Asked(_))) => {
                 self.pending.insert(token, other);
                 return false;
             }
             None => return false,
         }
+        self.judge(cx);
         true
     }
 
@@ -180,7 +185,8 @@ impl Group {
         entry: Entry,
         is_new: bool,
     ) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
+        // It may have been left meanwhile.
+        let Some(room) = self.rooms.get_mut(&tag).filter(|room| room.seat.joined) else {
             return;
         };
         let (epoch, seq) = (entry.epoch, entry.seq);
@@ -221,7 +227,7 @@ impl Group {
     }
 
     fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
-        let Some(room) = self.rooms.get_mut(tag) else {
+        let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
         let roster = &cx.presence.roster;
@@ -231,7 +237,7 @@ impl Group {
         let is_news = log.is_some_and(|log| !log.knows(seq));
         Self::show_left_over(room, cx);
         if is_news {
-            let first_ask = cx.now.mono + first_wait(cx);
+            let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
             if let Some(log) = room.logs.get_mut(author) {
                 log.learn_head(seq, first_ask);
             }
@@ -251,8 +257,10 @@ impl Group {
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        self.look_if_due(cx);
         self.speak(cx);
         self.listen(cx);
         self.retry_unkept(cx);
+        self.judge(cx);
     }
 }

@@ -8,7 +8,7 @@ use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::Destination;
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{MessageId, RoomId, RoomTag};
+use crate::id::{MessageId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -18,6 +18,9 @@ use crate::wire::{Body, Entry, EntryKind, Heads};
 
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
+
+/// What is said: its kind, its body, and the message that it is about.
+pub(super) type Saying = (EntryKind, Vec<u8>, Option<[u8; 16]>);
 
 impl Group {
     /// Says something in a room. The message leaves once it is stored and its turn has come.
@@ -29,30 +32,43 @@ impl Group {
         cx: &mut Cx,
         name: &RoomName,
         (kind, text): (TextKind, &str),
+        answers: Option<MessageId>,
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
-        let tag = RoomId::public(name.as_str()).tag();
-        let waiting = self.own_pending();
-        let Some(room) = self.rooms.get_mut(&tag) else {
-            let sentence = format!("there is no room #{name} here");
-            return Err(("no_such_room", sentence, "only #lobby exists so far".into()));
+        let kind = match (answers, kind) {
+            (Some(_), _) => EntryKind::REPLY,
+            (None, TextKind::Action) => EntryKind::ACTION,
+            (None, _) => EntryKind::TEXT,
         };
         if text.len() > ENTRY_BODY_LEN_MAX {
             let len = text.len();
             let sentence = format!("{len} bytes are too long for a room, {ENTRY_BODY_LEN_MAX} fit");
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
+        let tag = self.addressed(cx, name)?;
+        let said = (kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
+        self.say_entry(cx, tag, said, reference)
+    }
+
+    /// The same of any kind, in a room of which this node holds its own log.
+    pub(super) fn say_entry(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        said: Saying,
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let waiting = self.own_pending();
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            let sentence = "there is no such room here".to_owned();
+            return Err(("no_such_room", sentence, "/rooms lists the rooms".into()));
+        };
         if room.own.queued() + waiting >= SEND_QUEUE_MAX {
             let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
             return Err(("too_fast", sentence, "send more slowly".into()));
         }
         let mut writes = Vec::new();
         begin_epoch(room, cx, &mut writes);
-        let kind = match kind {
-            TextKind::Text => EntryKind::TEXT,
-            TextKind::Action => EntryKind::ACTION,
-        };
-        let said = (kind, text.as_bytes().to_vec());
         let Some(entry) = next_entry(room, cx, &mut self.hlc, said) else {
             let sentence = "the message could not be signed".to_owned();
             return Err(("internal", sentence, "report this".into()));
@@ -98,11 +114,12 @@ impl Group {
             reference,
             ok: true,
             id: Some(id),
+            passphrase: None,
         });
-        let message = room.show(cx.own_reference(), &entry, true, false);
-        cx.core.event(message);
+        room.say_line(cx, &entry, true, false);
         let queued = room.queued_receipt(&entry);
         room.own.enqueue(entry);
+        self.judge(cx);
         self.send_ready(cx);
         let room = self.rooms.get(&tag);
         if room.is_some_and(|room| room.own.queued() > 0) {
@@ -185,10 +202,11 @@ pub(super) fn next_entry(
     room: &mut Room,
     cx: &mut Cx,
     hlc: &mut super::Hlc,
-    (kind, body): (EntryKind, Vec<u8>),
+    (kind, body, about): Saying,
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
+    let after = after.map(|(dep, _)| dep).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
         network: room.own.network?,
@@ -197,7 +215,7 @@ pub(super) fn next_entry(
         hlc: stamp,
         prev: room.own.hash,
         kind,
-        deps: after.map(|(dep, _)| dep).into_iter().collect(),
+        deps: about.into_iter().chain(after).collect(),
         body,
     };
     let identity = &cx.core.identity;
@@ -215,12 +233,13 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
     };
     let paths = cx.presence.group_paths();
     cx.core.send_on_all(&packet, &paths);
-    for to in cx.presence.unreached() {
+    for to in cx.presence.unreached_of(|peer| room.seat.lists(peer)) {
         cx.core.transmit(Destination::Unicast(to), packet.clone());
     }
     let roster = &cx.presence.roster;
-    let of = roster
-        .members()
+    let of = room
+        .seat
+        .members(cx.presence)
         .map(|peer| (peer.id, roster.reference(peer)))
         .collect();
     let id = MessageId::of_entry(&entry.hash(&room.id));

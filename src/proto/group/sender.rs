@@ -350,6 +350,19 @@ impl OwnSender {
         self.cache.get(&seq)
     }
 
+    /// The body of an own entry is gone: what goes out of it from now on is its stub.
+    pub fn put_stub(&mut self, epoch: u64, seq: u32, stub: &[u8]) {
+        if epoch != self.sent_epoch {
+            return;
+        }
+        if let Some(bytes) = self.cache.get_mut(&seq) {
+            *bytes = stub.to_vec();
+        }
+        if let Some(followed) = self.followed.get_mut(&seq) {
+            followed.entry = stub.to_vec();
+        }
+    }
+
     /// Whether nothing waits and everybody who can have it has it.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::ack::plan_ack;
 use super::say::{begin_epoch, next_entry};
+use super::show::names_one;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, Stored, Token, Write};
@@ -49,7 +50,7 @@ impl Unkept {
 
 impl Group {
     /// Tells once that the store does not keep anything any more, and tries again later.
-    fn store_failure(&mut self, cx: &mut Cx, failure: &str) {
+    pub(super) fn store_failure(&mut self, cx: &mut Cx, failure: &str) {
         if self.unkept.failing {
             return;
         }
@@ -134,7 +135,9 @@ impl Group {
                 return;
             };
             begin_epoch(room, cx, &mut Vec::new());
-            let said = (entry.kind, entry.body);
+            let about = entry.deps.first().copied();
+            let about = about.filter(|_| names_one(entry.kind));
+            let said = (entry.kind, entry.body, about);
             if let Some(entry) = next_entry(room, cx, &mut self.hlc, said) {
                 self.say_unkept(cx, tag, entry, reference);
             }

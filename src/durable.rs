@@ -264,6 +264,15 @@ impl Kept {
         matches!(self, Kept::New { .. })
     }
 
+    /// The place of a new entry; 0 of anything else.
+    #[must_use]
+    pub fn key(self) -> u64 {
+        match self {
+            Kept::New { key } => key,
+            _ => 0,
+        }
+    }
+
     /// For what has no place in an order.
     #[must_use]
     pub fn new_if(is_new: bool) -> Kept {

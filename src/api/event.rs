@@ -90,6 +90,9 @@ pub enum Event {
         time: Timestamp,
         /// Whether it came too late for its place in the order.
         delayed: bool,
+        /// The message behind which it stands, if that is not the end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<MessageId>,
         /// The message that a `reply` answers, or that a `redaction` takes back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answers: Option<MessageId>,
@@ -423,6 +426,7 @@ mod tests {
             text: "hello".into(),
             time: Timestamp(1_700_000_000_123),
             delayed: false,
+            after: None,
             answers: None,
             redacted: false,
         };

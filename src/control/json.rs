@@ -251,6 +251,7 @@ mod tests {
             text: "hello".into(),
             time: Timestamp(1_700_000_000_123),
             delayed: false,
+            after: None,
             answers: None,
             redacted: false,
         };

@@ -429,6 +429,7 @@ mod tests {
             text: text.into(),
             time: TIME,
             delayed: false,
+            after: None,
             answers: None,
             redacted: false,
         }

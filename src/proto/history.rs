@@ -257,6 +257,7 @@ impl<'a> Archive<'a> {
             text,
             time: Timestamp(line.hlc >> 16),
             delayed: false,
+            after: None,
             answers: line
                 .deps
                 .first()

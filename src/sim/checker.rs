@@ -136,8 +136,10 @@ struct Lines {
     gaps: BTreeSet<usize>,
     /// The highest stamp shown in this run that moves a clock.
     hlc: u64,
-    /// The line shown last in this run.
-    latest: Option<(MessageId, u64)>,
+    /// The keys of what was kept in this run, as they were then.
+    keys: HashMap<MessageId, u64>,
+    /// The highest of what was shown in this run.
+    highest: u64,
     /// Kept in this run; to be shown.
     kept: BTreeSet<MessageId>,
 }
@@ -317,6 +319,7 @@ impl Checker {
                 from,
                 text,
                 delayed,
+                after,
                 own,
                 ..
             } => {
@@ -327,7 +330,8 @@ impl Checker {
                 };
                 match conversation {
                     Conversation::Room(_) => {
-                        let line = (*id, author, text.as_str(), *delayed);
+                        let moved = *delayed || after.is_some();
+                        let line = (*id, author, text.as_str(), moved);
                         self.told_line((now, wall_ms), node, line, disk(node));
                     }
                     Conversation::Peer(_) if !own => {

@@ -280,6 +280,13 @@ impl Disk {
         self.entries.contains_key(key)
     }
 
+    /// The place of an entry in the order people see.
+    #[must_use]
+    pub fn place_of_id(&self, id: &[u8; 16]) -> Option<u64> {
+        let held = self.entries.get(self.ids.get(id)?)?;
+        Some(held.key)
+    }
+
     /// Whether these bytes are part of a proof against this log.
     #[must_use]
     pub fn proves(&self, log: &LogKey, bytes: &[u8]) -> bool {

@@ -205,6 +205,27 @@ impl Log {
         }
     }
 
+    /// Puts a line behind a message, or to the end if that is not here any more. What is looked at
+    /// stays what it was.
+    pub fn insert_after(&mut self, id: &MessageId, line: Line) {
+        let is_it = |line: &Line| matches!(line, Line::Said(said) if said.id == *id);
+        let found = self.lines.iter().rposition(is_it);
+        let Some(index) = found.filter(|&index| index + 1 < self.lines.len()) else {
+            return self.push(line);
+        };
+        let number = self.first + index as u64 + 1;
+        self.bytes += line.cost();
+        self.lines.insert(index + 1, line);
+        let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
+        let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
+        for place in places.filter(|place| **place >= number) {
+            *place += 1;
+        }
+        while self.lines.len() > LINES_MAX || self.bytes > LOG_BYTES_MAX && self.lines.len() > 1 {
+            self.drop_first();
+        }
+    }
+
     /// Drops the oldest line. Returns the bytes that freed.
     pub fn drop_first(&mut self) -> usize {
         let Some(line) = self.lines.pop_front() else {

@@ -315,6 +315,7 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         text,
         time,
         delayed,
+        after,
         answers,
         redacted,
         ..
@@ -341,7 +342,13 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         answers: *answers,
         redacted: *redacted,
     };
-    model.add(conversation, Line::Said(said));
+    match after {
+        Some(after) => {
+            let log = model.log_mut(conversation);
+            log.insert_after(after, Line::Said(said));
+        }
+        None => model.add(conversation, Line::Said(said)),
+    }
     if *own {
         return Vec::new();
     }

@@ -8,6 +8,7 @@ mod limits;
 mod links;
 mod networks;
 mod observe;
+mod order;
 mod reach;
 mod relay;
 mod rooms;

@@ -149,7 +149,7 @@ impl Group {
             true => cx.own_reference(),
             false => cx.presence.reference_of(&entry.author),
         };
-        let event = room.show(from, entry, own, false);
+        let event = room.show(cx, from, entry, own, entry.hlc);
         cx.core.event(event);
         let Some((epoch, seq)) = line.at.filter(|_| line.body.is_some()) else {
             return;

@@ -55,6 +55,8 @@ pub struct AuthorLog {
     waiting: BTreeMap<u32, Waiting>,
     /// Passed over because they are too far behind, not told yet.
     skipped: u32,
+    /// The key of the line shown last in its turn.
+    last_key: Option<u64>,
     gap_since: Option<Instant>,
     missing: BTreeMap<u32, Ask>,
     cache: BTreeMap<u32, Cached>,
@@ -88,8 +90,8 @@ struct Ask {
 /// What to show next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
-    /// An entry; its place in the order; whether it came too late for its turn.
-    Entry(Box<Entry>, u64, bool),
+    /// An entry, and the key of its place in the order.
+    Entry(Box<Entry>, u64),
     /// So many lines are missing here.
     Gap(u32),
 }
@@ -391,14 +393,14 @@ impl AuthorLog {
             return self
                 .waiting
                 .remove(&seq)
-                .map(|Waiting { entry, key }| Line::Entry(Box::new(entry), key, true));
+                .map(|Waiting { entry, key }| Line::Entry(Box::new(entry), key));
         }
         if seq == self.shown + 1 {
             self.shown = seq;
             let Waiting { entry, key } = self.waiting.remove(&seq)?;
             self.gap_since = None;
             self.note_gap(now);
-            return Some(Line::Entry(Box::new(entry), key, false));
+            return Some(self.in_turn(entry, key));
         }
         if self.storing.range(self.shown + 1..seq).next().is_some() {
             // On its way to the disk: no gap.
@@ -419,6 +421,14 @@ impl AuthorLog {
             return self.next_line(now);
         }
         Some(Line::Gap(missing))
+    }
+
+    /// A line in its turn: behind the one before, whose place may not have been known when this
+    /// one was stored.
+    fn in_turn(&mut self, entry: Entry, key: u64) -> Line {
+        let key = key.max(self.last_key.map_or(0, |last| last.saturating_add(1)));
+        self.last_key = Some(key);
+        Line::Entry(Box::new(entry), key)
     }
 
     /// Whether something is on its way to the disk.
@@ -540,10 +550,10 @@ mod tests {
         log.stored(now, entry(seq), Some(1));
     }
 
-    fn lines(log: &mut AuthorLog, now: Instant) -> Vec<(u32, bool)> {
+    fn lines(log: &mut AuthorLog, now: Instant) -> Vec<u32> {
         let line = |line| match line {
-            Line::Entry(entry, _, delayed) => (entry.seq, delayed),
-            Line::Gap(missing) => (1000 + missing, false),
+            Line::Entry(entry, _) => entry.seq,
+            Line::Gap(missing) => 1000 + missing,
         };
         std::iter::from_fn(|| log.next_line(now))
             .map(line)
@@ -556,13 +566,13 @@ mod tests {
         let mut log = AuthorLog::new(0);
         take(&mut log, now, 1);
         take(&mut log, now, 4);
-        assert_eq!(lines(&mut log, now), [(1, false)]);
+        assert_eq!(lines(&mut log, now), [1]);
         assert_eq!(log.contiguous(), 1);
         let later = now + GAP_HOLD;
-        assert_eq!(lines(&mut log, later), [(1002, false), (4, false)]);
+        assert_eq!(lines(&mut log, later), [1002, 4]);
         take(&mut log, later, 2);
         take(&mut log, later, 3);
-        assert_eq!(lines(&mut log, later), [(2, true), (3, true)]);
+        assert_eq!(lines(&mut log, later), [2, 3]);
         assert_eq!(log.contiguous(), 4);
     }
 
@@ -573,7 +583,7 @@ mod tests {
         for seq in [2, 3, 1] {
             take(&mut log, now, seq);
         }
-        assert_eq!(lines(&mut log, now), [(1, false), (2, false), (3, false)]);
+        assert_eq!(lines(&mut log, now), [1, 2, 3]);
         assert_eq!(log.deadline(), None);
     }
 
@@ -584,9 +594,9 @@ mod tests {
         log.learn_head(2, now);
         store(&mut log, now, 2);
         storing(&mut log, 1);
-        assert_eq!(lines(&mut log, now + GAP_HOLD), []);
+        assert_eq!(lines(&mut log, now + GAP_HOLD), [] as [u32; 0]);
         log.stored(now, entry(1), Some(1));
-        assert_eq!(lines(&mut log, now + GAP_HOLD), [(1, false), (2, false)]);
+        assert_eq!(lines(&mut log, now + GAP_HOLD), [1, 2]);
     }
 
     #[test]
@@ -624,9 +634,9 @@ mod tests {
         let now = Instant::now();
         let mut log = AuthorLog::new(10);
         log.learn_head(1000, now);
-        assert_eq!(lines(&mut log, now), []);
+        assert_eq!(lines(&mut log, now), [] as [u32; 0]);
         take(&mut log, now, 801);
-        assert_eq!(lines(&mut log, now), [(1790, false), (801, false)]);
+        assert_eq!(lines(&mut log, now), [1790, 801]);
     }
 
     #[test]
@@ -651,7 +661,7 @@ mod tests {
         for seq in [u32::MAX - 1, u32::MAX - 1] {
             take(&mut log, now, seq);
         }
-        assert_eq!(lines(&mut log, now), [(u32::MAX - 1, false)]);
+        assert_eq!(lines(&mut log, now), [u32::MAX - 1]);
         log.learn_head(u32::MAX, now);
         assert_eq!(log.deadline(), None);
     }
@@ -665,7 +675,7 @@ mod tests {
         storing(&mut log, 1);
         storing(&mut log, 2);
         let later = now + GAP_HOLD * 2;
-        assert_eq!(lines(&mut log, later), []);
+        assert_eq!(lines(&mut log, later), [] as [u32; 0]);
         assert!(log.deadline().is_none_or(|at| at > later), "at once again");
     }
 
@@ -678,7 +688,7 @@ mod tests {
             storing(&mut log, seq);
             log.stored(now, entry(seq), (seq != 2).then_some(1));
         }
-        assert_eq!(lines(&mut log, now), [(1, false), (3, false)]);
+        assert_eq!(lines(&mut log, now), [1, 3]);
     }
 
     #[test]
@@ -686,7 +696,7 @@ mod tests {
         let now = Instant::now();
         let mut log = AuthorLog::new(10);
         take(&mut log, now, 11);
-        assert_eq!(lines(&mut log, now), [(11, false)]);
+        assert_eq!(lines(&mut log, now), [11]);
         for seq in [9, 10, 8] {
             assert!(!log.has(seq));
             log.filled(seq);
@@ -695,7 +705,7 @@ mod tests {
         assert_eq!((log.contiguous(), lines(&mut log, now)), (11, vec![]));
         // What was said since this node came, and came late: shown, out of its turn.
         store(&mut log, now, 7);
-        assert_eq!(lines(&mut log, now), [(7, true)]);
+        assert_eq!(lines(&mut log, now), [7]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod logs;
 mod membership;
 pub mod order;
 pub mod own;
+mod place;
 mod rates;
 pub mod receive;
 mod repair;

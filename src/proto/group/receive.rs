@@ -172,7 +172,11 @@ impl Group {
                 entry,
                 reference,
             }) => match result {
-                Ok(_) => self.own_stored(cx, room, *entry, reference),
+                Ok(kept) => {
+                    let keys = kept.iter().map(|kept| kept.key());
+                    let key = keys.max().unwrap_or(0).max(entry.hlc);
+                    self.own_stored(cx, room, (*entry, key), reference);
+                }
                 Err(failure) => self.own_unkept(cx, room, *entry, reference, &failure.0),
             },
             Some(Pending::Received { room, at, entry }) => {

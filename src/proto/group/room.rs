@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::log::AuthorLog;
 use super::logs::{LogAt, Logs};
 use super::own::{OwnAt, OwnLogs};
+use super::place::Shown;
 use super::seat::Seat;
 use crate::api::{Conversation, Event, ReceiptState};
 use crate::durable::ForkRow;
@@ -30,9 +31,9 @@ pub struct Room {
     pub logs: Logs,
     /// Who used a number twice: the proof.
     pub forks: BTreeMap<LogAt, ForkRow>,
-    /// The entry shown last: what an own entry names as a dependency where the clocks would
-    /// otherwise put the answer first.
-    pub last_shown: Option<([u8; 16], u64)>,
+    /// What was shown: where the next line goes among it, and what an own entry names as a
+    /// dependency where the clocks would otherwise put the answer first.
+    pub shown: Shown,
     /// Since when this node is in this room on each network, in milliseconds since the Unix
     /// epoch: what was said there before is history.
     since: BTreeMap<NetworkId, u64>,
@@ -53,7 +54,7 @@ impl Room {
             own: OwnLogs::default(),
             logs: Logs::default(),
             forks: BTreeMap::new(),
-            last_shown: None,
+            shown: Shown::default(),
             since: BTreeMap::new(),
             is_new: true,
             cached: VecDeque::new(),

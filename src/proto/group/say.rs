@@ -84,7 +84,8 @@ impl Group {
             writes,
         });
         if is_sabotaged(Sabotage::TransmitBeforePersist) {
-            self.own_stored(cx, tag, entry, reference);
+            let key = entry.hlc;
+            self.own_stored(cx, tag, (entry, key), reference);
             return Ok(());
         }
         self.pending.insert(
@@ -103,7 +104,7 @@ impl Group {
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        entry: Entry,
+        (entry, key): (Entry, u64),
         reference: Option<Value>,
     ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
@@ -116,7 +117,7 @@ impl Group {
             id: Some(id),
             passphrase: None,
         });
-        room.say_line(cx, &entry, true, false);
+        room.say_line(cx, &entry, true, key);
         let queued = room.queued_receipt(&entry);
         room.own.enqueue(entry);
         self.judge(cx);
@@ -206,10 +207,10 @@ pub(super) fn next_entry(
     (kind, body, about): Saying,
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
-    let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
+    let after = room.shown.highest().filter(|(key, _)| *key >= stamp);
     let epoch = room.own.on(cx.core.network())?;
     let log = room.own.get_mut(epoch)?;
-    let after = after.map(|(dep, _)| dep).filter(|dep| Some(*dep) != about);
+    let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
         network: log.network,

@@ -2,6 +2,7 @@
 
 use super::log::{AuthorLog, Line};
 use super::logs::LogAt;
+use super::place::Place;
 use super::room::Room;
 use super::{Cx, Group, kinds, order};
 use crate::api::{Event, PeerRef, TextKind, Timestamp};
@@ -40,9 +41,7 @@ impl Group {
 
     fn show_line(room: &mut Room, cx: &mut Cx, author: &PeerId, line: Line) {
         match line {
-            Line::Entry(entry, _, delayed) => {
-                room.say_line(cx, &entry, false, delayed);
-            }
+            Line::Entry(entry, key) => room.say_line(cx, &entry, false, key),
             Line::Gap(missing) => cx.core.event(Event::Gap {
                 conversation: room.conversation(),
                 from: cx.presence.reference_of_id(author),
@@ -59,7 +58,7 @@ fn next_line(room: &mut Room, cx: &Cx, at: &LogAt) -> Option<Line> {
 
 impl Room {
     /// Shows a line. What takes another back waits until it is known whose that was.
-    pub fn say_line(&mut self, cx: &mut Cx, entry: &Entry, own: bool, delayed: bool) {
+    pub fn say_line(&mut self, cx: &mut Cx, entry: &Entry, own: bool, key: u64) {
         let kind = entry.kind.base();
         if kind == EntryKind::REDACTION {
             return self.seat.unjudged.push(entry.clone());
@@ -68,7 +67,7 @@ impl Room {
             true => cx.own_reference(),
             false => cx.presence.reference_of(&entry.author),
         };
-        let event = self.show(from, entry, own, delayed);
+        let event = self.show(cx, from, entry, own, key);
         cx.core.event(event);
         if !entry.redacted && self.is_taken_back(entry) {
             let log = LogKey {
@@ -91,12 +90,11 @@ impl Room {
         self.seat.early.contains(&(id, entry.author_id()))
     }
 
-    /// The event that shows an entry, and marks it as shown last.
-    pub fn show(&mut self, from: PeerRef, entry: &Entry, own: bool, delayed: bool) -> Event {
-        let hash = entry.hash(&self.id);
-        let mut dep = [0; 16];
-        dep.copy_from_slice(&hash[..16]);
-        self.last_shown = Some((dep, entry.hlc));
+    /// The event that shows an entry in its place, which this key gives it.
+    pub fn show(&mut self, cx: &Cx, from: PeerRef, entry: &Entry, own: bool, key: u64) -> Event {
+        let id = MessageId::of_entry(&entry.hash(&self.id));
+        let order = (key, entry.author_id(), entry.epoch, entry.seq);
+        let place = self.shown.place(cx.now.mono, order, id);
         let (kind, mut text) = line(entry);
         let redacted = entry.redacted || self.is_taken_back(entry);
         if redacted {
@@ -105,14 +103,18 @@ impl Room {
         let about = entry.deps.first().copied().map(MessageId);
         Event::Message {
             reference: None,
-            id: MessageId::of_entry(&hash),
+            id,
             conversation: self.conversation(),
             from,
             own,
             kind,
             text,
             time: Timestamp(order::ms(entry.hlc)),
-            delayed,
+            delayed: place == Place::Delayed,
+            after: match place {
+                Place::After(id) => Some(id),
+                Place::Append | Place::Delayed => None,
+            },
             answers: about.filter(|_| names_one(entry.kind)),
             redacted,
         }

@@ -156,7 +156,10 @@ impl Group {
         if self.unkept.waiting.len() < WAITING_MAX {
             self.unkept.waiting.push_back((tag, entry.clone()));
         }
-        self.own_stored(cx, tag, entry, reference);
+        let highest = self.rooms.get(&tag).and_then(|room| room.shown.highest());
+        let key = highest.map_or(0, |(key, _)| key.saturating_add(1));
+        let key = key.max(entry.hlc);
+        self.own_stored(cx, tag, (entry, key), reference);
     }
 
     /// Tries to keep what waits, if it is time.

@@ -60,6 +60,7 @@ pub(super) fn shown(message: &PrivateMessage, with: PeerId, from: PeerRef, own: 
         text,
         time: Timestamp(order::ms(message.hlc)),
         delayed: false,
+        after: None,
         answers: None,
         redacted: false,
     }

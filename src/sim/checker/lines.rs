@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Checker, LOBBY, Letter, Truth};
-use crate::durable::{Batch, Kept, LogKey, Write};
+use crate::durable::{Batch, Kept, LogKey, Write, order_key};
 use crate::id::{MessageId, RoomId};
 use crate::sim::disk::Disk;
 use crate::text::DisplayText;
@@ -68,7 +68,7 @@ impl Checker {
                     if let Ok(entry) = Entry::parse(bytes) {
                         self.learn(&entry);
                         let most = true_ms + ahead_ms + AHEAD_MS_MAX + 1000;
-                        self.own_stamp(now, node, &entry, most);
+                        self.own_stamp(now, node, (&entry, most), disk);
                     }
                 }
                 Write::PrivateOut { id, to, message } => {
@@ -89,16 +89,24 @@ impl Checker {
     }
 
     /// Invariant 4: an answer stands after what it answers, and no clock runs away.
-    fn own_stamp(&mut self, now: Duration, node: usize, entry: &Entry, ms_max: u64) {
+    fn own_stamp(
+        &mut self,
+        now: Duration,
+        node: usize,
+        (entry, ms_max): (&Entry, u64),
+        disk: &Disk,
+    ) {
         let lines = &self.lines[node];
         if entry.hlc <= lines.hlc {
             let what = format!("stamps {:x} after it showed {:x}", entry.hlc, lines.hlc);
             return self.fail(now, node, 4, what);
         }
-        if let Some((id, hlc)) = lines.latest
-            && hlc >= entry.hlc
-            && !entry.deps.contains(&id.0)
-        {
+        let deps: Vec<u64> = entry
+            .deps
+            .iter()
+            .filter_map(|of| disk.place_of_id(of))
+            .collect();
+        if order_key(entry.hlc, None, &deps) <= lines.highest {
             let what = "an answer would stand before what it answers".to_owned();
             return self.fail(now, node, 4, what);
         }
@@ -112,6 +120,10 @@ impl Checker {
     pub fn kept(&mut self, node: usize, batch: &Batch, kept: &[Kept]) {
         let own = self.people[node].id;
         for (write, kept) in batch.writes.iter().zip(kept) {
+            if let (Write::Entry { hash, .. }, Kept::New { key }) = (write, kept) {
+                let id = MessageId::of_entry(hash);
+                self.lines[node].keys.insert(id, *key);
+            }
             match write {
                 Write::Entry { author, hash, .. } if *author != own && kept.is_new() => {
                     self.lines[node].kept.insert(MessageId::of_entry(hash));
@@ -160,7 +172,8 @@ impl Checker {
         if node != author && (truth.hlc >> 16) + SHOWN_LATER_MS <= wall_ms + AHEAD_MS_MAX {
             lines.hlc = lines.hlc.max(truth.hlc);
         }
-        lines.latest = Some((id, truth.hlc));
+        let key = lines.keys.get(&id).copied().unwrap_or(0);
+        lines.highest = lines.highest.max(key);
         if honest && node != author && !self.people[author].forgetful {
             self.in_order(now, node, &truth, delayed, disk);
         }

@@ -206,6 +206,7 @@ fn said(conversation: Conversation, number: u8, minutes: u64, text: &str) -> Eve
         text: text.into(),
         time: minute(minutes),
         delayed: false,
+        after: None,
         answers: None,
         redacted: false,
     }

@@ -92,6 +92,7 @@ fn a_conversation_folds_names_and_times_and_shows_receipts() {
             text,
             time,
             delayed: true,
+            after: None,
             answers: None,
             redacted: false,
         },

@@ -1,5 +1,66 @@
 //! Every bound of the program in one table. Sizes in bytes, rates per second, times as named.
 
+/// Whether what is said is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Keep {
+    /// Up to [`Limits::history_entries`] and [`Limits::history_days`].
+    #[default]
+    All,
+    /// Nothing but where the own logs stand.
+    None,
+}
+
+/// The bounds that a person or a bench may set. Rates per second.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Messages of the person at this node, in all rooms together.
+    pub person_rate: u32,
+    /// Of these at once, before they wait.
+    pub person_burst: u32,
+    /// Group packets of this node.
+    pub node_rate: u32,
+    /// Of these at once.
+    pub node_burst: u32,
+    /// Authenticated group packets of all, above which everybody slows down.
+    pub group_packets: u32,
+    /// The same in bits.
+    pub group_bits: u32,
+    /// Datagrams of one source before any crypto; ten times as many of a known peer.
+    pub source_rate: u32,
+    /// Signature checks of all that was not asked for; half is kept for known peers.
+    pub verify_rate: u32,
+    /// NACK answers to one peer.
+    pub nack_answers: u32,
+    /// Bytes of NACK answers to one peer.
+    pub nack_bytes: u32,
+    /// Entries kept of a room.
+    pub history_entries: u32,
+    /// Days for which they are kept.
+    pub history_days: u32,
+    /// Whether they are kept at all.
+    pub keep: Keep,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            person_rate: 5,
+            person_burst: 10,
+            node_rate: 30,
+            node_burst: 60,
+            group_packets: 200,
+            group_bits: 1_000_000,
+            source_rate: 100,
+            verify_rate: 2000,
+            nack_answers: 50,
+            nack_bytes: 64 * 1000,
+            history_entries: 10_000,
+            history_days: 30,
+            keep: Keep::All,
+        }
+    }
+}
+
 /// Largest UDP payload we send or accept as a lanchat packet; never IP-fragmented.
 pub const DATAGRAM_LEN_MAX: usize = 1200;
 /// Largest peer record, its signature included.
@@ -26,6 +87,10 @@ pub const HEARTBEAT_ECHOES_MAX: usize = 2;
 pub const HEARTBEAT_HEARD_MAX: usize = 16;
 /// Most rooms of which a heartbeat carries the state.
 pub const HEARTBEAT_ROOMS_MAX: usize = 4;
+/// Most members that a ROOM BEACON names.
+pub const BEACON_MEMBERS_MAX: usize = 64;
+/// Most heads that a ROOM BEACON carries.
+pub const BEACON_HEADS_MAX: usize = 24;
 /// Longest token of a WELCOME.
 pub const TOKEN_LEN_MAX: usize = 16;
 /// Most buckets whose digests a SYNC REQUEST carries.
@@ -46,10 +111,6 @@ pub const INTERFACES_MAX: usize = 16;
 /// Datagrams taken from one socket in one turn of the loop.
 pub const SOCKET_BUDGET: usize = 64;
 
-/// Unsolicited lanchat datagrams per source address and port, before crypto.
-pub const SOURCE_RATE: u32 = 100;
-/// Signature checks of all unsolicited packets; half is kept for known peers.
-pub const VERIFY_RATE: u32 = 2000;
 /// Signature checks of records that were asked for: what a page of SYNC brings.
 pub const SYNC_VERIFY_RATE: u32 = 2000;
 /// The same at once: a whole roster.
@@ -82,10 +143,6 @@ pub const STRANGER_MESSAGE_RATE: u32 = 1;
 pub const ROOM_AUTHORS_MAX: usize = 1024;
 /// Entries asked for in one NACK.
 pub const NACK_RUNS_MAX: usize = 16;
-/// NACK answers to one peer.
-pub const NACK_ANSWER_RATE: u32 = 50;
-/// Bytes of NACK answers to one peer and second.
-pub const NACK_ANSWER_BYTES: u32 = 64 * 1000;
 /// Bytes out to an unvalidated address, as a multiple of the bytes in.
 pub const AMPLIFICATION_MAX: u64 = 3;
 /// SUSPECTs of others a second that a node acts on; four times as many at once.
@@ -106,10 +163,6 @@ pub const CANDIDATE_PROBE_RATE: u32 = 200;
 pub const CANDIDATE_FIRST_RATE: u32 = 100;
 /// PROBEs to addresses that only others told of.
 pub const HINT_PROBE_RATE: u32 = 20;
-/// Messages a person may send at once before they wait, and per second.
-pub const PERSON_BURST: u32 = 10;
-/// Messages per second of a person.
-pub const PERSON_RATE: u32 = 5;
 /// Messages waiting to be sent by one person.
 pub const SEND_QUEUE_MAX: usize = 1000;
 /// Messages to one peer that wait for it.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::host::Host;
+use super::limits;
 use super::settings::{Given, Kind, Layer, OPTIONS, OptionSpec, Origin};
 use crate::error::{ExitCode, UserError};
 
@@ -70,19 +71,42 @@ pub fn parse(text: &str, path: &Path) -> Result<Layer, UserError> {
     let mut layer = Layer::new();
     for (key, value) in table.get_ref() {
         let place = at(key.span());
-        let option = find(key.get_ref()).ok_or_else(|| unknown(key.get_ref(), &place))?;
-        let values = values(option.kind, value.get_ref()).ok_or_else(|| {
-            let message = format!("{} must be {}", option.key, expected(option.kind));
-            place.error(&message, &format!("for example: {}", example(option)))
-        })?;
-        let origin = Origin::File {
-            key: option.key,
-            path: path.to_owned(),
-            line: place.line,
+        let name: &str = key.get_ref();
+        if !limits::is_table(name) {
+            take(&mut layer, name, value.get_ref(), &place)?;
+            continue;
+        }
+        let DeValue::Table(inner) = value.get_ref() else {
+            let hint = format!("begin a table with a line: [{name}]");
+            return Err(place.error(&format!("{name} must be a table"), &hint));
         };
-        layer.insert(option.key, Given { values, origin });
+        for (key, value) in inner {
+            let name = format!("{name}.{}", key.get_ref());
+            take(&mut layer, &name, value.get_ref(), &at(key.span()))?;
+        }
     }
     Ok(layer)
+}
+
+/// Puts one setting into the layer.
+fn take(
+    layer: &mut Layer,
+    name: &str,
+    value: &DeValue<'_>,
+    place: &Place<'_>,
+) -> Result<(), UserError> {
+    let option = find(name).ok_or_else(|| unknown(name, place))?;
+    let values = values(option.kind, value).ok_or_else(|| {
+        let message = format!("{} must be {}", option.key, expected(option.kind));
+        place.error(&message, &format!("for example: {}", example(option)))
+    })?;
+    let origin = Origin::File {
+        key: option.key,
+        path: place.path.to_owned(),
+        line: place.line,
+    };
+    layer.insert(option.key, Given { values, origin });
+    Ok(())
 }
 
 /// Where in which file.
@@ -100,17 +124,20 @@ impl Place<'_> {
 
 fn find(key: &str) -> Option<OptionSpec> {
     // A file that names itself would only confuse.
-    OPTIONS
-        .into_iter()
-        .find(|option| option.key == key && key != "config")
+    known().find(|option| option.key == key)
+}
+
+/// Everything the file may set.
+fn known() -> impl Iterator<Item = OptionSpec> {
+    let options = OPTIONS.into_iter().filter(|option| option.key != "config");
+    options.chain(limits::specs())
 }
 
 fn unknown(key: &str, place: &Place<'_>) -> UserError {
     let hint = match find(&key.to_lowercase().replace('_', "-")) {
         Some(option) => format!("did you mean {}?", option.key),
         None => {
-            let known = OPTIONS.iter().map(|option| option.key);
-            let known: Vec<&str> = known.filter(|&key| key != "config").collect();
+            let known: Vec<&str> = known().map(|option| option.key).collect();
             format!("the keys are {}", known.join(", "))
         }
     };
@@ -150,7 +177,9 @@ fn example(option: OptionSpec) -> String {
         Kind::Switch => "true",
         Kind::List => "[\"...\", \"...\"]",
     };
-    format!("{} = {value}", option.key)
+    // In its table a setting has the last part of its name.
+    let key = option.key.rsplit('.').next().unwrap_or(option.key);
+    format!("{key} = {value}")
 }
 
 /// The line, from 1, that this byte is in.

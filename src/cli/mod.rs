@@ -7,6 +7,7 @@ pub mod data_dir;
 pub mod doctor;
 pub mod host;
 pub mod identity;
+mod limits;
 pub mod log;
 pub mod output;
 pub mod plain;
@@ -170,6 +171,7 @@ pub fn start(
         peers,
         data_dir: settings.data_dir.clone(),
         transient,
+        limits: settings.limits.clone(),
     };
     let ended = runtime::run(options, front_end);
     // Held until here: the store is closed by now.

@@ -10,7 +10,9 @@ use super::address::PeerAddress;
 use super::args::{Args, Verb};
 use super::config_file;
 use super::host::Host;
+use super::limits;
 use crate::error::{ExitCode, UserError};
+use crate::limits::Limits;
 use crate::net::NetConfig;
 use crate::text::PeerName;
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub verbose: u8,
     /// When to use colours.
     pub color: Color,
+    /// What was set of the bounds.
+    pub limits: Limits,
 }
 
 /// When to use colours.
@@ -164,6 +168,7 @@ impl Settings {
             log: sources.text("log")?.map(|(path, _)| PathBuf::from(path)),
             verbose: sources.parse("verbose", parse_verbose)?.unwrap_or(0),
             color: sources.color(host)?,
+            limits: limits::limits(&sources)?,
         })
     }
 }
@@ -175,7 +180,7 @@ fn wrong(origin: &Origin, value: &OsStr, reason: &str) -> UserError {
 }
 
 /// The sources, the stronger first.
-struct Sources(Vec<Layer>);
+pub(super) struct Sources(Vec<Layer>);
 
 impl Sources {
     fn get(&self, key: &str) -> Option<&Given> {
@@ -193,7 +198,11 @@ impl Sources {
         }
     }
 
-    fn parse<T>(
+    /// The value, parsed; none where nobody gave one.
+    ///
+    /// # Errors
+    /// It is empty, not UTF-8, or what `parse` says.
+    pub(super) fn parse<T>(
         &self,
         key: &str,
         parse: impl Fn(&str) -> Result<T, String>,
@@ -323,8 +332,9 @@ fn apply<T>(
 /// `LANCHAT_*` as a layer. Others than the options' are not ours to judge; empty means unset.
 fn environment(host: &Host) -> Layer {
     let mut layer = Layer::new();
-    for option in OPTIONS {
-        let name = format!("LANCHAT_{}", option.key.to_uppercase().replace('-', "_"));
+    for option in OPTIONS.into_iter().chain(limits::specs()) {
+        let name = option.key.to_uppercase().replace(['-', '.'], "_");
+        let name = format!("LANCHAT_{name}");
         let Some(value) = host.env.get(&name).filter(|value| !value.is_empty()) else {
             continue;
         };

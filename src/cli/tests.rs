@@ -142,9 +142,9 @@ fn a_bad_file_is_told_with_its_line() {
             "the keys are",
         ),
         (
-            "[history]\nkeep = 'all'",
+            "[future]\nkeep = 'all'",
             1,
-            "there is no setting \"history\"",
+            "there is no setting \"future\"",
             "the keys are",
         ),
         (
@@ -449,4 +449,91 @@ fn ephemeral_leaves_nothing() {
     let words = ["lanchat", "--ephemeral", "id"].map(OsString::from);
     assert_eq!(run(words, &host), ExitCode::Done);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn limits_come_from_their_tables_and_the_environment() {
+    use crate::limits::{Keep, Limits};
+    let none = settings_of("", &host(&[])).unwrap();
+    assert_eq!(none.limits, Limits::default());
+    let file = "port = 1001\n[limits]\nperson-rate = 100\nverify-rate = 9000\n\
+                [history]\ndays = 7\nkeep = 'none'\n";
+    let env = [
+        ("LANCHAT_LIMITS_PERSON_RATE", "200"),
+        ("LANCHAT_LIMITS_PERSON_BURST", "300"),
+        ("LANCHAT_HISTORY_ENTRIES", "5"),
+    ];
+    let settings = with_file(file, "", &env).unwrap();
+    let expected = Limits {
+        person_rate: 200,
+        person_burst: 300,
+        verify_rate: 9000,
+        history_entries: 5,
+        history_days: 7,
+        keep: Keep::None,
+        ..Limits::default()
+    };
+    assert_eq!(settings.limits, expected);
+    assert_eq!(settings.net.port, 1001);
+    let keys: Vec<_> = super::limits::specs().map(|spec| spec.key).collect();
+    assert!(keys.iter().all(|key| key.contains('.')), "{keys:?}");
+}
+
+#[test]
+fn a_bad_limit_says_where_and_what_it_may_be() {
+    for (file, says, hint) in [
+        ("limits = 5", "line 1: limits must be a table", "[limits]"),
+        (
+            "\n[limits]\nperson-rat = 5",
+            "line 3: there is no setting \"limits.person-rat\"",
+            "limits.person-rate",
+        ),
+        (
+            "[limits]\nperson_rate = 5",
+            "line 2",
+            "did you mean limits.person-rate?",
+        ),
+        (
+            "[limits]\nperson-rate = 'x'",
+            "limits.person-rate must be a whole number",
+            "person-rate = ",
+        ),
+        (
+            "[limits]\nperson-rate = 0",
+            "limits.person-rate (",
+            "--help",
+        ),
+        (
+            "[history]\nkeep = 'some'",
+            "it must be all or none",
+            "--help",
+        ),
+        (
+            "[history]\nkeep = 3",
+            "history.keep must be a text",
+            "keep = ",
+        ),
+        (
+            "'limits.person-rate' = 3\n[port]\nx = 1",
+            "line 2: port must be a whole number",
+            "port = ",
+        ),
+        (
+            "[nothing]\nx = 1",
+            "there is no setting \"nothing\"",
+            "the keys are",
+        ),
+    ] {
+        let error = with_file(file, "", &[]).expect_err(file);
+        assert_eq!(error.code, ExitCode::Usage, "{file}");
+        assert!(error.message.contains(says), "{file}: {error}");
+        let hinted = error.hint.as_deref().unwrap_or_default();
+        assert!(hinted.contains(hint), "{file}: {hinted}");
+    }
+    let host = host(&[("LANCHAT_LIMITS_VERIFY_RATE", "many")]);
+    let error = settings_of("", &host).unwrap_err();
+    assert!(
+        error.message.contains("LANCHAT_LIMITS_VERIFY_RATE"),
+        "{error}"
+    );
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::api::Status;
 use crate::durable::Snapshot;
+use crate::limits::Limits;
 use crate::text::{PeerName, RoomName, StatusText};
 
 /// The default chat port, tried first where `--peer` names none.
@@ -38,10 +39,8 @@ pub struct Config {
     pub first_hello_ms_max: u64,
     /// What the store knew.
     pub snapshot: Snapshot,
-    /// Messages per second and burst of the person at this node; 5 and 10 unless a bench lifts it.
-    pub person_rate: u32,
-    /// See `person_rate`.
-    pub person_burst: u32,
+    /// What a person or a bench may set of the bounds.
+    pub limits: Limits,
     /// Seed of all randomness; from the system, or fixed in a simulation.
     pub seed: [u8; 32],
 }

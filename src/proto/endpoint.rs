@@ -66,7 +66,7 @@ impl Endpoint {
         let group = Group::new(&core, now, &snapshot);
         let seed = core.random();
         let direct = Direct::new(&core.identity, seed);
-        let gate = Gate::new(now.mono, core.random());
+        let gate = Gate::new(now.mono, core.random(), &core.config.limits);
         let private = Private::new(direct, &snapshot);
         let mut endpoint = Endpoint {
             core,

@@ -13,9 +13,7 @@ use super::bucket::Bucket;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
-use crate::limits::{
-    NEW_IDENTITIES_PER_MINUTE, SOURCE_RATE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE, VERIFY_RATE,
-};
+use crate::limits::{Limits, NEW_IDENTITIES_PER_MINUTE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE};
 use crate::wire::header::PATH_OFFSET;
 
 const RECENT_MAX: usize = 4096;
@@ -59,6 +57,7 @@ pub struct Gate {
     known: Bucket,
     unknown: Bucket,
     answers: Bucket,
+    source_rate: u32,
 }
 
 /// A packet that verified.
@@ -81,16 +80,18 @@ pub enum Sighting {
 
 impl Gate {
     /// `key` is random, so that nobody can make fingerprints collide.
-    pub fn new(now: Instant, key: [u8; 32]) -> Self {
+    pub fn new(now: Instant, key: [u8; 32], limits: &Limits) -> Self {
+        let verify = limits.verify_rate;
         Gate {
             key,
             recent: HashMap::default(),
             order: VecDeque::new(),
             sources: BTreeMap::new(),
             identities: BTreeMap::new(),
-            known: Bucket::new(now, VERIFY_RATE, VERIFY_RATE),
-            unknown: Bucket::new(now, VERIFY_RATE / 2, VERIFY_RATE / 2),
+            known: Bucket::new(now, verify, verify),
+            unknown: Bucket::new(now, verify / 2, verify / 2),
             answers: Bucket::new(now, SYNC_VERIFY_RATE, SYNC_VERIFY_BURST),
+            source_rate: limits.source_rate,
         }
     }
 
@@ -139,7 +140,11 @@ impl Gate {
     /// Whether a source may send one more. Sources that are a known peer's validated address get
     /// ten times as much.
     pub fn admit_source(&mut self, now: Instant, source: SocketAddr, known: bool) -> bool {
-        let rate = if known { SOURCE_RATE * 10 } else { SOURCE_RATE };
+        let rate = if known {
+            self.source_rate.saturating_mul(10)
+        } else {
+            self.source_rate
+        };
         let key = (source, known);
         make_room(&mut self.sources, &key, |bucket| bucket.holds(now, rate));
         let bucket = self
@@ -258,7 +263,7 @@ mod tests {
     #[test]
     fn a_copy_by_another_path_is_a_copy() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         let mut bytes = vec![0x0c, 1, 3, 1, 9, 9];
         let Sighting::New(fingerprint) = gate.sight(&bytes) else {
             panic!("seen before")
@@ -273,7 +278,7 @@ mod tests {
     #[test]
     fn a_copy_counts_once_for_each_path_and_only_at_once() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         let Sighting::New(packet) = gate.sight(&[1, 2, 3]) else {
             panic!("seen before")
         };
@@ -295,18 +300,18 @@ mod tests {
     #[test]
     fn a_flood_of_sources_stays_within_the_cap_and_the_budget() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         let source = |port| SocketAddr::from(([10, 0, 0, 1], port));
         let admitted = (0..500)
             .filter(|_| gate.admit_source(now, source(1), false))
             .count();
-        assert_eq!(admitted, SOURCE_RATE as usize);
+        assert_eq!(admitted, Limits::default().source_rate as usize);
         for port in 0..5000 {
             gate.admit_source(now, source(port), false);
         }
         assert!(gate.sources.len() <= SOURCES_MAX);
         let unknown = (0..5000).filter(|_| gate.admit_check(now, false)).count();
-        assert_eq!(unknown, VERIFY_RATE as usize / 2);
+        assert_eq!(unknown, Limits::default().verify_rate as usize / 2);
         assert!(gate.admit_check(now, true), "half is kept for known peers");
         let new = (0..100)
             .filter(|_| gate.admit_identity(now, [10, 0, 0, 1].into()))
@@ -316,13 +321,13 @@ mod tests {
         let more = minute.filter(|&now| gate.admit_identity(now, [10, 0, 0, 1].into()));
         assert_eq!(more.count(), NEW_IDENTITIES_PER_MINUTE as usize);
         let known = (0..5000).filter(|_| gate.admit_source(now, source(7), true));
-        assert_eq!(known.count(), 10 * SOURCE_RATE as usize);
+        assert_eq!(known.count(), 10 * Limits::default().source_rate as usize);
     }
 
     #[test]
     fn recent_fingerprints_are_bounded() {
         let now = Instant::now();
-        let mut gate = Gate::new(now, [1; 32]);
+        let mut gate = Gate::new(now, [1; 32], &Limits::default());
         for i in 0..10_000u32 {
             if let Sighting::New(fingerprint) = gate.sight(&i.to_be_bytes()) {
                 gate.remember(now, fingerprint, None);

@@ -5,7 +5,7 @@ use super::crypto::verify;
 use super::direct::Direct;
 use super::endpoint::Endpoint;
 use super::gate::{Fingerprint, Sighting};
-use super::group::receive::{Worth, wants_ack};
+use super::group::{ack::wants_ack, receive::Worth};
 use super::presence::Heard;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{Arrival, canonical};
@@ -138,6 +138,8 @@ impl Endpoint {
                     self.handle_entry(now, &inbound, entry);
                 }
             }
+            // Of a locked room, and none is joined.
+            Body::Sealed(_) => {}
             body => self.handle_signed(now, &inbound, body),
         }
     }
@@ -355,7 +357,7 @@ impl Endpoint {
                 self.presence
                     .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);
             }
-            Body::Data(_) | Body::Repair(_) => {}
+            Body::Data(_) | Body::Repair(_) | Body::RoomBeacon(_) | Body::Sealed(_) => {}
         }
     }
 

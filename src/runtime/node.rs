@@ -18,6 +18,7 @@ use super::{Clock, Flow, FrontEnd, diagnosis, network};
 use crate::api::diagnosis::diagnose;
 use crate::api::{Command, Event, Request, SelfInfo, Status};
 use crate::error::{ExitCode, UserError};
+use crate::limits::Limits;
 use crate::limits::SOCKET_BUDGET;
 use crate::net::{Net, NetConfig, TOKENS};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
@@ -41,6 +42,8 @@ pub struct NodeOptions {
     pub data_dir: Option<PathBuf>,
     /// Whether this is a one-shot command that no screen announces.
     pub transient: bool,
+    /// What was set of the bounds.
+    pub limits: Limits,
 }
 
 /// Runs a node with this front end until one of them or a signal ends it, in order: GOODBYE,
@@ -71,8 +74,6 @@ const RESCAN_SOON: Duration = Duration::from_millis(250);
 const FIRST_HELLO_MS_MAX: u64 = 5;
 /// The first HELLO leaves before the first screen is drawn, unless it takes longer than this.
 const FIRST_FLUSH: Duration = Duration::from_millis(10);
-/// Messages per second of a person, and at once.
-const PERSON: (u32, u32) = (crate::limits::PERSON_RATE, crate::limits::PERSON_BURST);
 /// Rounds of requests and outputs in one turn; a front end that asks on and on waits a turn.
 const ROUNDS_MAX: usize = 16;
 
@@ -142,8 +143,7 @@ impl<'f> Node<'f> {
             rooms: RoomName::new("lobby").into_iter().collect(),
             first_hello_ms_max: FIRST_HELLO_MS_MAX,
             snapshot,
-            person_rate: PERSON.0,
-            person_burst: PERSON.1,
+            limits: options.limits,
             seed,
         };
         let rooms: Vec<RoomName> = config.rooms.clone();

@@ -130,6 +130,7 @@ fn options() -> NodeOptions {
         peers: Vec::new(),
         data_dir: None,
         transient: false,
+        limits: crate::limits::Limits::default(),
     }
 }
 

@@ -34,9 +34,13 @@ pub struct Entry {
     pub deps: Vec<[u8; 16]>,
     /// BLAKE3 of the body.
     pub body_hash: [u8; 32],
-    /// At most 900 bytes.
+    /// At most 900 bytes; empty where it is redacted.
     pub body: Vec<u8>,
-    /// All of it as signed, body and signature included: what is relayed and stored.
+    /// Whether the body is gone: its author took it back, and what is left is a stub. A stub is
+    /// genuine by its signature, but anybody can make one: only the author's redaction says that
+    /// it is to be believed.
+    pub redacted: bool,
+    /// All of it as signed, body and signature included, or the stub: what is relayed and stored.
     pub bytes: Vec<u8>,
 }
 
@@ -49,6 +53,38 @@ impl EntryKind {
     pub const TEXT: EntryKind = EntryKind(1);
     /// UTF-8 text of an action (`/me`).
     pub const ACTION: EntryKind = EntryKind(2);
+    /// UTF-8 text: what the room is about from here on; empty for nothing any more.
+    pub const TOPIC: EntryKind = EntryKind(3);
+    /// UTF-8 text that answers the entry of the first dependency.
+    pub const REPLY: EntryKind = EntryKind(4);
+    /// The author takes back the entry of the first dependency, its own; the body is empty.
+    pub const REDACTION: EntryKind = EntryKind(5);
+    /// A file that is offered to everybody in the room.
+    pub const FILE_OFFER: EntryKind = EntryKind(6);
+    /// Reserved: a reaction to an entry.
+    pub const REACTION: EntryKind = EntryKind(7);
+    /// Reserved: another text for an entry.
+    pub const EDIT: EntryKind = EntryKind(8);
+    /// Bit of the kind: the entry of the next number continues the body of this one.
+    pub const MORE: u8 = 0x80;
+
+    /// The kind without the bit [`EntryKind::MORE`].
+    #[must_use]
+    pub fn base(self) -> EntryKind {
+        EntryKind(self.0 & !EntryKind::MORE)
+    }
+
+    /// Whether the next entry continues the body.
+    #[must_use]
+    pub fn more(self) -> bool {
+        self.0 & EntryKind::MORE != 0
+    }
+
+    /// This kind, continued by the next entry.
+    #[must_use]
+    pub fn continued(self) -> EntryKind {
+        EntryKind(self.0 | EntryKind::MORE)
+    }
 }
 
 /// What an entry is built from; the room, the hash of the body and the signature are added.
@@ -76,6 +112,8 @@ pub struct EntryFields {
 
 /// Length of the length of the body.
 const BODY_LEN_LEN: usize = 2;
+/// In place of the length of the body: there is none any more.
+const REDACTED: u16 = 0xffff;
 
 impl Entry {
     /// Signs an entry of `room`.
@@ -118,18 +156,20 @@ impl Entry {
             deps: fields.deps,
             body_hash,
             body: fields.body,
+            redacted: false,
             bytes: writer.into_bytes(),
         })
     }
 
-    /// Reads an entry; its signature is still to be verified. The body is what its hash says.
+    /// Reads an entry or its stub; its signature is still to be verified. The body, where there is
+    /// one, is what its hash says.
     ///
     /// # Errors
     /// Why the bytes are none.
     pub fn parse(bytes: &[u8]) -> Result<Entry, ParseError> {
         let unsigned_len = bytes.len().checked_sub(SIGNATURE_LEN);
         let mut reader = Reader::new(&bytes[..unsigned_len.ok_or(ParseError::Length)?]);
-        let entry = Entry {
+        let mut entry = Entry {
             room: reader.read()?,
             author: reader.read()?,
             network: reader.read()?,
@@ -140,15 +180,39 @@ impl Entry {
             kind: EntryKind(reader.read()?),
             deps: reader.list(ENTRY_DEPS_MAX)?,
             body_hash: reader.read()?,
-            body: reader.long(ENTRY_BODY_LEN_MAX)?.to_vec(),
+            body: Vec::new(),
+            redacted: false,
             bytes: bytes.to_vec(),
         };
+        match reader.read::<u16>()? {
+            REDACTED => entry.redacted = true,
+            len if usize::from(len) > ENTRY_BODY_LEN_MAX => return Err(ParseError::Range),
+            len => entry.body = reader.take(usize::from(len))?.to_vec(),
+        }
         reader.finish()?;
         let in_range = entry.epoch > 0 && entry.seq > 0;
-        if !in_range || *blake3::hash(&entry.body).as_bytes() != entry.body_hash {
+        let holds = entry.redacted || *blake3::hash(&entry.body).as_bytes() == entry.body_hash;
+        if !in_range || !holds {
             return Err(ParseError::Range);
         }
         Ok(entry)
+    }
+
+    /// What is kept and relayed once the author took the entry back: all but the body. Its hash and
+    /// its signature are those of the entry.
+    #[must_use]
+    pub fn stub(&self) -> Entry {
+        let unsigned_len = BODY_LEN_LEN + self.body.len() + SIGNATURE_LEN;
+        let signed_len = self.bytes.len().saturating_sub(unsigned_len);
+        let mut bytes = self.bytes[..signed_len].to_vec();
+        bytes.extend_from_slice(&REDACTED.to_be_bytes());
+        bytes.extend_from_slice(&self.signature());
+        Entry {
+            body: Vec::new(),
+            redacted: true,
+            bytes,
+            ..self.clone()
+        }
     }
 
     /// What the signature is of: the whole id of the room, which must be the one whose tag the

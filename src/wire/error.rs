@@ -21,6 +21,9 @@ pub enum ParseError {
     /// Text that is not UTF-8, or no name.
     #[error("bad text")]
     Text,
+    /// Not sealed with the key of this room.
+    #[error("sealed with another key")]
+    Sealed,
 }
 
 /// What keeps a value from being sent; nothing was signed or sent.

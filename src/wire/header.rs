@@ -20,6 +20,8 @@ pub const VERSION: u8 = 1;
 pub const HEADER_LEN: usize = 26;
 /// Where the path byte stands; it lies outside the signature and counts as zero in it.
 pub const PATH_OFFSET: usize = 3;
+/// Where the type byte stands.
+pub const KIND_OFFSET: usize = 2;
 /// Where the sender stands.
 pub const SENDER_RANGE: std::ops::Range<usize> = 6..14;
 /// Where the incarnation stands.
@@ -67,10 +69,14 @@ pub enum Kind {
     Nack = 19,
     /// [`super::Ack`]
     Ack = 20,
+    /// [`super::RoomBeacon`]; only inside of a sealed packet.
+    RoomBeacon = 21,
+    /// [`super::Sealed`]
+    Sealed = 22,
 }
 
 impl Kind {
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 20] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Heartbeat,
@@ -89,6 +95,8 @@ impl Kind {
         Kind::Heads,
         Kind::Nack,
         Kind::Ack,
+        Kind::RoomBeacon,
+        Kind::Sealed,
     ];
 
     /// The kind of this type byte.
@@ -98,7 +106,7 @@ impl Kind {
     }
 
     /// The context under which packets of this kind are signed; none where the packet carries
-    /// no signature of its own (DATA and REPAIR: their entries are signed).
+    /// no signature of its own (DATA and REPAIR: their entries are signed; SEALED: what is in it).
     #[must_use]
     pub fn signature_context(self) -> Option<&'static [u8]> {
         Some(match self {
@@ -118,7 +126,8 @@ impl Kind {
             Kind::Heads => b"lanchat 1 HEADS",
             Kind::Nack => b"lanchat 1 NACK",
             Kind::Ack => b"lanchat 1 ACK",
-            Kind::Data | Kind::Repair => return None,
+            Kind::RoomBeacon => b"lanchat 1 ROOM BEACON",
+            Kind::Data | Kind::Repair | Kind::Sealed => return None,
         })
     }
 

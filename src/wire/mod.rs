@@ -11,6 +11,7 @@ pub mod header;
 pub mod known;
 pub mod presence;
 pub mod record;
+pub mod sealed;
 pub mod sync;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use presence::{
     PeerRecord, Probe, ProbeAck, ProbeReport, ProbeRequest, RecordFields, RecordRoom, RoomDigest,
     Suspect, Welcome,
 };
+pub use sealed::{Opened, Opener, RoomBeacon, Sealed, Sealer, open, seal};
 pub use sync::{Hint, Relayed, SyncChallenge, SyncRequest, SyncResponse, Want};
 
 use crate::datagram::Path;
@@ -51,6 +53,10 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     }
     let mut reader = Reader::new(bytes);
     let (kind, header) = Header::read(&mut reader)?;
+    if kind == Kind::RoomBeacon {
+        // In the open it would tell who is in a locked room.
+        return Err(ParseError::Unknown);
+    }
     let body = Body::read(kind, reader.rest())?;
     Ok(Parsed::Packet(Packet { header, body }))
 }
@@ -64,12 +70,25 @@ pub fn emit(
     body: &Body,
     sign: &mut dyn FnMut(&[u8]) -> [u8; 64],
 ) -> Result<Vec<u8>, EmitError> {
+    if matches!(body, Body::RoomBeacon(_)) {
+        return Err(EmitError::Range);
+    }
+    emit_open(header, body, DATAGRAM_LEN_MAX, sign)
+}
+
+/// As [`emit`], at most `len_max` bytes, and also what is to be sealed.
+fn emit_open(
+    header: &Header,
+    body: &Body,
+    len_max: usize,
+    sign: &mut dyn FnMut(&[u8]) -> [u8; 64],
+) -> Result<Vec<u8>, EmitError> {
     let kind = body.kind();
     let mut writer = Writer::new();
     header.write(kind, &mut writer)?;
     body.write(&mut writer)?;
     let mut bytes = writer.into_bytes();
-    if bytes.len() + kind.signature_len() > DATAGRAM_LEN_MAX {
+    if bytes.len() + kind.signature_len() > len_max {
         return Err(EmitError::TooLong);
     }
     if let Some(context) = kind.signature_context() {
@@ -148,6 +167,10 @@ pub enum Body {
     Nack(Nack),
     /// So far I have yours.
     Ack(Ack),
+    /// Who is in this locked room; only inside of a sealed packet.
+    RoomBeacon(RoomBeacon),
+    /// Something of a locked room.
+    Sealed(Sealed),
 }
 
 /// A well-formed datagram.
@@ -193,6 +216,8 @@ impl Body {
             Body::Heads(_) => Kind::Heads,
             Body::Nack(_) => Kind::Nack,
             Body::Ack(_) => Kind::Ack,
+            Body::RoomBeacon(_) => Kind::RoomBeacon,
+            Body::Sealed(_) => Kind::Sealed,
         }
     }
 
@@ -219,6 +244,8 @@ impl Body {
             Kind::Heads => Body::Heads(reader.read()?),
             Kind::Nack => Body::Nack(reader.read()?),
             Kind::Ack => Body::Ack(reader.read()?),
+            Kind::RoomBeacon => Body::RoomBeacon(reader.read()?),
+            Kind::Sealed => Body::Sealed(reader.read()?),
         };
         reader.finish()?;
         Ok(body)
@@ -247,6 +274,8 @@ impl Body {
             Body::Heads(heads) => heads.write(writer),
             Body::Nack(nack) => nack.write(writer),
             Body::Ack(ack) => ack.write(writer),
+            Body::RoomBeacon(beacon) => beacon.write(writer),
+            Body::Sealed(sealed) => sealed.write(writer),
         }
     }
 }

@@ -305,8 +305,11 @@ impl World {
             rooms: vec![RoomName::new("lobby").unwrap()],
             first_hello_ms_max: 5,
             snapshot: node.disk.snapshot(identity.id()),
-            person_rate: 1000,
-            person_burst: 1000,
+            limits: lanchat::limits::Limits {
+                person_rate: 1000,
+                person_burst: 1000,
+                ..Default::default()
+            },
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);

@@ -94,6 +94,18 @@ fn waves() -> Entry {
     entry(2, vec![[0x60; 16]], EntryKind::ACTION, "waves")
 }
 
+/// The first part of a run, and the reply that answers `greeting`.
+fn part() -> Entry {
+    entry(3, vec![], EntryKind::TEXT.continued(), "a long ")
+}
+
+fn reply() -> Entry {
+    let hash = greeting().hash(&lobby());
+    let mut dep = [0; 16];
+    dep.copy_from_slice(&hash[..16]);
+    entry(4, vec![dep], EntryKind::REPLY, "hi")
+}
+
 fn logs() -> Vec<OwnLog> {
     vec![OwnLog {
         room: lobby().tag(),
@@ -331,4 +343,24 @@ fn rooms() {
     );
     check(NACK, Path::Unicast, &nack());
     check(ACK, Path::Unicast, &Body::Ack(Ack { room, epoch, seq }));
+}
+
+#[test]
+fn what_is_left_of_an_entry_that_was_taken_back() {
+    let bytes = bytes_of(STUB);
+    let stub = greeting().stub();
+    assert_eq!(stub.bytes, bytes);
+    assert_eq!(Entry::parse(&bytes), Ok(stub.clone()));
+    assert_eq!(stub.hash(&lobby()), greeting().hash(&lobby()));
+    let input = stub.signing_input(&lobby());
+    assert!(verify(&stub.author, &input, &stub.signature()));
+}
+
+#[test]
+fn a_part_of_a_run_and_a_reply() {
+    for (vector, entry) in [(PART, part()), (REPLY, reply())] {
+        let bytes = bytes_of(vector);
+        assert_eq!(entry.bytes, bytes);
+        assert_eq!(Entry::parse(&bytes), Ok(entry));
+    }
 }

@@ -544,3 +544,54 @@ pub const ACK: &str = "
     b60723b769e3de87517d171066526ce6b5be31dd7311eca712eb0421848875fa ; signature
     95ebcb1a383e799c22cb37ec315b0e65d329646013bb10d9c7f4721c66efd604
 ";
+
+pub const STUB: &str = "
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000001           ; seq
+    0199000000030001   ; hlc
+    0000000000000000000000000000000000000000000000000000000000000000 ; prev
+    01                 ; kind: text
+    00                 ; deps
+    ba02b5ae7e469b96eafe5141351899f35ce55900c8ce4d7417a3e20e02356c65 ; body hash
+    ffff               ; no body any more
+    84506d604d976a9adc4e7f8a373b592cc55e5cc8bf879dd584db8983f0b32f88 ; entry signature
+    d50b11e261692bfe5335de7722bc917ae3a0877225a6713e2cf3678bcc959407
+";
+
+pub const PART: &str = "
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000003           ; seq
+    0199000000030001   ; hlc
+    5050505050505050505050505050505050505050505050505050505050505050 ; prev
+    81                 ; kind: text, continued by the next entry
+    00                 ; deps
+    6b58a8b82eea67441ed6745c1997a3b644072a05ed01b306047c0f6ff45a7684 ; body hash
+    0007               ; body length
+    61206c6f6e6720     ; body
+    928d5071c11ab3aee80e0782dd732d89b2a29516a3e5e03df516fa0df01cab10 ; entry signature
+    c19688dcc0e9e33b98369e75f64a4ca54e427dd709e4650f017ee38776cdd203
+";
+
+pub const REPLY: &str = "
+    4cdc1ed9cbaca90a   ; room
+    8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c ; author
+    4e4e4e4e4e4e4e4e   ; network
+    0000019900000002   ; epoch
+    00000004           ; seq
+    0199000000030001   ; hlc
+    5050505050505050505050505050505050505050505050505050505050505050 ; prev
+    04                 ; kind: reply
+    01                 ; deps
+    02c4d433fc9eeeed4a833a21bc791f72 ; dep: the entry that it answers
+    85052e9aab1b67b6622d94a08441b09fd5b7aca61ee360416d70de5da67d86ca ; body hash
+    0002               ; body length
+    6869               ; body
+    0f1ee1fee4b4ac3f0b8177d21d961b5338f5718a836ba4b5e571288a136dc82d ; entry signature
+    e066acd43fb5e9047a700399b703b7dadb5ce6770ed3557dcf392dd9994e0300
+";

@@ -14,7 +14,7 @@ use crate::datagram::{LinkId, Path};
 use crate::durable::Snapshot;
 use crate::error::{ExitCode, UserError};
 use crate::id::PeerId;
-use crate::limits::{PERSON_BURST, PERSON_RATE, SOCKET_BUDGET};
+use crate::limits::{Limits, SOCKET_BUDGET};
 use crate::net::{Net, NetConfig};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
 use crate::runtime::{Clock, diagnosis};
@@ -135,8 +135,7 @@ impl Node {
             rooms: Vec::new(),
             first_hello_ms_max: 5,
             snapshot: Snapshot::default(),
-            person_rate: PERSON_RATE,
-            person_burst: PERSON_BURST,
+            limits: Limits::default(),
             seed,
         };
         let now = Clock::now();

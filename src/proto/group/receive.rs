@@ -1,17 +1,13 @@
 //! Others' entries and heads.
 
-use super::room::Room;
-use super::{Cx, Group, Pending, say};
-use crate::datagram::Arrival;
+use super::ack::{plan_ack, say_ack};
+use super::ask::{ask, first_wait};
+use super::{Cx, Group, Pending};
 use crate::durable::{Batch, Durability, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
-use crate::limits::STRANGER_MESSAGE_RATE;
-use crate::proto::bucket::Bucket;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
-/// Most authors never met whose messages are counted.
-const STRANGERS_MAX: usize = 256;
 /// Most entries of others that wait for the store.
 const RECEIVED_PENDING_MAX: usize = 4096;
 
@@ -35,6 +31,10 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
+        if entry.redacted {
+            // Redactions are not known here, and a stub without one could hide anything.
+            return Worth::No;
+        }
         let author = entry.author_id();
         if author == *own {
             let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
@@ -48,12 +48,6 @@ impl Group {
         }
     }
 
-    /// The id of the room that this entry's signature has to name.
-    #[must_use]
-    pub fn room_id(&self, tag: &RoomTag) -> Option<crate::id::RoomId> {
-        self.rooms.get(tag).map(|room| room.id)
-    }
-
     /// Our own log exists beyond what we hold: numbers must not be used twice, so the next entry
     /// begins a new epoch.
     pub fn abandon_epoch(&mut self, entry: &Entry) {
@@ -62,18 +56,12 @@ impl Group {
         }
     }
 
-    /// An entry that we hold came again: whoever sent it does not know that we do.
-    pub fn held_again(&mut self, cx: &mut Cx, entry: &Entry) {
-        let author = entry.author_id();
-        if let Some(room) = self.rooms.get_mut(&entry.room) {
-            plan_ack(room, cx, &author);
-        }
-    }
-
     /// A verified entry that is new here: stored first.
     pub fn accept(&mut self, cx: &mut Cx, entry: Entry) {
         let author = entry.author_id();
-        if cx.presence.roster.get(&author).is_none() && !self.admit_stranger(cx, author) {
+        if cx.presence.roster.get(&author).is_none()
+            && !self.rates.admit_stranger(cx.now.mono, author)
+        {
             cx.core.stats.limited += 1;
             return;
         }
@@ -134,29 +122,6 @@ impl Group {
                 entry,
             },
         );
-    }
-
-    /// Whether somebody of this id ever said something in this room, as far as is known here.
-    #[must_use]
-    pub fn has_author(&self, tag: &RoomTag, author: &PeerId) -> bool {
-        let room = self.rooms.get(tag);
-        room.is_some_and(|room| room.logs.contains(author))
-    }
-
-    fn admit_stranger(&mut self, cx: &Cx, author: PeerId) -> bool {
-        let now = cx.now.mono;
-        if self.strangers.len() >= STRANGERS_MAX && !self.strangers.contains_key(&author) {
-            self.strangers
-                .retain(|_, bucket| !bucket.holds(now, STRANGER_MESSAGE_RATE));
-            if self.strangers.len() >= STRANGERS_MAX {
-                return false;
-            }
-        }
-        let fresh = || Bucket::new(now, STRANGER_MESSAGE_RATE, STRANGER_MESSAGE_RATE);
-        self.strangers
-            .entry(author)
-            .or_insert_with(fresh)
-            .take(now, 1)
     }
 
     /// The store answered. Returns whether the token was one of ours.
@@ -269,7 +234,7 @@ impl Group {
         for (tag, room) in &mut self.rooms {
             for author in room.logs.due(cx.now.mono) {
                 Self::show_lines(room, cx, &author);
-                super::repair::ask(room, cx, *tag, &author);
+                ask(room, cx, *tag, &author);
                 say_ack(room, cx, *tag, &author);
             }
         }
@@ -280,57 +245,4 @@ impl Group {
         self.speak(cx);
         self.listen(cx);
     }
-}
-
-/// Before the first NACK of a gap: `U[0, W]`, `W = d max(1, p^c G / 16)`.
-fn first_wait(cx: &mut Cx) -> std::time::Duration {
-    let pace = cx.pace();
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    let members = cx.presence.roster.population() as f64;
-    let lost = pace
-        .loss
-        .unwrap_or(0.1)
-        .powi(i32::try_from(pace.copies()).unwrap_or(1));
-    cx.core
-        .jitter(pace.rtt.mul_f64((lost * members / 16.0).max(1.0)))
-}
-
-/// Plans the ACK for what this author wrote, unless one is planned.
-fn plan_ack(room: &mut Room, cx: &mut Cx, author: &PeerId) {
-    let delay = say::ack_delay(cx.presence.roster.population());
-    let Some(log) = room.logs.get_mut(author) else {
-        return;
-    };
-    if log.ack_at.is_none() {
-        log.ack_at = Some(cx.now.mono + cx.core.jitter(delay));
-    }
-}
-
-fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
-    let Some(log) = room.logs.get_mut(author) else {
-        return;
-    };
-    if log.ack_at.is_none_or(|at| at > cx.now.mono) {
-        return;
-    }
-    log.ack_at = None;
-    let epoch = log.epoch;
-    let Some(seq) = log.held() else { return };
-    // An author that is not validated yet is told by the answer to its next resend.
-    if let Some(to) = cx.presence.address_of(author) {
-        cx.core.send_to(
-            to,
-            &Body::Ack(crate::wire::Ack {
-                room: tag,
-                epoch,
-                seq,
-            }),
-        );
-    }
-}
-
-/// Where an entry came from, for [`Group::held_again`]: only a unicast one asks for an ACK.
-#[must_use]
-pub fn wants_ack(arrival: &Arrival) -> bool {
-    !arrival.presence_port
 }

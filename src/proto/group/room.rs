@@ -5,15 +5,14 @@ use std::time::Instant;
 
 use super::log::AuthorLog;
 use super::logs::Logs;
-use super::order;
 use super::sender::{OwnSender, Pace};
-use crate::api::{Conversation, Event, PeerRef, ReceiptState, TextKind, Timestamp};
+use crate::api::{Conversation, Event, ReceiptState};
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
 use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
 use crate::proto::core::Core;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
-use crate::text::{DisplayText, RoomName};
-use crate::wire::{Entry, EntryKind, HeadOf};
+use crate::text::RoomName;
+use crate::wire::{Entry, HeadOf};
 
 /// A room that this node is in.
 pub struct Room {
@@ -146,25 +145,6 @@ impl Room {
         digest
     }
 
-    /// The event that shows an entry, and marks it as shown last.
-    pub fn show(&mut self, from: PeerRef, entry: &Entry, own: bool, delayed: bool) -> Event {
-        let hash = entry.hash(&self.id);
-        let mut dep = [0; 16];
-        dep.copy_from_slice(&hash[..16]);
-        self.last_shown = Some((dep, entry.hlc));
-        let (kind, text) = line(entry);
-        Event::Message {
-            id: MessageId::of_entry(&hash),
-            conversation: self.conversation(),
-            from,
-            own,
-            kind,
-            text,
-            time: Timestamp(order::ms(entry.hlc)),
-            delayed,
-        }
-    }
-
     /// The receipt of an own message as it stands.
     #[must_use]
     pub fn receipt(&self, seq: u32) -> Option<Event> {
@@ -202,9 +182,9 @@ impl Room {
         }
     }
 
-    /// When something is due.
-    pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
-        [self.own.deadline(now, settled), self.logs.deadline()]
+    /// When something is due but the next own message.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        [self.own.deadline(), self.logs.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -213,21 +193,5 @@ impl Room {
     /// What is due of the own log: copies to repeat.
     pub fn take_copies(&mut self, now: Instant, pace: Pace) -> Vec<Vec<u8>> {
         self.own.take_copies(now, pace.rtt)
-    }
-}
-
-/// What of an entry is shown.
-fn line(entry: &Entry) -> (TextKind, String) {
-    let kind = if entry.kind == EntryKind::ACTION {
-        TextKind::Action
-    } else {
-        TextKind::Text
-    };
-    if entry.kind != EntryKind::TEXT && entry.kind != EntryKind::ACTION {
-        return (TextKind::Text, "(needs a newer lanchat)".into());
-    }
-    match DisplayText::from_wire(&entry.body) {
-        Some(text) => (kind, text.into_string()),
-        None => (TextKind::Text, "(not text)".into()),
     }
 }

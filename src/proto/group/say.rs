@@ -1,7 +1,5 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::room::Room;
@@ -117,17 +115,41 @@ impl Group {
         cx.core.event(message);
         let queued = room.queued_receipt(&entry);
         room.own.enqueue(entry);
-        send_ready(room, cx);
-        if room.own.queued() > 0 {
+        self.send_ready(cx);
+        let room = self.rooms.get(&tag);
+        if room.is_some_and(|room| room.own.queued() > 0) {
             cx.core.event(queued);
+        }
+    }
+
+    /// Sends what is stored and whose turn has come, the rooms in turn.
+    fn send_ready(&mut self, cx: &mut Cx) {
+        let now = cx.now.mono;
+        if !cx.core.open || cx.presence.settled_at().is_none_or(|at| at > now) {
+            return;
+        }
+        loop {
+            let is_ready = |room: &Room| room.own.ready_at(now).is_some_and(|at| at <= now);
+            let rooms = self.rooms.iter();
+            let waiting = rooms
+                .filter(|(_, room)| is_ready(room))
+                .map(|(tag, _)| *tag);
+            let Some(tag) = self.rates.turn(now, waiting) else {
+                return;
+            };
+            if let Some(room) = self.rooms.get_mut(&tag)
+                && let Some(entry) = room.own.take_ready(now)
+            {
+                send(room, cx, &entry);
+            }
         }
     }
 
     /// What time does to the own logs.
     pub(super) fn speak(&mut self, cx: &mut Cx) {
+        self.send_ready(cx);
         let pace = cx.pace();
         for (tag, room) in &mut self.rooms {
-            send_ready(room, cx);
             let paths = cx.presence.group_paths();
             for packet in room.take_copies(cx.now.mono, pace) {
                 cx.core.send_on_all(&packet, &paths);
@@ -201,37 +223,25 @@ fn next_entry(
     Some(entry)
 }
 
-/// Sends what is stored and whose turn has come.
-fn send_ready(room: &mut Room, cx: &mut Cx) {
-    if !cx.core.open || cx.presence.settled_at().is_none_or(|at| at > cx.now.mono) {
+/// Sends an entry whose turn has come, and follows it.
+fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
+    let pace: sender::Pace = cx.pace();
+    let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else {
         return;
+    };
+    let paths = cx.presence.group_paths();
+    cx.core.send_on_all(&packet, &paths);
+    for to in cx.presence.unreached() {
+        cx.core.transmit(Destination::Unicast(to), packet.clone());
     }
-    while let Some(entry) = room.own.take_ready(cx.now.mono) {
-        let pace: sender::Pace = cx.pace();
-        let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else {
-            continue;
-        };
-        let paths = cx.presence.group_paths();
-        cx.core.send_on_all(&packet, &paths);
-        for to in cx.presence.unreached() {
-            cx.core.transmit(Destination::Unicast(to), packet.clone());
-        }
-        let roster = &cx.presence.roster;
-        let of = roster
-            .members()
-            .map(|peer| (peer.id, roster.reference(peer)))
-            .collect();
-        let id = MessageId::of_entry(&entry.hash(&room.id));
-        room.own.sent(cx.now.mono, &entry, (id, packet, of), pace);
-        if let Some(receipt) = room.receipt(entry.seq) {
-            cx.core.event(receipt);
-        }
+    let roster = &cx.presence.roster;
+    let of = roster
+        .members()
+        .map(|peer| (peer.id, roster.reference(peer)))
+        .collect();
+    let id = MessageId::of_entry(&entry.hash(&room.id));
+    room.own.sent(cx.now.mono, entry, (id, packet, of), pace);
+    if let Some(receipt) = room.receipt(entry.seq) {
+        cx.core.event(receipt);
     }
-}
-
-/// Upper bound of an ACK's delay: the larger the room the longer, so that ACKs do not collide.
-pub(super) fn ack_delay(members: usize) -> Duration {
-    Duration::from_millis(2)
-        .saturating_mul(u32::try_from(members).unwrap_or(u32::MAX))
-        .max(Duration::from_millis(20))
 }

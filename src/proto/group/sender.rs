@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::api::{PeerRef, ReceiptState};
 use crate::id::{MessageId, NetworkId, PeerId};
 use crate::limits::ROOM_CACHE_ENTRIES;
-use crate::proto::bucket::Bucket;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -30,6 +29,7 @@ const HEADS_ROUNDS: u32 = 4;
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
 
 /// The own log.
+#[derive(Default)]
 pub struct OwnSender {
     /// The network it belongs to.
     pub network: Option<NetworkId>,
@@ -47,7 +47,6 @@ pub struct OwnSender {
     /// An epoch of which the store lost an entry: nothing more of it leaves.
     lost_epoch: Option<u64>,
     ready: VecDeque<Entry>,
-    rate: Bucket,
     followed: BTreeMap<u32, Followed>,
     cache: BTreeMap<u32, Vec<u8>>,
     heads: Option<HeadsPlan>,
@@ -110,26 +109,6 @@ impl Followed {
 }
 
 impl OwnSender {
-    /// The log as it stood at the end of the last run; `rate` and `burst` of the person.
-    #[must_use]
-    pub fn new(now: Instant, rate: u32, burst: u32) -> Self {
-        OwnSender {
-            network: None,
-            epoch: 0,
-            seq: 0,
-            hash: [0; 32],
-            sent_epoch: 0,
-            sent_seq: 0,
-            lost_epoch: None,
-            ready: VecDeque::new(),
-            rate: Bucket::new(now, rate, burst),
-            followed: BTreeMap::new(),
-            cache: BTreeMap::new(),
-            heads: None,
-            lately: VecDeque::new(),
-        }
-    }
-
     /// Continues a log of an earlier run.
     pub fn restore(&mut self, network: NetworkId, epoch: u64, seq: u32, hash: [u8; 32]) {
         self.network = Some(network);
@@ -182,11 +161,15 @@ impl OwnSender {
 
     /// The next entry whose turn it is.
     pub fn take_ready(&mut self, now: Instant) -> Option<Entry> {
-        let waits = self.epoch_ends().is_some_and(|at| now < at);
-        if self.ready.is_empty() || waits || !self.rate.take(now, 1) {
-            return None;
-        }
+        self.ready_at(now).filter(|&at| at <= now)?;
         self.ready.pop_front()
+    }
+
+    /// From when on the next entry may leave, if one waits.
+    #[must_use]
+    pub fn ready_at(&self, now: Instant) -> Option<Instant> {
+        self.ready.front()?;
+        Some(self.epoch_ends().unwrap_or(now))
     }
 
     /// Where the next entry begins a new epoch while somebody still misses what was said in the
@@ -377,23 +360,16 @@ impl OwnSender {
         self.ready.is_empty() && !self.followed.values().any(is_open)
     }
 
-    /// When something is due; nothing that is ready leaves before `settled`.
-    pub fn deadline(&mut self, now: Instant, settled: Option<Instant>) -> Option<Instant> {
-        let turn = |at: Instant| settled.map(|settled| settled.max(at));
-        let ready = (!self.ready.is_empty())
-            .then(|| {
-                self.rate
-                    .ready_at(now)
-                    .max(self.epoch_ends().unwrap_or(now))
-            })
-            .and_then(turn);
+    /// When something is due of what left.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
         let heads = self.heads.map(|plan| plan.next);
         let followed = self
             .followed
             .values()
             .flat_map(|f| [f.next_copy, f.next_resend])
             .flatten();
-        [ready, heads].into_iter().flatten().chain(followed).min()
+        heads.into_iter().chain(followed).min()
     }
 }
 

@@ -40,8 +40,7 @@ fn config() -> Config {
         rooms: Vec::new(),
         first_hello_ms_max: 5,
         snapshot: Snapshot::default(),
-        person_rate: 5,
-        person_burst: 10,
+        limits: crate::limits::Limits::default(),
         seed: [1; 32],
     }
 }

@@ -41,8 +41,7 @@ impl World {
             rooms: vec![RoomName::new(crate::sim::checker::LOBBY).unwrap()],
             first_hello_ms_max: 5,
             snapshot: node.disk.snapshot(node.identity.id()),
-            person_rate: crate::limits::PERSON_RATE,
-            person_burst: crate::limits::PERSON_BURST,
+            limits: crate::limits::Limits::default(),
             seed,
         };
         let mut endpoint = Endpoint::new(now, node.identity.clone(), config);

@@ -413,11 +413,11 @@ fn an_entry_with_another_body_is_refused_and_its_hash_is_without_it() {
 fn no_two_things_are_signed_under_one_context() {
     let kinds = (0..=255).filter_map(Kind::from_byte);
     let mut contexts: Vec<_> = kinds.filter_map(Kind::signature_context).collect();
-    assert_eq!(contexts.len(), 16);
-    contexts.extend([RECORD_CONTEXT, entry::ENTRY_CONTEXT]);
+    assert_eq!(contexts.len(), 17);
+    contexts.extend([RECORD_CONTEXT, entry::ENTRY_CONTEXT, sealed::SEALED_CONTEXT]);
     contexts.sort_unstable();
     contexts.dedup();
-    assert_eq!(contexts.len(), 18);
+    assert_eq!(contexts.len(), 20);
     // The zero behind the context keeps one from being the start of another.
     assert!(contexts.iter().all(|context| !context.contains(&0)));
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod properties;
+mod sealed;
 mod strategies;
 mod sync;
 

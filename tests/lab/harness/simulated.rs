@@ -445,8 +445,7 @@ fn endpoint(now: Now, number: usize) -> Endpoint {
         rooms: RoomName::new("lobby").into_iter().collect(),
         first_hello_ms_max: 5,
         snapshot: Snapshot::default(),
-        person_rate: lanchat::limits::PERSON_RATE,
-        person_burst: lanchat::limits::PERSON_BURST,
+        limits: lanchat::limits::Limits::default(),
         seed: secret,
     };
     Endpoint::new(now, Identity::from_secret(&secret), config)

@@ -1,0 +1,109 @@
+//! Answering NACKs: whoever holds what somebody misses sends it, from memory or the store.
+
+use super::repair::send_repairs;
+use super::room::Room;
+use super::rooms::author_of;
+use super::{Cx, Group, Pending};
+use crate::durable::{Loaded, Query, Row, Token};
+use crate::id::PeerId;
+use crate::proto::presence::Heard;
+use crate::wire::Nack;
+
+/// Most entries that one NACK is answered with.
+const ANSWER_ENTRIES_MAX: usize = 64;
+
+impl Group {
+    /// Somebody misses entries. `heard` is from a validated address of theirs.
+    pub fn handle_nack(&mut self, cx: &mut Cx, heard: &Heard, nack: &Nack) {
+        let own = cx.core.identity.id();
+        let Some(room) = self.rooms.get(&nack.room) else {
+            return;
+        };
+        let Some(author) = author_of(room, &own, &nack.author) else {
+            return;
+        };
+        // Before the store is asked, so that a flood of NACKs is none of queries.
+        let (count, _) = self.rates.answers_to(cx.now.mono, heard.id);
+        if !count.take(cx.now.mono, 1) {
+            cx.core.stats.limited += 1;
+            return;
+        }
+        let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
+        let mut found = Vec::new();
+        let mut absent = Vec::new();
+        for seq in numbers.take(ANSWER_ENTRIES_MAX) {
+            match held(room, &own, &author, nack.epoch, seq) {
+                Some(bytes) => found.push(bytes.clone()),
+                None => absent.push(seq),
+            }
+        }
+        if !absent.is_empty() {
+            let query = Query::Entries {
+                room: room.id,
+                author,
+                epoch: nack.epoch,
+                seqs: absent,
+            };
+            let token = cx.core.load(query);
+            self.pending
+                .insert(token, Pending::Repair { peer: heard.id });
+        }
+        self.answer(cx, heard.id, &found);
+    }
+
+    /// The store found what a repair needs. Returns whether the token was ours.
+    pub fn handle_loaded(&mut self, cx: &mut Cx, token: Token, result: &Loaded) -> bool {
+        if !matches!(self.pending.get(&token), Some(Pending::Repair { .. })) {
+            return false;
+        }
+        let Some(Pending::Repair { peer }) = self.pending.remove(&token) else {
+            return false;
+        };
+        let bytes = |row: &Row| match row {
+            Row::Entry { bytes, .. } => Some(bytes.clone()),
+            Row::Outbox { .. } => None,
+        };
+        if let Ok(rows) = result {
+            let found: Vec<Vec<u8>> = rows.iter().filter_map(bytes).collect();
+            self.answer(cx, peer, &found);
+        }
+        true
+    }
+
+    fn answer(&mut self, cx: &mut Cx, peer: PeerId, entries: &[Vec<u8>]) {
+        let Some(to) = cx.presence.address_of(&peer) else {
+            return;
+        };
+        let now = cx.now.mono;
+        let (_, bytes) = self.rates.answers_to(now, peer);
+        // As much as may go; the rest is asked for again.
+        let fits = |entry: &&Vec<u8>| {
+            let len = u32::try_from(entry.len()).unwrap_or(u32::MAX);
+            bytes.take(now, len)
+        };
+        let fitting = entries.iter().take_while(fits).count();
+        if fitting < entries.len() {
+            cx.core.stats.limited += 1;
+        }
+        send_repairs(cx.core, to, &entries[..fitting]);
+    }
+}
+
+fn held<'a>(
+    room: &'a Room,
+    own: &PeerId,
+    author: &PeerId,
+    epoch: u64,
+    seq: u32,
+) -> Option<&'a Vec<u8>> {
+    if author == own {
+        return room
+            .own
+            .cached(seq)
+            .filter(|_| room.own.sent_epoch == epoch);
+    }
+    room.logs
+        .get(author)
+        .filter(|log| log.epoch == epoch)?
+        .cached(seq)
+}

@@ -1,0 +1,127 @@
+//! What each person, and each who asks, may cost.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::id::{PeerId, RoomTag};
+use crate::limits::{Limits, STRANGER_MESSAGE_RATE};
+use crate::proto::bucket::Bucket;
+
+/// Most authors never met whose messages are counted.
+const STRANGERS_MAX: usize = 256;
+/// Peers whose NACKs are counted.
+const ANSWERS_MAX: usize = 1024;
+
+/// The budgets of the person at this node and of those who make it work.
+pub struct Rates {
+    person: Bucket,
+    /// The room whose turn it was last.
+    last: Option<RoomTag>,
+    answers: BTreeMap<PeerId, (Bucket, Bucket)>,
+    strangers: BTreeMap<PeerId, Bucket>,
+    nack_answers: u32,
+    nack_bytes: u32,
+}
+
+impl Rates {
+    /// Full budgets.
+    #[must_use]
+    pub fn new(now: Instant, limits: &Limits) -> Self {
+        Rates {
+            person: Bucket::new(now, limits.person_rate, limits.person_burst),
+            last: None,
+            answers: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            nack_answers: limits.nack_answers,
+            nack_bytes: limits.nack_bytes,
+        }
+    }
+
+    /// The room of which the next own message may leave now, of those where one waits, in order of
+    /// their tags. They take turns: a thousand lines for one keep no line for another waiting.
+    pub fn turn(
+        &mut self,
+        now: Instant,
+        mut waiting: impl Iterator<Item = RoomTag> + Clone,
+    ) -> Option<RoomTag> {
+        let last = self.last;
+        let after = |tag: &RoomTag| last.is_none_or(|last| *tag > last);
+        let next = waiting.clone().find(after).or_else(|| waiting.next())?;
+        if !self.person.take(now, 1) {
+            return None;
+        }
+        self.last = Some(next);
+        Some(next)
+    }
+
+    /// When an own message may leave next.
+    pub fn turn_at(&mut self, now: Instant) -> Instant {
+        self.person.ready_at(now)
+    }
+
+    /// Whether somebody never met may say one more.
+    pub fn admit_stranger(&mut self, now: Instant, author: PeerId) -> bool {
+        if self.strangers.len() >= STRANGERS_MAX && !self.strangers.contains_key(&author) {
+            self.strangers
+                .retain(|_, bucket| !bucket.holds(now, STRANGER_MESSAGE_RATE));
+            if self.strangers.len() >= STRANGERS_MAX {
+                return false;
+            }
+        }
+        let fresh = || Bucket::new(now, STRANGER_MESSAGE_RATE, STRANGER_MESSAGE_RATE);
+        self.strangers
+            .entry(author)
+            .or_insert_with(fresh)
+            .take(now, 1)
+    }
+
+    /// What one peer may still be answered: packets, bytes.
+    pub fn answers_to(&mut self, now: Instant, peer: PeerId) -> &mut (Bucket, Bucket) {
+        if self.answers.len() >= ANSWERS_MAX && !self.answers.contains_key(&peer) {
+            self.answers.pop_first();
+        }
+        let (count, bytes) = (self.nack_answers, self.nack_bytes);
+        self.answers.entry(peer).or_insert_with(|| {
+            (
+                Bucket::new(now, count, count),
+                Bucket::new(now, bytes, bytes),
+            )
+        })
+    }
+
+    /// Forgets a peer that went.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.answers.remove(peer);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_has_one_budget_for_all_rooms_and_these_take_turns() {
+        let now = Instant::now();
+        let mut rates = Rates::new(now, &Limits::default());
+        let rooms = [1, 5, 9].map(|tag| RoomTag([tag; 8]));
+        let turns: Vec<u8> =
+            std::iter::from_fn(|| Some(rates.turn(now, rooms.iter().copied())?.0[0])).collect();
+        assert_eq!(turns, [1, 5, 9, 1, 5, 9, 1, 5, 9, 1]);
+        let mut at = now;
+        for expected in [5, 9, 1] {
+            at = rates.turn_at(at);
+            let turn = rates.turn(at, rooms.iter().copied());
+            assert_eq!(turn, Some(RoomTag([expected; 8])));
+            assert_eq!(rates.turn(at, rooms.iter().copied()), None);
+        }
+        let later = at + std::time::Duration::from_secs(1);
+        assert_eq!(rates.turn(later, std::iter::empty()), None);
+        let alone = rates.turn(later, rooms[..1].iter().copied());
+        assert_eq!(
+            alone,
+            Some(rooms[0]),
+            "nobody waits for a room with nothing to say"
+        );
+    }
+}

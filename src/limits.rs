@@ -182,5 +182,16 @@ pub const QUIC_CONNECTIONS_MAX: usize = 256;
 /// Messages of one connection that are handed up and not yet acknowledged; above it nothing
 /// more is read from it.
 pub const QUIC_IN_HAND_MAX: usize = 32;
+/// Streams that a peer may have open at once on one connection, beside that of its messages.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 2;
+/// Streams that a peer may open on one connection, one after the other; twice as many at once.
+pub const STREAM_OPEN_RATE: u32 = 10;
+/// Longest payload of a frame on such a stream.
+pub const STREAM_FRAME_LEN_MAX: usize = 64 * 1024;
+/// Bytes of frames of one stream that are handed up and not dealt with; above it nothing more is
+/// read from it.
+pub const STREAM_IN_HAND_MAX: usize = 128 * 1024;
+/// Bytes that wait to be written on one stream.
+pub const STREAM_UNWRITTEN_MAX: usize = 256 * 1024;
 /// Longest line of JSON that a front end takes.
 pub const JSON_LINE_LEN_MAX: usize = 256 * 1024;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::direct::Direct;
+use super::direct::{Direct, DirectOutput};
 use super::gate::Gate;
 use super::group::{Cx, Group};
 use super::presence::{CHANGE_JITTER, GAP, Presence};
@@ -37,6 +37,7 @@ pub struct Endpoint {
     pub(super) presence: Presence,
     pub(super) group: Group,
     pub(super) private: Private,
+    pub(super) direct: Direct,
     /// The incarnation is on its way to the disk; nothing is sent before.
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
@@ -67,13 +68,14 @@ impl Endpoint {
         let seed = core.random();
         let direct = Direct::new(&core.identity, seed);
         let gate = Gate::new(now.mono, core.random(), &core.config.limits);
-        let private = Private::new(direct, &snapshot);
+        let private = Private::new(&snapshot);
         let mut endpoint = Endpoint {
             core,
             gate,
             presence,
             group,
             private,
+            direct,
             saving: None,
             early: Vec::new(),
             asked: None,
@@ -170,7 +172,7 @@ impl Endpoint {
         }
         self.catch_up(now);
         if self.presence.is_round_due(now.mono) {
-            let talking_to = self.private.talking_to();
+            let talking_to = self.private.talking_to(&self.direct);
             self.presence.set_conversations(talking_to);
         }
         self.presence
@@ -179,8 +181,12 @@ impl Endpoint {
             let (group, mut cx) = self.group_cx(now);
             group.handle_timeout(&mut cx);
         }
+        if self.direct.deadline().is_some_and(|at| at <= now.mono) {
+            self.direct.handle_timeout(now.mono);
+        }
         let (private, mut cx) = self.private_cx(now);
         private.handle_timeout(&mut cx);
+        self.pump(now);
         self.close_if_left();
         self.follow_up(now);
         if self.early_deadline().is_some_and(|at| at <= now.mono) {
@@ -219,10 +225,11 @@ impl Endpoint {
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.
     pub fn leave(&mut self, now: Now) {
         self.core.mono = now.mono;
-        let talking_to = self.private.talking_to();
+        let talking_to = self.private.talking_to(&self.direct);
         self.presence.leave(&mut self.core, now, &talking_to);
         let (private, mut cx) = self.private_cx(now);
         private.close_all(&mut cx);
+        self.pump(now);
         self.close_if_left();
     }
 
@@ -260,6 +267,7 @@ impl Endpoint {
 
     /// The next thing to do; call until it is a [`Output::Timeout`].
     pub fn poll_output(&mut self, now: Now) -> Output {
+        self.pump(now);
         if let Some(output) = self.core.pop() {
             return output;
         }
@@ -276,6 +284,7 @@ impl Endpoint {
             (self.presence.deadline(), Timer::Presence),
             (group, Timer::Group),
             (self.private.deadline(), Timer::Direct),
+            (self.direct.deadline(), Timer::Direct),
             (self.early_deadline(), Timer::Presence),
         ];
         let next = deadlines
@@ -396,6 +405,18 @@ impl Endpoint {
         }
     }
 
+    /// Hands on what QUIC has to say.
+    pub(super) fn pump(&mut self, now: Now) {
+        while let Some(output) = self.direct.poll_output(now.mono) {
+            if let DirectOutput::Transmit(transmit) = output {
+                self.core.push(Output::Transmit(transmit));
+                continue;
+            }
+            let (private, mut cx) = self.private_cx(now);
+            private.handle_direct(&mut cx, output);
+        }
+    }
+
     /// Nothing leaves after the last GOODBYE.
     fn close_if_left(&mut self) {
         if self.presence.has_left() {
@@ -407,6 +428,7 @@ impl Endpoint {
         let cx = Cx {
             core: &mut self.core,
             presence: &mut self.presence,
+            direct: &mut self.direct,
             now,
         };
         (&mut self.group, cx)
@@ -416,6 +438,7 @@ impl Endpoint {
         let cx = Cx {
             core: &mut self.core,
             presence: &mut self.presence,
+            direct: &mut self.direct,
             now,
         };
         (&mut self.private, cx)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::locked::Derivation;
 use super::{Config, Identity, Output, Stats};
 use crate::api::Event;
 use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
@@ -282,6 +283,13 @@ impl Core {
     /// The next output.
     pub fn pop(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Has the key of a locked room derived.
+    pub fn derive(&mut self, from: Derivation) -> Token {
+        let token = self.token();
+        self.push(Output::Derive(from, token));
+        token
     }
 
     fn token(&mut self) -> Token {

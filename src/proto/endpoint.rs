@@ -7,6 +7,7 @@ use super::core::Core;
 use super::direct::{Direct, DirectOutput};
 use super::gate::Gate;
 use super::group::{Cx, Group};
+use super::locked::{Derivation, RoomKey};
 use super::presence::{CHANGE_JITTER, GAP, Presence};
 use super::private::Private;
 use super::{Config, Identity, Now, Stats, Timer};
@@ -26,6 +27,8 @@ pub enum Output {
     Persist(Batch, Token),
     /// Look this up and answer with the token.
     Load(Query, Token),
+    /// Derive the key of a locked room, apart from the loop, and answer with the token.
+    Derive(Derivation, Token),
     /// Nothing more; wake me then, for this reason.
     Timeout(Option<Instant>, Timer),
 }
@@ -220,6 +223,23 @@ impl Endpoint {
             let (private, mut cx) = self.private_cx(now);
             private.handle_loaded(&mut cx, token, &result);
         }
+    }
+
+    /// Asks the driver for the key of a locked room.
+    pub fn derive_key(&mut self, now: Now, from: Derivation) -> Token {
+        self.core.mono = now.mono;
+        self.core.derive(from)
+    }
+
+    /// The key of a locked room, or a sentence why there is none. Nobody waits for it yet: rooms
+    /// are not joined at run time.
+    pub fn handle_derived(&mut self, now: Now, token: Token, result: Result<RoomKey, String>) {
+        self.core.mono = now.mono;
+        tracing::debug!(
+            ?token,
+            is_ok = result.is_ok(),
+            "a room key that nobody waits for"
+        );
     }
 
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.

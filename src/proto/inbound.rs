@@ -217,7 +217,10 @@ impl Endpoint {
         let heard = inbound.heard(id);
         self.gate.remember(now.mono, inbound.fingerprint, Some(id));
         self.count_path(now, inbound.fingerprint, &heard);
-        self.presence.heard(&mut self.core, now, &heard);
+        let is_missed = is_sabotaged(Sabotage::AliveIgnored) && matches!(body, Body::Alive(_));
+        if !is_missed {
+            self.presence.heard(&mut self.core, now, &heard);
+        }
         self.act(now, &heard, body);
     }
 

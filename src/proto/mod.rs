@@ -11,6 +11,7 @@ pub mod endpoint;
 mod gate;
 mod group;
 mod inbound;
+pub mod locked;
 mod own;
 mod presence;
 mod private;

@@ -1,6 +1,6 @@
 //! Known bugs that can be switched on under the feature `sim`, to see that the simulator finds them.
 //!
-//! A simulator whose faults are weak passes everything. So the core has two dozen places where it
+//! A simulator whose faults are weak passes everything. So the core has some thirty places where it
 //! can be told to be wrong; without the feature [`is_sabotaged`] is the constant `false` and each
 //! of these places is compiled away.
 
@@ -55,11 +55,25 @@ pub enum Sabotage {
     RelayedIsHeard,
     /// Goes on listing whoever is known from others only.
     HearsayKept,
+    /// Gives up whomever anybody suspects.
+    SuspectRemoves,
+    /// Does not take an ALIVE for a sign of life.
+    AliveIgnored,
+    /// Believes a PROBE REPORT that it did not ask for.
+    ReportUnasked,
+    /// Goes on after a stop as if no time had passed it by.
+    LateIgnored,
+    /// Asks for nobody after a sleep.
+    WakeIgnored,
+    /// Gives up whoever an ICMP error says is gone.
+    RefusalIsProof,
+    /// Trusts its own judgement however it fares itself.
+    HealthIgnored,
 }
 
 impl Sabotage {
     /// Every one, by the name that `simulate --sabotage` takes.
-    pub const ALL: [(&'static str, Sabotage); 24] = [
+    pub const ALL: [(&'static str, Sabotage); 31] = [
         ("no-heads", Sabotage::NoHeads),
         ("dedup-before-verify", Sabotage::DedupBeforeVerify),
         ("ack-before-persist", Sabotage::AckBeforePersist),
@@ -84,6 +98,13 @@ impl Sabotage {
         ("sync-unproven", Sabotage::SyncUnproven),
         ("relayed-is-heard", Sabotage::RelayedIsHeard),
         ("hearsay-kept", Sabotage::HearsayKept),
+        ("suspect-removes-at-once", Sabotage::SuspectRemoves),
+        ("alive-ignored", Sabotage::AliveIgnored),
+        ("report-unasked", Sabotage::ReportUnasked),
+        ("late-ignored", Sabotage::LateIgnored),
+        ("wake-ignored", Sabotage::WakeIgnored),
+        ("refusal-is-proof", Sabotage::RefusalIsProof),
+        ("health-ignored", Sabotage::HealthIgnored),
     ];
 
     /// The one of this name.

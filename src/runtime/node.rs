@@ -13,7 +13,7 @@ use super::ending::{Leaving, Purpose};
 use super::front_end::FRONT_END_TOKEN;
 use super::gaps::Gaps;
 use super::signal::Signals;
-use super::workers::{StoreAnswer, StoreJob, StoreWorker};
+use super::workers::{BulkAnswer, BulkJob, BulkWorker, StoreAnswer, StoreJob, StoreWorker};
 use super::{Clock, Flow, FrontEnd, diagnosis, network};
 use crate::api::diagnosis::diagnose;
 use crate::api::{Command, Event, Request, SelfInfo, Status};
@@ -83,6 +83,9 @@ pub(super) struct Node<'f> {
     pub(super) signals: Signals,
     pub(super) net: Net,
     pub(super) worker: Option<StoreWorker>,
+    /// Derives the keys of locked rooms; begun with the first.
+    bulk: Option<BulkWorker>,
+    waker: Arc<Waker>,
     pub(super) endpoint: Endpoint,
     pub(super) front_end: &'f mut dyn FrontEnd,
     /// What the endpoint wants done and nobody has done yet.
@@ -122,7 +125,7 @@ impl<'f> Node<'f> {
             return Err(UserError::new(ExitCode::Network, sentence)
                 .hint("bring one up, or name another with `--interface`"));
         }
-        let worker = StoreWorker::for_store(store, waker).map_err(system_error)?;
+        let worker = StoreWorker::for_store(store, Arc::clone(&waker)).map_err(system_error)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| system_error(io::Error::other(error)))?;
         let own = SelfInfo {
@@ -157,6 +160,8 @@ impl<'f> Node<'f> {
             signals,
             net,
             worker: Some(worker),
+            bulk: None,
+            waker,
             endpoint,
             front_end,
             outputs: VecDeque::new(),
@@ -303,6 +308,28 @@ impl<'f> Node<'f> {
             }
             self.drain(now);
         }
+        while let Some(answer) = self.bulk.as_mut().and_then(BulkWorker::poll_answer) {
+            let BulkAnswer(token, result) = answer;
+            self.endpoint.handle_derived(now, token, result);
+            self.drain(now);
+        }
+    }
+
+    /// Has a key derived by a thread of its own, which is begun with the first.
+    fn derive(&mut self, now: Now, job: BulkJob) {
+        if self.bulk.is_none() {
+            match BulkWorker::for_keys(Arc::clone(&self.waker)) {
+                Ok(bulk) => self.bulk = Some(bulk),
+                Err(error) => {
+                    let why = Err(format!("the room's key cannot be made: {error}"));
+                    self.endpoint.handle_derived(now, job.0, why);
+                    return self.drain(now);
+                }
+            }
+        }
+        if let Some(bulk) = &mut self.bulk {
+            bulk.submit(job);
+        }
     }
 
     fn take_input(&mut self, now: Now) {
@@ -348,6 +375,7 @@ impl<'f> Node<'f> {
             }
             if self.outputs.is_empty() {
                 self.hungry |= self.worker.as_ref().is_some_and(StoreWorker::has_refusals);
+                self.hungry |= self.bulk.as_ref().is_some_and(BulkWorker::has_refusals);
                 return;
             }
             while let Some(output) = self.outputs.pop_front() {
@@ -369,6 +397,7 @@ impl<'f> Node<'f> {
             Output::Event(event) => return self.front_end.handle_event(now, &event),
             Output::Persist(batch, token) => StoreJob::Keep(token, batch),
             Output::Load(query, token) => StoreJob::Find(token, query),
+            Output::Derive(from, token) => return self.derive(now, BulkJob(token, from)),
             Output::Timeout(..) => return,
         };
         if let Some(worker) = &mut self.worker {

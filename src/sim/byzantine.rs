@@ -138,11 +138,16 @@ impl Byzantine {
     pub fn act(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
         match self.mood {
             Mood::Quiet => return Vec::new(),
-            Mood::Replays if dice.chance(0.3) => return vec![self.gossip(dice)],
+            Mood::Replays if dice.chance(0.3) => {
+                let mut sends = self.testify(dice);
+                sends.push(self.gossip(dice));
+                sends.extend(self.accuse(dice));
+                return sends;
+            }
             Mood::Replays => return self.repeat(dice).into_iter().collect(),
             Mood::Wild => {}
         }
-        match dice.below(68) {
+        match dice.below(73) {
             0 => self.hello().into_iter().collect(),
             1..=20 => self.replay(dice).into_iter().collect(),
             21..=30 => self.mutate(dice).into_iter().collect(),
@@ -153,6 +158,8 @@ impl Byzantine {
             53..=55 => self.nack(dice).into_iter().collect(),
             56..=58 => self.forge_ack(dice).into_iter().collect(),
             59..=63 => vec![self.gossip(dice)],
+            67..=69 => self.accuse(dice).into_iter().collect(),
+            70..=71 => self.testify(dice),
             64..=66 => self.ask_elsewhere(dice).into_iter().collect(),
             _ => self.flood(dice),
         }

@@ -5,6 +5,7 @@
 //! checker knows what is true (who runs, what was written) and compares it with what each node
 //! tells people and sends.
 
+mod detect;
 mod end;
 mod lines;
 mod packets;
@@ -71,6 +72,12 @@ pub struct Person {
     pub forgetful: bool,
     /// Faults may explain what it shows, and what others show of it, until then.
     pub disturbed: Duration,
+    /// The same of what others show of it.
+    pub absent: Duration,
+    /// How long its process stood still in all, and when it last began to.
+    pub still: (Duration, Option<Duration>),
+    /// When it last went on, and for how long it had stood still or slept.
+    pub went_on: Option<(Duration, detect::Pause)>,
 }
 
 /// What a node shows of another.
@@ -86,6 +93,8 @@ pub struct Row {
     pub since: Option<Duration>,
     /// When it was told that they left.
     pub left: Option<Duration>,
+    /// Since when they are shown as Suspect.
+    suspected: Option<Duration>,
 }
 
 impl Row {
@@ -171,6 +180,10 @@ pub struct Checker {
     digests: BTreeMap<(usize, u32, [u8; 8]), Incarnation>,
     /// Bytes in from and out to addresses that are nobody's, for each node.
     strangers: BTreeMap<(usize, SocketAddr), (u64, u64)>,
+    /// When a SUSPECT of somebody came to a node, by its own running time.
+    accused: BTreeMap<(usize, usize), Vec<Duration>>,
+    /// ALIVEs that came to a node, by whom, run and number.
+    alives: BTreeSet<(usize, usize, Incarnation, u32)>,
 }
 
 impl Checker {
@@ -187,6 +200,9 @@ impl Checker {
             resumed: None,
             forgetful: false,
             disturbed: Duration::ZERO,
+            absent: Duration::ZERO,
+            still: (Duration::ZERO, None),
+            went_on: None,
         });
         self.index.insert(id, index);
         self.at.insert(address, index);
@@ -204,6 +220,8 @@ impl Checker {
     pub fn started(&mut self, now: Duration, node: usize) {
         let person = &mut self.people[node];
         (person.alive, person.since, person.goodbye) = (true, now, None);
+        (person.still.1, person.went_on) = (None, None);
+        self.accused.retain(|(at, _), _| *at != node);
         self.forget_rows(node);
         let lines = &mut self.lines[node];
         let ever = std::mem::take(&mut lines.ever);
@@ -368,6 +386,7 @@ impl Checker {
             (row.left, row.confirmed) = (Some(now), false);
         }
         self.count(now, (node, of), before.state);
+        self.told_suspect(now, node, of, *state);
         let person = self.people[of].clone();
         if !person.honest {
             return;
@@ -392,9 +411,13 @@ impl Checker {
                     self.fail(now, node, 5, what);
                 }
             }
+            PeerState::Offline if !self.took_its_time(now, (node, of), &before) => {}
             PeerState::Offline if person.alive => self.told_offline(now, node, of),
             PeerState::Online if !person.alive => {
-                let catches_up = self.people[node].resumed == Some(now);
+                // What it hears then may tell of a run before the last.
+                let resumed = self.people[node].resumed;
+                let catches_up =
+                    resumed.is_some() && (resumed == Some(now) || resumed == before.left);
                 let buried = before.left.zip(person.goodbye).filter(|_| !catches_up);
                 if buried.is_some_and(|(left, said)| left >= said && now < left + BURIED) {
                     let what = format!("revives node {of}, which said GOODBYE");
@@ -410,7 +433,8 @@ impl Checker {
         if self.lenient {
             return;
         }
-        if self.is_calm(now, node, Duration::ZERO) && self.is_calm(now, of, Duration::ZERO) {
+        let calm = self.judges(now, node) && self.is_calm(now, of, Duration::ZERO);
+        if calm {
             let what = format!("gives up node {of}, which is there");
             self.fail(now, node, 5, what);
         }
@@ -418,12 +442,17 @@ impl Checker {
 
     /// Whether a node has run undisturbed for `time` after the aftermath of the last fault.
     fn is_calm(&self, now: Duration, node: usize, time: Duration) -> bool {
+        self.judges(now.saturating_sub(time), node) && now > self.people[node].absent + time
+    }
+
+    /// The same of what it shows, even if it stood still or slept.
+    fn judges(&self, now: Duration, node: usize) -> bool {
         let person = &self.people[node];
         person.honest
             && person.alive
             && person.goodbye.is_none()
-            && now > person.since + AFTERMATH + time
-            && now > person.disturbed + time
+            && now > person.since + AFTERMATH
+            && now > person.disturbed
     }
 
     /// What is to hold at any moment, over all nodes.
@@ -431,6 +460,7 @@ impl Checker {
         if self.lenient {
             return;
         }
+        self.woken_are_back(now);
         let kept = if self.replays { 2 } else { 1 };
         for node in 0..self.people.len() {
             if !self.is_calm(now, node, DEAD_SHOWN_MAX * kept) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::byzantine::Mood;
 use super::checker::AFTERMATH;
+use super::dice::Dice;
 use super::network::Loss;
 use super::world::{Crash, World};
 
@@ -45,13 +46,11 @@ impl Act {
             | Act::Crash(node, ..)
             | Act::Leave(node)
             | Act::Restore(node)
-            | Act::Suspend(node)
-            | Act::Sleep(node)
-            | Act::Resume(node)
             | Act::Fade(node, _)
             | Act::Deaf(node, _)
             | Act::Unplug(node, _)
             | Act::StepClock(node, _) => Disturbed::One(*node),
+            Act::Suspend(node) | Act::Sleep(node) | Act::Resume(node) => Disturbed::Absent(*node),
             Act::Cut(a, b, _) | Act::LinkLoss(a, b, _) => Disturbed::Two(*a, *b),
             Act::Loss(loss) if loss.group <= 0.3 && loss.unicast <= 0.1 => Disturbed::Nobody,
             Act::Loss(_)
@@ -76,6 +75,7 @@ impl Act {
         match self.disturbs() {
             Disturbed::Nobody => {}
             Disturbed::One(node) => world.checker.disturb(node, until),
+            Disturbed::Absent(node) => world.checker.absent(node, until),
             Disturbed::Two(a, b) => {
                 world.checker.disturb(a, until);
                 world.checker.disturb(b, until);
@@ -156,6 +156,8 @@ impl Act {
 enum Disturbed {
     Nobody,
     One(usize),
+    /// It is not there for others; what it shows is to be right all the same.
+    Absent(usize),
     Two(usize, usize),
     All,
 }
@@ -206,6 +208,11 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
     script
 }
 
+/// A moment within so many seconds.
+fn within(dice: &mut Dice, at: Duration, seconds: u64) -> Duration {
+    dice.between(at, at + Duration::from_secs(seconds))
+}
+
 fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, end: Duration) {
     let dice = &mut world.dice;
     let node = dice.below(honest);
@@ -243,6 +250,32 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
         10 => both(Act::Hold(0.3 * dice.unit()), Act::Hold(0.0)),
         11 if dice.chance(0.5) => both(Act::Sleep(node), Act::Resume(node)),
         11 => both(Act::Suspend(node), Act::Resume(node)),
+        17 => {
+            // Somebody dies while somebody else stands still, perhaps in the middle of a verdict.
+            let die = within(dice, at, 6);
+            let stop = within(dice, at, 6);
+            let on = stop + Duration::from_secs(1).mul_f64(1.0 + 20.0 * dice.unit());
+            let how = if dice.chance(0.5) {
+                Crash::Kill
+            } else {
+                Crash::Power
+            };
+            let act = Act::Crash(other, how, 0);
+            let back = on + Duration::from_secs(10);
+            script.push(Cue {
+                at: die,
+                act,
+                until: back,
+            });
+            script.push(cue(back, Act::Boot(other)));
+            let (act, until) = (Act::Suspend(node), on);
+            script.push(Cue {
+                at: stop,
+                act,
+                until,
+            });
+            script.push(cue(on, Act::Resume(node)));
+        }
         12 => both(Act::Multicast(false), Act::Multicast(true)),
         13 => both(Act::Unicast(false), Act::Unicast(true)),
         14 => {

@@ -326,6 +326,10 @@ impl World {
                     let after = self.disk_time();
                     self.schedule(after, Action::Loaded(index, run, token, rows));
                 }
+                Output::Derive(from, token) => {
+                    let key = crate::proto::locked::derive_cheaply(&from);
+                    endpoint.handle_derived(now, token, Ok(key));
+                }
                 Output::Transmit(transmit) => self.transmit(index, &transmit),
             }
         }
@@ -477,6 +481,8 @@ impl World {
         let step = Step::Arrived(datagram.source, kind_of(bytes), bytes.len());
         self.trace.add(self.now, index, step);
         self.checker.arrived(index, datagram.source, bytes.len());
+        self.checker.accused(self.now, index, bytes);
+        let refuted = self.checker.is_refuted(index, bytes);
         let arrival = Arrival {
             link: Some(LINK),
             source: datagram.source,
@@ -486,6 +492,9 @@ impl World {
         self.with(index, |endpoint, now| {
             endpoint.handle_datagram(now, arrival, bytes);
         });
+        if let Some(of) = refuted {
+            self.checker.alive_came(self.now, index, of);
+        }
     }
 
     /// Runs to this moment, or to the first violation; whether there was none.

@@ -423,6 +423,10 @@ impl World {
                     let rows = node.disk.query(&query);
                     self.schedule(DISK, Action::Loaded(index, token, rows));
                 }
+                Output::Derive(from, token) => {
+                    let key = lanchat::proto::locked::derive_cheaply(&from);
+                    endpoint.handle_derived(now, token, Ok(key));
+                }
                 Output::Transmit(transmit) => {
                     let len = transmit.segment_len.unwrap_or(transmit.bytes.len());
                     for datagram in transmit.bytes.chunks(len.max(1)) {

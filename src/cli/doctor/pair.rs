@@ -192,6 +192,11 @@ impl Node {
                     self.endpoint.handle_persisted(now, token, Ok(kept));
                 }
                 Output::Load(_, token) => self.endpoint.handle_loaded(now, token, Ok(Vec::new())),
+                Output::Derive(_, token) => {
+                    // Two that look for each other are in no room.
+                    let none = Err("no rooms here".to_owned());
+                    self.endpoint.handle_derived(now, token, none);
+                }
                 Output::Event(_) => {}
                 Output::Timeout(deadline, _) => {
                     self.deadline = deadline;

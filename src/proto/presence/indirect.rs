@@ -14,6 +14,7 @@ use crate::limits::{RELAY_RATE, RELAY_REQUESTER_RATE, RELAYS_MAX};
 use crate::proto::Now;
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, ProbeReport, ProbeRequest};
 
 /// How many others are asked at once.
@@ -206,7 +207,8 @@ impl Presence {
             .probing
             .as_ref()
             .and_then(|probing| probing.asked.as_ref());
-        if !asked.is_some_and(is_asked) || peer.record.incarnation != report.incarnation {
+        let is_asked = asked.is_some_and(is_asked) || is_sabotaged(Sabotage::ReportUnasked);
+        if !is_asked || peer.record.incarnation != report.incarnation {
             return;
         }
         peer.probing = None;

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
+
 /// Highest score: verdicts take eight times as long.
 const SCORE_MAX: u32 = 7;
 /// A loop that stood still for longer is late.
@@ -36,6 +38,9 @@ impl Health {
     /// How many times as long verdicts take, 1 to 8.
     #[must_use]
     pub fn stretch(&self) -> u32 {
+        if is_sabotaged(Sabotage::HealthIgnored) {
+            return 1;
+        }
         1 + self.score
     }
 

@@ -39,12 +39,22 @@ pub struct Probing {
     rto: Duration,
     /// How many times as long the verdict takes.
     stretch: u32,
-    /// Somebody else asked first, and asks others as well.
-    prompted: bool,
+    manner: Manner,
     tries: u32,
     /// Set once the tries are over: when the peer is given up.
     verdict: Option<Instant>,
     next: Instant,
+}
+
+/// Who else asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Manner {
+    /// Nobody that we know of.
+    Alone,
+    /// Somebody else asked first, and asks others as well.
+    Prompted,
+    /// The same, and hundreds were told of it.
+    InCrowd,
 }
 
 /// Who was asked to ask.
@@ -83,7 +93,7 @@ impl Probing {
             refused: false,
             rto: rto(rtt),
             stretch,
-            prompted: false,
+            manner: Manner::Alone,
             tries: 0,
             verdict: None,
             next: at,
@@ -94,7 +104,16 @@ impl Probing {
     #[must_use]
     pub fn prompted(at: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
         Probing {
-            prompted: true,
+            manner: Manner::Prompted,
+            ..Probing::start(at, rtt, stretch)
+        }
+    }
+
+    /// The same where so many are told of it that nobody asks others.
+    #[must_use]
+    pub fn in_crowd(at: Instant, rtt: Option<Rtt>, stretch: u32) -> Self {
+        Probing {
+            manner: Manner::InCrowd,
             ..Probing::start(at, rtt, stretch)
         }
     }
@@ -127,7 +146,7 @@ impl Probing {
         self.tries > 0
     }
 
-    /// What is due. Tries at 0, 1 and 3 RTO, the verdict at 6 RTO.
+    /// What is due. Tries at 0, 1 and 3 RTO, Suspect at 6 RTO; in a crowd at 0 and 1 and at 3 RTO.
     pub fn step(&mut self, now: Instant) -> Step {
         if now < self.next {
             return Step::Wait;
@@ -148,11 +167,12 @@ impl Probing {
         if self.tries == 2 && is_sabotaged(Sabotage::OfflineAtOnce) {
             return Step::Offline;
         }
-        match self.tries {
-            1 => self.after(1, Step::Probe),
-            2 if self.prompted => self.after(3, Step::ProbeAll),
-            2 => self.after(3, Step::Ask),
-            3 => self.after(6 * self.stretch, Step::Ask),
+        match (self.tries, self.manner) {
+            (1, _) => self.after(1, Step::Probe),
+            (2, Manner::InCrowd) => self.after(3 * self.stretch, Step::ProbeAll),
+            (2, Manner::Prompted) => self.after(3, Step::ProbeAll),
+            (2, Manner::Alone) => self.after(3, Step::Ask),
+            (3, Manner::Alone | Manner::Prompted) => self.after(6 * self.stretch, Step::Ask),
             _ => {
                 self.verdict = Some(now + refute(self.rto) * self.stretch);
                 self.next = now + SUSPECT_EVERY;
@@ -267,6 +287,21 @@ mod tests {
         let steps = run(Probing::prompted(start, fast(), 1), start);
         let asks = steps.iter().filter(|(_, step)| *step == Step::Ask).count();
         assert_eq!(asks, 1);
+    }
+
+    #[test]
+    fn in_a_crowd_two_tries_are_made_and_nobody_is_asked() {
+        let start = Instant::now();
+        let steps = run(Probing::in_crowd(start, fast(), 1), start);
+        assert_eq!(steps[..2], [(0, Step::Probe), (100, Step::ProbeAll)]);
+        assert_eq!(steps[2], (300, Step::Suspect));
+        assert!(steps.iter().all(|(_, step)| *step != Step::Ask));
+        let ill = run(Probing::in_crowd(start, fast(), 8), start);
+        assert_eq!(
+            ill[2],
+            (2400, Step::Suspect),
+            "own ill health counts here too"
+        );
     }
 
     #[test]

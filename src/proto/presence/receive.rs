@@ -14,6 +14,7 @@ use crate::datagram::{LinkId, Path};
 use crate::id::PeerId;
 use crate::proto::Now;
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::presence::LOSS_UNKNOWN;
 use crate::wire::{Body, Heartbeat, Hello, PeerRecord, Probe, ProbeAck, Welcome};
 
@@ -322,6 +323,8 @@ impl Presence {
         }
         if let Some(probing) = peer.probing.as_mut().filter(|p| p.is_verdict()) {
             probing.refused |= refused;
+        } else if refused && is_sabotaged(Sabotage::RefusalIsProof) {
+            self.set_state(core, &id, PeerState::Offline);
         } else if peer.state == PeerState::Online && (refused || !self.health.is_disconnected()) {
             let stretch = self.health.stretch();
             let mut probing = Probing::unreachable(now.mono, peer.rtt, stretch);

@@ -1,7 +1,8 @@
 //! SUSPECT and ALIVE: telling the others that somebody does not answer, and refuting it.
 //!
 //! A third party's SUSPECT removes nobody. It only has everybody look for themselves, and gives
-//! the suspected the time to refute.
+//! the suspected the time to refute. Whoever gives somebody up says SUSPECT once more: those who
+//! missed all that was said before look now, and a live one hears of it and refutes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,16 +17,23 @@ use crate::limits::{ACCUSATION_RATE, ACCUSATIONS_MAX, ALIVE_RATE};
 use crate::proto::Now;
 use crate::proto::bucket::Bucket;
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Alive, Body, Suspect};
 
 /// After the first SUSPECT and after the second.
 const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
 /// One accuser is heard about one target so often.
 const ACCUSE_EVERY: Duration = Duration::from_secs(10);
-/// Up to so many people everybody asks a suspected peer themselves before they give it up.
-pub(super) const ASK_UP_TO: usize = 64;
+/// Up to so many people everybody asks a suspected peer at once; above, only if it does not refute.
+const ASK_UP_TO: usize = 64;
 /// The asking is spread over this for each of them.
 const SPREAD_EACH: Duration = Duration::from_millis(2);
+/// The same in a crowd: 250 people a second ask, twice each, however many they are.
+const SPREAD_CROWD: Duration = Duration::from_millis(4);
+/// A crowd asks nothing before that: all ALIVEs are out by then.
+const REFUTED_BY: Duration = Duration::from_millis(600);
+/// How many say SUSPECT again when they give somebody up, beside those who accused first.
+const WITNESSES: f64 = 3.0;
 /// Header and signature.
 const ALIVE_LEN: usize = 26 + 64;
 
@@ -42,6 +50,8 @@ pub struct Watch {
     accusing: Option<(Instant, usize)>,
     /// When this node last began to accuse it.
     accused_by_us: Option<Instant>,
+    /// When this node last gave it up and said so.
+    testified: Option<Instant>,
 }
 
 impl Watch {
@@ -62,6 +72,20 @@ impl Watch {
         if self.accused_by_us.is_none_or(|at| now >= at + ACCUSE_EVERY) {
             self.accused_by_us = Some(now);
             self.accusing = Some((now, 0));
+        }
+    }
+
+    /// Whether this node told others of this silence first.
+    fn is_accuser(&self, now: Instant) -> bool {
+        self.accused_by_us
+            .is_some_and(|at| now < at + ACCUSE_EVERY * 2)
+    }
+
+    /// Says it twice more: it is given up.
+    fn testify(&mut self, now: Instant) {
+        if self.testified.is_none_or(|at| now >= at + ACCUSE_EVERY) {
+            self.testified = Some(now);
+            self.accusing = Some((now, AGAIN.len() - 1));
         }
     }
 
@@ -155,24 +179,41 @@ impl Presence {
             core.stats.limited += 1;
             return;
         }
+        if is_sabotaged(Sabotage::SuspectRemoves) {
+            return self.set_state(core, &target, PeerState::Offline);
+        }
         let stretch = self.health.stretch();
-        let asks = self.asks_itself(&target);
-        let people = u32::try_from(self.roster.population().min(ASK_UP_TO)).unwrap_or(1);
-        let start = now.mono + core.jitter(SPREAD_EACH * people);
+        let population = self.roster.population();
+        let people = u32::try_from(population).unwrap_or(u32::MAX);
+        let at_once = population <= ASK_UP_TO || self.conversations.contains(&target);
+        let start = if at_once {
+            now.mono + core.jitter(SPREAD_EACH * people.min(ASK_UP_TO as u32))
+        } else {
+            now.mono + REFUTED_BY + core.jitter(SPREAD_CROWD.saturating_mul(people))
+        };
         let Some(peer) = self.roster.get_mut(&target) else {
             return;
         };
         let end = now.mono + time_to_refute(peer.rtt) * stretch;
         peer.watch.accused.get_or_insert(end);
-        if asks && peer.probing.is_none() {
-            peer.probing = Some(Probing::prompted(start, peer.rtt, stretch));
+        if peer.probing.is_none() {
+            peer.probing = Some(if at_once {
+                Probing::prompted(start, peer.rtt, stretch)
+            } else {
+                Probing::in_crowd(start, peer.rtt, stretch)
+            });
         }
         self.plan(core, &target);
     }
 
-    /// Whether a verdict on this peer needs an own PROBE that failed.
-    pub(super) fn asks_itself(&self, id: &PeerId) -> bool {
-        self.conversations.contains(id) || self.roster.population() <= ASK_UP_TO
+    /// This node just gave a peer up: tells those who heard nothing of it.
+    pub(super) fn testify(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+        let chosen = core.unit() < self.few(WITNESSES);
+        if let Some(peer) = self.roster.get_mut(id)
+            && (chosen || peer.watch.is_accuser(now))
+        {
+            peer.watch.testify(now);
+        }
     }
 
     /// When an ALIVE is to be repeated.
@@ -229,7 +270,8 @@ impl Presence {
         let Some(peer) = self.roster.get_mut(id) else {
             return;
         };
-        if !peer.watch.take_accusation(now) || peer.state != PeerState::Suspect {
+        let is_silent = matches!(peer.state, PeerState::Suspect | PeerState::Offline);
+        if !peer.watch.take_accusation(now) || !is_silent {
             return;
         }
         let body = Body::Suspect(Suspect {
@@ -266,6 +308,25 @@ mod tests {
             }
         }
         assert_eq!(sent, [0, 100, 400, 10_000, 10_100, 10_400]);
+    }
+
+    #[test]
+    fn a_verdict_is_told_twice_and_not_again_for_ten_seconds() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let mut watch = Watch::default();
+        let mut sent = Vec::new();
+        for step in 0..1500 {
+            let now = start + ms(step * 10);
+            watch.testify(now);
+            if watch.take_accusation(now) {
+                sent.push(step * 10);
+            }
+        }
+        assert_eq!(sent, [0, 300, 10_000, 10_300]);
+        watch.testify(start + ms(20_000));
+        watch.acquit();
+        assert!(watch.accuse_at().is_none(), "back: nothing more is said");
     }
 
     #[test]

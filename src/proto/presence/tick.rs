@@ -163,7 +163,7 @@ impl Presence {
         }
         self.step(core, now, id);
         self.say_suspect(core, now, id);
-        self.close_window(core, now, id);
+        self.close_window(now, id);
         if self.expire(core, now, id) {
             self.roster.remove(id);
             return;

@@ -11,6 +11,7 @@ use crate::datagram::{Link, Path};
 use crate::id::PeerId;
 use crate::proto::Now;
 use crate::proto::core::Core;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// Between two looks at a Suspect whom only a broken network of our own may have silenced.
 const HOLD: Duration = Duration::from_millis(500);
@@ -102,7 +103,7 @@ impl Presence {
         };
         let is_deaf = !probing.refused && self.health.is_deaf_since(probing.started) && others();
         if !is_deaf && !is_cut_off(&core.links, peer) {
-            self.give_up(core, id);
+            self.give_up(core, now, id);
             return;
         }
         if is_deaf && self.health.nobody_answers(now) {
@@ -116,9 +117,8 @@ impl Presence {
         }
     }
 
-    /// The time to refute somebody else's SUSPECT is over, with no attempt of our own going on:
-    /// where there are too many for that, silence is enough.
-    pub(super) fn close_window(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
+    /// The time to refute somebody else's SUSPECT is over, with no attempt of our own going on.
+    pub(super) fn close_window(&mut self, now: Instant, id: &PeerId) {
         let Some(peer) = self.roster.get_mut(id) else {
             return;
         };
@@ -130,18 +130,15 @@ impl Presence {
         if !peer.is_live() || self.health.is_disconnected() {
             return;
         }
-        if self.asks_itself(id) {
-            self.look(now, now, id);
-        } else {
-            self.give_up(core, id);
-        }
+        self.look(now, now, id);
     }
 
-    fn give_up(&mut self, core: &mut Core, id: &PeerId) {
+    fn give_up(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
             peer.probing = None;
             peer.watch.acquit();
         }
+        self.testify(core, now, id);
         self.set_state(core, id, PeerState::Offline);
     }
 
@@ -161,6 +158,9 @@ impl Presence {
 
     /// The system slept: all others may have changed.
     pub fn wake(&mut self, core: &mut Core, now: Now) {
+        if is_sabotaged(Sabotage::WakeIgnored) {
+            return;
+        }
         self.health.heard(now.mono);
         self.recheck(core, now);
     }
@@ -185,7 +185,7 @@ impl Presence {
     pub fn late(&mut self, core: &Core, now: Instant, by: Duration) {
         let by = by.min(now.saturating_duration_since(self.caught_up));
         self.caught_up = now;
-        if by.is_zero() {
+        if by.is_zero() || is_sabotaged(Sabotage::LateIgnored) {
             return;
         }
         self.health.late(now, by);

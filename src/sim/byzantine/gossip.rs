@@ -12,7 +12,7 @@ use crate::sim::dice::Dice;
 use crate::text::PeerName;
 use crate::wire::presence::LOSS_UNKNOWN;
 use crate::wire::sync::{Hint, Relayed, SyncRequest, SyncResponse, Want};
-use crate::wire::{Body, Digest, Heartbeat, News, PeerRecord, RecordFields};
+use crate::wire::{Body, Digest, Heartbeat, News, PeerRecord, ProbeReport, RecordFields, Suspect};
 
 /// Records in one answer: as many as fit with their hints.
 const RECORDS: usize = 3;
@@ -109,6 +109,32 @@ impl Byzantine {
             ..self.fields()?
         };
         PeerRecord::build(fields, &mut |bytes| self.identity.sign(bytes)).ok()
+    }
+
+    /// Says that somebody does not answer, alive or not.
+    pub(super) fn accuse(&mut self, dice: &mut Dice) -> Option<Send> {
+        let all: Vec<&PeerRecord> = self.records.values().collect();
+        let record = dice.pick(&all)?;
+        let suspect = Suspect {
+            target: record.key.id().short(),
+            incarnation: record.incarnation,
+        };
+        let bytes = self.packet(&Body::Suspect(suspect));
+        Some(self.own(GROUP, bytes))
+    }
+
+    /// Says of everybody that they answered, to those who asked for nothing.
+    pub(super) fn testify(&mut self, dice: &mut Dice) -> Vec<Send> {
+        let records: Vec<PeerRecord> = self.records.values().cloned().collect();
+        let report = |record: PeerRecord| {
+            let bytes = self.packet(&Body::ProbeReport(ProbeReport {
+                echo: Nonce(dice.bits().to_be_bytes()),
+                target: record.key.id().short(),
+                incarnation: record.incarnation,
+            }));
+            self.own(GROUP, bytes)
+        };
+        records.into_iter().map(report).collect()
     }
 
     /// Where somebody is not: at another node, or off the link.

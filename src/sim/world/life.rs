@@ -120,6 +120,9 @@ impl World {
         self.fault(index, what.into());
         let node = &mut self.nodes[index];
         if node.endpoint.is_some() && node.stopped.is_none() {
+            self.checker.halted(self.now, index);
+        }
+        if node.endpoint.is_some() && node.stopped.is_none() {
             node.stopped = Some(Stopped {
                 since: self.now,
                 asleep,
@@ -135,6 +138,7 @@ impl World {
         let Some(stopped) = self.nodes[index].stopped.take() else {
             return;
         };
+        self.checker.went_on(self.now, index, stopped.asleep);
         self.checker.people[index].resumed = Some(self.now);
         let due = self.nodes[index].deadline;
         if stopped.asleep {

@@ -317,6 +317,10 @@ impl World {
             match self.peers[peer].poll_output(now) {
                 Output::Timeout(deadline, _) => return self.set_deadline(peer, deadline),
                 Output::Transmit(transmit) => self.transmit(peer, &transmit),
+                Output::Derive(_, token) => {
+                    let none = Err("no locked rooms here".to_owned());
+                    self.peers[peer].handle_derived(now, token, none);
+                }
                 Output::Event(_) => {}
                 Output::Persist(batch, token) => {
                     let stored: Stored = Ok(vec![true; batch.writes.len()]);

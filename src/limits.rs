@@ -193,5 +193,21 @@ pub const STREAM_FRAME_LEN_MAX: usize = 64 * 1024;
 pub const STREAM_IN_HAND_MAX: usize = 128 * 1024;
 /// Bytes that wait to be written on one stream.
 pub const STREAM_UNWRITTEN_MAX: usize = 256 * 1024;
+/// Runs of numbers that one WANT of a history sync names.
+pub const SYNC_RUNS_MAX: usize = 64;
+/// Entries that one WANT asks for.
+pub const SYNC_WANT_MAX: u32 = 512;
+/// Entries of a room that a newcomer gets first.
+pub const SYNC_FIRST_ENTRIES: u32 = 200;
+/// Exchanges in which a node helps at once; one with each peer.
+pub const SYNC_HELPED_MAX: usize = 4;
+/// Exchanges for which a node asks at once.
+pub const SYNC_ASKED_MAX: usize = 4;
+/// Bytes of entries that a node helps with, all exchanges together.
+pub const SYNC_BYTES_RATE: u32 = 2 * 1024 * 1024;
+/// Signature checks of entries that were asked for in exchanges.
+pub const SYNC_ENTRY_VERIFY_RATE: u32 = 2000;
+/// Logs that the other side of an exchange may tell of.
+pub const SYNC_LOGS_MAX: usize = 8192;
 /// Longest line of JSON that a front end takes.
 pub const JSON_LINE_LEN_MAX: usize = 256 * 1024;

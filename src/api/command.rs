@@ -1,9 +1,13 @@
 //! What a front end can ask of the node.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zeroize::Zeroize;
 
-use super::event::Status;
+use super::event::{Status, Timestamp};
+use crate::id::MessageId;
 
 /// A command with the `ref` that its answers carry.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -38,6 +42,58 @@ pub enum Command {
         /// What kind of line.
         #[serde(default)]
         kind: TextKind,
+        /// The message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answers: Option<MessageId>,
+    },
+    /// Take part in a room, from now on and after every restart.
+    Join {
+        /// The room, with `#`.
+        room: String,
+        /// What it is locked with; open without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passphrase: Option<Passphrase>,
+        /// Make a passphrase, which the `reply` tells.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        generate: bool,
+    },
+    /// Take part no longer.
+    Leave {
+        /// The room, with `#`.
+        room: String,
+    },
+    /// Say what a room is about.
+    Topic {
+        /// The room, with `#`.
+        room: String,
+        /// The topic; empty for none.
+        text: String,
+    },
+    /// Take an own room message back.
+    Redact {
+        /// The message.
+        id: MessageId,
+    },
+    /// Answer with a `message` event for each line kept, oldest first, then a `reply`.
+    History {
+        /// Of one conversation: as `to` in `send`; else of all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        conversation: Option<String>,
+        /// At most so many, the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+        /// What stands before this message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<MessageId>,
+        /// What stands after this message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<MessageId>,
+        /// What was said since then, by the authors' clocks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+        /// What has all of these words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        search: Option<String>,
     },
     /// Answer with a `peer` event for each peer, then a `reply`.
     Who,
@@ -67,6 +123,23 @@ pub enum Command {
     Quit,
 }
 
+/// What a room is locked with: never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Passphrase(pub String);
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(..)")
+    }
+}
+
+impl Drop for Passphrase {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// What kind of line a text is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,7 +163,7 @@ mod tests {
     fn the_commands_of_the_interface_page_parse() {
         let request = parse(r##"{"command":"send","ref":7,"to":"#lobby","text":"hello"}"##);
         assert_eq!(request.reference, Some(7.into()));
-        let Command::Send { to, text, kind } = request.command else {
+        let Command::Send { to, text, kind, .. } = request.command else {
             panic!("not a send")
         };
         assert_eq!(
@@ -110,6 +183,49 @@ mod tests {
                 text: "lunch".into()
             }
         );
+    }
+
+    #[test]
+    fn the_commands_of_rooms_parse_and_print_no_passphrase() {
+        let join = parse(r##"{"command":"join","room":"#games","passphrase":"a b c"}"##).command;
+        assert_eq!(
+            join,
+            Command::Join {
+                room: "#games".into(),
+                passphrase: Some(Passphrase("a b c".into())),
+                generate: false,
+            }
+        );
+        assert!(!format!("{join:?}").contains("a b c"));
+        let leave = parse(r##"{"command":"leave","room":"#games"}"##).command;
+        let room = "#games".to_owned();
+        assert_eq!(leave, Command::Leave { room: room.clone() });
+        let topic = parse(r##"{"command":"topic","room":"#games","text":""}"##).command;
+        let text = String::new();
+        assert_eq!(topic, Command::Topic { room, text });
+        let id = MessageId([7; 16]);
+        let redact = parse(&format!(r#"{{"command":"redact","id":"{id}"}}"#)).command;
+        assert_eq!(redact, Command::Redact { id });
+        let answer = format!(r##"{{"command":"send","to":"#x","text":"y","answers":"{id}"}}"##);
+        assert!(
+            matches!(parse(&answer).command, Command::Send { answers: Some(to), .. } if to == id)
+        );
+        let all = parse(r#"{"command":"history"}"#).command;
+        assert!(matches!(all, Command::History { limit: None, .. }));
+        let line = format!(
+            r##"{{"command":"history","conversation":"#x","limit":5,"before":"{id}","since":"2026-11-21T12:00:00.000Z","search":"lunch"}}"##
+        );
+        let Command::History {
+            limit,
+            before,
+            since,
+            ..
+        } = parse(&line).command
+        else {
+            panic!("not a history");
+        };
+        assert_eq!((limit, before), (Some(5), Some(id)));
+        assert!(since.is_some());
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod diagnosis;
 pub mod event;
 pub mod slash;
 
-pub use command::{Command, Request, TextKind};
+pub use command::{Command, Passphrase, Request, TextKind};
 pub use event::{
     Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, NetworkVerdict, PeerRef,
     PeerState, ReceiptState, SelfInfo, Status, Timestamp,

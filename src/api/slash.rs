@@ -197,7 +197,12 @@ fn msg(arguments: &str) -> Result<Input, Wrong> {
         return Ok(Input::Local(Local::Open(to)));
     }
     let kind = TextKind::Text;
-    Ok(Input::Request(Command::Send { to, text, kind }))
+    Ok(Input::Request(Command::Send {
+        to,
+        text,
+        kind,
+        answers: None,
+    }))
 }
 
 fn me(text: &str) -> Result<Input, Wrong> {
@@ -337,7 +342,12 @@ mod tests {
 
     fn send(to: &str, text: &str) -> Input {
         let (to, text, kind) = (to.into(), text.into(), TextKind::Text);
-        Input::Request(Command::Send { to, text, kind })
+        Input::Request(Command::Send {
+            to,
+            text,
+            kind,
+            answers: None,
+        })
     }
 
     fn nick(name: &str) -> Input {

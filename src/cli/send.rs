@@ -133,6 +133,7 @@ impl Send {
         self.request = Some(Request {
             reference: Some(Value::from(REFERENCE)),
             command: Command::Send {
+                answers: None,
                 to: self.target.as_str().to_owned(),
                 text: self.text.clone(),
                 kind: TextKind::Text,
@@ -448,7 +449,7 @@ mod tests {
         fn asked(&mut self) -> Option<String> {
             let request = self.send.poll_request()?;
             assert_eq!(request.reference, Some(Value::from(REFERENCE)));
-            let Command::Send { to, text, kind } = request.command else {
+            let Command::Send { to, text, kind, .. } = request.command else {
                 panic!("not a send")
             };
             assert_eq!((text.as_str(), kind), ("hello", TextKind::Text));

@@ -8,8 +8,9 @@ use crate::limits::JSON_LINE_LEN_MAX;
 use crate::text::DisplayText;
 
 /// Every command, by name. A test keeps it in step with [`crate::api::Command`].
-pub const COMMANDS: [&str; 8] = [
-    "send", "who", "rooms", "status", "name", "trust", "doctor", "quit",
+pub const COMMANDS: [&str; 13] = [
+    "send", "join", "leave", "topic", "redact", "history", "who", "rooms", "status", "name",
+    "trust", "doctor", "quit",
 ];
 
 /// The request of a line, or the `error` event that answers it, with the line's `ref` if it is
@@ -140,6 +141,7 @@ mod tests {
         let request = parse_request(line).unwrap();
         assert_eq!(request.reference, Some(json!(7)));
         let send = Command::Send {
+            answers: None,
             to: "#lobby".into(),
             text: "hello".into(),
             kind: TextKind::Text,
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(message, "there is no command \"fly\"");
         assert_eq!(
             hint,
-            "the commands are send, who, rooms, status, name, trust, doctor, quit"
+            "the commands are send, join, leave, topic, redact, history, who, rooms, status, name, trust, doctor, quit"
         );
         for (line, part) in [
             (r#"{"ref":1}"#, "\"command\" is missing"),

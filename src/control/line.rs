@@ -94,7 +94,12 @@ impl LineMode {
         match input {
             slash::Input::Say(kind, text) => {
                 let to = LOBBY.to_owned();
-                self.request(Command::Send { to, text, kind });
+                self.request(Command::Send {
+                    to,
+                    text,
+                    kind,
+                    answers: None,
+                });
             }
             slash::Input::Request(Command::Quit) => self.flow = Flow::Quit(ExitCode::Done),
             slash::Input::Request(command) => self.request(command),
@@ -383,7 +388,12 @@ mod tests {
 
     fn send(to: &str, text: &str, kind: TextKind) -> Command {
         let (to, text) = (to.into(), text.into());
-        Command::Send { to, text, kind }
+        Command::Send {
+            to,
+            text,
+            kind,
+            answers: None,
+        }
     }
 
     #[test]

@@ -23,12 +23,25 @@ impl Endpoint {
         self.core.mono = now.mono;
         let reference = request.reference;
         let done = match request.command {
-            Command::Send { to, text, kind } => {
+            Command::Send {
+                answers: Some(_), ..
+            } => Err(not_yet("replies")),
+            Command::Send {
+                to,
+                text,
+                kind,
+                answers,
+            } => {
                 // Answered once it is stored.
                 match self.send(now, &to, kind, &text, reference.clone()) {
                     Ok(()) => return,
                     Err(("no_such_peer", ..)) if self.may_appear(now) => {
-                        let command = Command::Send { to, text, kind };
+                        let command = Command::Send {
+                            to,
+                            text,
+                            kind,
+                            answers,
+                        };
                         self.early.push(Request { reference, command });
                         return;
                     }
@@ -55,6 +68,11 @@ impl Endpoint {
             }
             Command::Name { name } => self.rename(now, &name),
             Command::Trust { peer } => self.trust(&peer),
+            Command::Join { .. } => Err(not_yet("joining rooms")),
+            Command::Leave { .. } => Err(not_yet("leaving rooms")),
+            Command::Topic { .. } => Err(not_yet("topics")),
+            Command::Redact { .. } => Err(not_yet("taking messages back")),
+            Command::History { .. } => Err(not_yet("history")),
             // The driver's, which knows the sockets too.
             Command::Doctor | Command::Quit => Ok(()),
         };
@@ -212,4 +230,10 @@ impl Endpoint {
             self.core.event(row);
         }
     }
+}
+
+/// What is in the vocabulary and not built.
+fn not_yet(what: &str) -> Refusal {
+    let sentence = format!("{what}: this lanchat cannot do it yet");
+    ("not_yet", sentence, "only #lobby exists so far".into())
 }

@@ -178,7 +178,11 @@ impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
     }
 
     fn hand_over(&mut self) {
-        while let (Some(jobs), Some(job)) = (&self.jobs, self.waiting.pop_front()) {
+        // Nothing is taken from the list once the thread is gone: it is still to be refused.
+        while let Some(jobs) = &self.jobs {
+            let Some(job) = self.waiting.pop_front() else {
+                return;
+            };
             match jobs.try_send(job) {
                 Ok(()) => {}
                 Err(TrySendError::Full(job)) => return self.waiting.push_front(job),
@@ -322,10 +326,16 @@ mod tests {
         let mut worker = Worker::start("test", waker, work, |job| job + 100).expect("thread");
         worker.submit(1);
         let end = Instant::now() + Duration::from_secs(5);
-        while worker.jobs.is_some() && Instant::now() < end {
-            worker.submit(2);
+        while worker
+            .thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+        {
+            assert!(Instant::now() < end, "it does not die");
             std::thread::yield_now();
         }
+        // The only one that waits: it is not lost.
+        worker.submit(2);
         assert_eq!(answers(&mut poll, &mut worker, 1), [102]);
         assert!(!worker.close());
     }
@@ -362,6 +372,7 @@ mod tests {
             author,
             epoch: 1,
             seqs: vec![1],
+            network: None,
         };
         worker.submit(StoreJob::Find(Token(21), query));
         worker.submit(StoreJob::Keep(Token(22), batch(22)));

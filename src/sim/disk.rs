@@ -1,30 +1,54 @@
 //! A disk: what a node kept, and what of it a power cut takes away again.
+//!
+//! It answers as the SQLite store does; a shared test gives both the same and compares.
+
+mod answers;
+mod logs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::durable::{
-    Batch, Durability, Head, Neighbor, OwnHead, PrivateRow, Query, Row, Snapshot, Stored, Write,
+    Batch, Durability, ForkRow, Kept, LogKey, Neighbor, PersonRow, PrivateRow, PrivateState,
+    RoomRow, Stored, Talk, Write,
 };
-use crate::id::{MessageId, NetworkId, PeerId, PublicKey};
+use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
+use logs::{Held, Log, OwnLog};
 
 /// Room, author, epoch, number.
 pub type EntryKey = ([u8; 32], PeerId, u64, u32);
-/// To whom, which, what.
-type Out = (PublicKey, MessageId, PrivateRow);
 
 /// What a node's disk holds; outlives the node.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub struct Disk {
     /// Of the last run that was saved.
     pub incarnation: u64,
-    entries: BTreeMap<EntryKey, ([u8; 32], Vec<u8>)>,
-    epochs: Vec<OwnHead>,
-    received: BTreeSet<MessageId>,
-    outbox: Vec<Out>,
-    pins: Vec<(String, PublicKey)>,
+    own: PeerId,
+    entries: BTreeMap<EntryKey, Held>,
+    logs: BTreeMap<LogKey, Log>,
+    /// Entries by the first half of their hash.
+    ids: BTreeMap<[u8; 16], EntryKey>,
+    /// Who stands behind an entry.
+    behind: BTreeMap<[u8; 16], BTreeSet<EntryKey>>,
+    epochs: BTreeMap<(RoomId, u64), OwnLog>,
+    received: BTreeMap<MessageId, (PeerId, PrivateRow)>,
+    sent: BTreeMap<MessageId, Sent>,
+    pins: BTreeMap<String, PublicKey>,
     neighbors: BTreeMap<(NetworkId, PeerId), Neighbor>,
+    rooms: BTreeMap<RoomId, RoomRow>,
+    people: BTreeMap<PeerId, PersonRow>,
+    forks: BTreeMap<LogKey, ForkRow>,
     /// How to take back what a power cut may lose, in the order it was written.
     unsynced: Vec<Undo>,
+}
+
+/// A private message that this node wrote.
+#[derive(Clone, Debug)]
+struct Sent {
+    to: PublicKey,
+    message: PrivateRow,
+    state: PrivateState,
+    /// The order of writing.
+    number: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -32,33 +56,56 @@ enum Undo {
     Entry(EntryKey),
     Received(MessageId),
     Out(MessageId),
-    Sent(Out),
+    State(MessageId, PrivateState),
 }
 
 impl Disk {
+    /// The empty disk of this node.
+    #[must_use]
+    pub fn new(own: PeerId) -> Disk {
+        Disk {
+            incarnation: 0,
+            own,
+            entries: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            received: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            neighbors: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            people: BTreeMap::new(),
+            forks: BTreeMap::new(),
+            unsynced: Vec::new(),
+        }
+    }
+
     /// Keeps a batch.
+    ///
+    /// # Errors
+    /// None: this disk has room.
     pub fn apply(&mut self, batch: &Batch) -> Stored {
-        let new = batch.writes.iter().map(|write| self.write(write)).collect();
+        let kept = batch.writes.iter().map(|write| self.write(write)).collect();
         if batch.durability == Durability::Power {
             self.unsynced.clear();
         }
-        Ok(new)
+        Ok(kept)
     }
 
-    fn write(&mut self, write: &Write) -> bool {
-        match write {
-            Write::Incarnation(value) => self.incarnation = *value,
+    fn write(&mut self, write: &Write) -> Kept {
+        let is_new = match write {
+            Write::Incarnation(value) => {
+                let grows = *value > self.incarnation;
+                self.incarnation = self.incarnation.max(*value);
+                grows
+            }
             Write::Epoch {
                 room,
                 network,
                 epoch,
-            } => self.epochs.push(OwnHead {
-                room: *room,
-                network: *network,
-                epoch: *epoch,
-                seq: 0,
-                hash: [0; 32],
-            }),
+            } => self.begin_own(*room, *network, *epoch),
             Write::Entry {
                 room,
                 author,
@@ -67,40 +114,121 @@ impl Disk {
                 hash,
                 bytes,
             } => {
-                let key = (room.0, *author, *epoch, *seq);
-                if self.entries.contains_key(&key) {
-                    return false;
-                }
-                self.entries.insert(key, (*hash, bytes.clone()));
-                self.unsynced.push(Undo::Entry(key));
+                let log = LogKey {
+                    room: *room,
+                    author: *author,
+                    epoch: *epoch,
+                };
+                return self.put_entry(log, *seq, hash, bytes);
             }
-            Write::PrivateIn { id, .. } => {
-                self.unsynced.push(Undo::Received(*id));
-                return self.received.insert(*id);
+            Write::PrivateIn { .. } | Write::PrivateOut { .. } | Write::PrivateState { .. } => {
+                self.put_private(write)
             }
-            Write::PrivateOut { id, to, message } => {
-                self.outbox.push((*to, *id, message.clone()));
-                self.unsynced.push(Undo::Out(*id));
-            }
-            Write::PrivateState { id, .. } => {
-                if let Some(at) = self.outbox.iter().position(|(_, other, _)| other == id) {
-                    let out = self.outbox.remove(at);
-                    self.unsynced.push(Undo::Sent(out));
-                }
-            }
-            Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
+            Write::Pin { skeleton, key } => self.pins.insert(skeleton.clone(), *key) != Some(*key),
             Write::Neighbor(neighbor) => {
                 let of = (neighbor.network, neighbor.id);
-                self.neighbors.insert(of, *neighbor);
+                self.neighbors.insert(of, *neighbor) != Some(*neighbor)
+            }
+            Write::Floor {
+                log,
+                network,
+                floor,
+            } => {
+                self.logs.entry(*log).or_insert_with(|| Log::new(*network));
+                self.raise_floor(log, *floor)
+            }
+            Write::Retire { room, epoch } => self.retire_epoch(*room, *epoch),
+            Write::Room(room) => self.rooms.insert(room.id, room.clone()).as_ref() != Some(room),
+            Write::Person(person) => self.put_person(person),
+            Write::Fork(fork) => self.put_fork(fork),
+            Write::Stub { log, seq, bytes } => self.stub(log, *seq, bytes),
+            Write::Retain {
+                room,
+                entries,
+                before_ms,
+            } => self.retain(room, *entries, *before_ms),
+            Write::Wipe(talk) => self.wipe(talk),
+        };
+        Kept::new_if(is_new)
+    }
+
+    fn put_private(&mut self, write: &Write) -> bool {
+        match write {
+            Write::PrivateIn { id, from, message } => {
+                if self.received.contains_key(id) {
+                    return false;
+                }
+                self.received.insert(*id, (*from, message.clone()));
+                self.unsynced.push(Undo::Received(*id));
+                true
+            }
+            Write::PrivateOut { id, to, message } => {
+                if self.sent.contains_key(id) {
+                    return false;
+                }
+                let last = self.sent.values().map(|sent| sent.number).max();
+                let out = Sent {
+                    to: *to,
+                    message: message.clone(),
+                    state: PrivateState::Queued,
+                    number: last.map_or(0, |last| last + 1),
+                };
+                self.sent.insert(*id, out);
+                self.unsynced.push(Undo::Out(*id));
+                true
+            }
+            Write::PrivateState { id, state } => {
+                let Some(sent) = self.sent.get_mut(id).filter(|sent| sent.state != *state) else {
+                    return false;
+                };
+                self.unsynced.push(Undo::State(*id, sent.state));
+                sent.state = *state;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn put_person(&mut self, person: &PersonRow) -> bool {
+        let order = |person: &PersonRow| (person.incarnation, person.record_seq);
+        let held = self.people.get(&person.id).map(order);
+        let is_new = held < Some(order(person));
+        if is_new {
+            self.people.insert(person.id, person.clone());
+        }
+        is_new
+    }
+
+    fn wipe(&mut self, talk: &Talk) -> bool {
+        let peer = match talk {
+            Talk::Room(room) => return self.wipe_room(room),
+            Talk::Peer(peer) => peer,
+        };
+        let mut any = false;
+        let empty = |row: &mut PrivateRow| {
+            (row.kind, row.body) = (0, Vec::new());
+        };
+        for (from, row) in self.received.values_mut() {
+            if from == peer && row.kind != 0 {
+                empty(row);
+                any = true;
             }
         }
-        true
+        for sent in self.sent.values_mut() {
+            let waits = sent.state == PrivateState::Queued;
+            if sent.to.id() == *peer && !waits && sent.message.kind != 0 {
+                empty(&mut sent.message);
+                any = true;
+            }
+        }
+        any
     }
 
     /// The power goes: of what was not synced only the first `kept` writes stay. The own logs
     /// are not continued after it, as the store has it.
     pub fn power_cut(&mut self, kept: usize) {
         let lost = self.unsynced.split_off(kept.min(self.unsynced.len()));
+        let any_entry = lost.iter().any(|undo| matches!(undo, Undo::Entry(_)));
         for undo in lost.into_iter().rev() {
             match undo {
                 Undo::Entry(key) => {
@@ -109,9 +237,18 @@ impl Disk {
                 Undo::Received(id) => {
                     self.received.remove(&id);
                 }
-                Undo::Out(id) => self.outbox.retain(|(_, other, _)| *other != id),
-                Undo::Sent(out) => self.outbox.push(out),
+                Undo::Out(id) => {
+                    self.sent.remove(&id);
+                }
+                Undo::State(id, state) => {
+                    if let Some(sent) = self.sent.get_mut(&id) {
+                        sent.state = state;
+                    }
+                }
             }
+        }
+        if any_entry {
+            self.rebuild();
         }
         self.unsynced.clear();
         self.retire();
@@ -125,13 +262,16 @@ impl Disk {
 
     /// The own logs are not to be continued: the file is a copy, or older than it says.
     pub fn retire(&mut self) {
-        self.epochs.clear();
+        for log in self.epochs.values_mut() {
+            log.retired = true;
+        }
     }
 
     /// The epoch of the own log that is continued.
     #[must_use]
     pub fn own_epoch(&self) -> Option<u64> {
-        self.epochs.iter().map(|head| head.epoch).max()
+        let goes_on = self.epochs.iter().filter(|(_, log)| !log.retired);
+        goes_on.map(|((_, epoch), _)| *epoch).max()
     }
 
     /// Whether this entry is kept.
@@ -149,85 +289,19 @@ impl Disk {
     ) -> impl DoubleEndedIterator<Item = (u32, &[u8; 32])> {
         let (from, to) = ((room, author, epoch, 0), (room, author, epoch, u32::MAX));
         let of = self.entries.range(from..=to);
-        of.map(|((.., seq), (hash, _))| (*seq, hash))
+        of.map(|((.., seq), held)| (*seq, &held.hash))
     }
 
     /// Whether this private message came in.
     #[must_use]
     pub fn received(&self, id: &MessageId) -> bool {
-        self.received.contains(id)
+        self.received.contains_key(id)
     }
 
     /// Whether this private message waits to be delivered.
     #[must_use]
     pub fn is_waiting(&self, id: &MessageId) -> bool {
-        self.outbox.iter().any(|(_, of, _)| of == id)
-    }
-
-    /// Answers a query.
-    #[must_use]
-    pub fn query(&self, query: &Query) -> Vec<Row> {
-        match query {
-            Query::Entries {
-                room,
-                author,
-                epoch,
-                seqs,
-            } => {
-                let row = |&seq: &u32| {
-                    let (_, bytes) = self.entries.get(&(room.0, *author, *epoch, seq))?;
-                    let bytes = bytes.clone();
-                    Some(Row::Entry { seq, bytes })
-                };
-                seqs.iter().filter_map(row).collect()
-            }
-            Query::Outbox { to } => {
-                let waiting = self.outbox.iter().filter(|(key, ..)| key == to);
-                let row = |(_, id, message): &Out| Row::Outbox {
-                    id: *id,
-                    message: message.clone(),
-                };
-                waiting.map(row).collect()
-            }
-        }
-    }
-
-    /// What a node is told at its start.
-    #[must_use]
-    pub fn snapshot(&self, own: PeerId) -> Snapshot {
-        let mut own_heads = self.epochs.clone();
-        for head in &mut own_heads {
-            if let Some((seq, hash)) = self.log(head.room.0, own, head.epoch).next_back() {
-                (head.seq, head.hash) = (seq, *hash);
-            }
-        }
-        let outbox: BTreeSet<PublicKey> = self.outbox.iter().map(|(key, ..)| *key).collect();
-        Snapshot {
-            incarnation: self.incarnation,
-            own_heads,
-            heads: self.heads(own),
-            pins: self.pins.clone(),
-            outbox: outbox.into_iter().collect(),
-            neighbors: self.neighbors.values().copied().collect(),
-        }
-    }
-
-    /// How far the logs of others are held without a gap, from wherever they begin.
-    fn heads(&self, own: PeerId) -> Vec<Head> {
-        let mut heads: BTreeMap<([u8; 32], PeerId, u64), Head> = BTreeMap::new();
-        for (&(room, author, epoch, seq), (hash, _)) in &self.entries {
-            let last = heads.get(&(room, author, epoch)).map(|head| head.seq);
-            if author != own && last.is_none_or(|last| seq == last + 1) {
-                let head = Head {
-                    room: crate::id::RoomId(room),
-                    author,
-                    epoch,
-                    seq,
-                    hash: *hash,
-                };
-                heads.insert((room, author, epoch), head);
-            }
-        }
-        heads.into_values().collect()
+        let sent = self.sent.get(id);
+        sent.is_some_and(|sent| sent.state == PrivateState::Queued)
     }
 }

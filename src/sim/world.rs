@@ -185,13 +185,14 @@ impl World {
         let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 77, 0, 0).to_bits() + host);
         let address = SocketAddr::from((address, CHAT_PORT));
         let identity = Identity::from_secret(blake3::hash(&host.to_be_bytes()).as_bytes());
+        let disk = Disk::new(identity.id());
         self.checker.add(identity.id(), address, true);
         self.hosts.insert(address.ip(), index);
         self.nodes.push(Node {
             endpoint: None,
             identity,
             address,
-            disk: Disk::default(),
+            disk,
             backup: None,
             skew_ms: 0,
             named: Vec::new(),
@@ -249,6 +250,7 @@ impl World {
     /// A person at a node writes something.
     pub fn say(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,

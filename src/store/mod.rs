@@ -26,8 +26,15 @@
 //!
 //! [`Durability::Process`]: crate::durable::Durability::Process
 
+mod history;
+mod logs;
 mod neighbors;
 mod open;
+mod order;
+#[cfg(test)]
+mod parity_tests;
+mod retention;
+mod rooms;
 mod sqlite;
 #[cfg(unix)]
 mod sys_unix;
@@ -35,6 +42,9 @@ mod sys_unix;
 mod sys_windows;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -46,17 +56,41 @@ use sys_unix as sys;
 #[cfg(windows)]
 use sys_windows as sys;
 
-use crate::durable::{Batch, Durability, Loaded, Query, Snapshot, Stored};
+use crate::durable::{Batch, Durability, Kept, Loaded, Query, Snapshot, Stored};
 use crate::error::UserError;
 use crate::id::PeerId;
+use crate::limits::{Keep, Limits};
 
 /// Most rows of entries in one answer.
 pub const ENTRY_ROWS_MAX: usize = 512;
+
+/// How long a room is remembered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Most lines of a room.
+    pub entries: u32,
+    /// Days after which a line is forgotten, by its author's clock.
+    pub days: u32,
+}
+
+impl Retention {
+    /// As the settings have it.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Retention {
+        Retention {
+            entries: limits.history_entries,
+            days: limits.history_days,
+        }
+    }
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// An open store. Dropping it closes it in order.
 pub struct Store {
     conn: Connection,
     own: PeerId,
+    keep: Keep,
     /// What the connection is set to at the moment.
     durability: Durability,
     /// The boot of the machine, where it tells.
@@ -95,16 +129,34 @@ impl Store {
             .map_err(|error| sqlite::failure(&error))
     }
 
-    /// Looks something up: at most [`ENTRY_ROWS_MAX`] entries, at most an outbox as `limits`
-    /// bounds it.
+    /// What it keeps from now on; what it kept stays. With [`Keep::None`] no words: the own
+    /// heads, where the logs of others stand, and ids, so that nothing is taken for new twice.
+    /// Private messages then stay until they are delivered.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
+    }
+
+    /// One turn of what is done when there is nothing else to do: what is too old is forgotten,
+    /// and places in the order are found that one turn had no time for. Some milliseconds;
+    /// whether there is more. `now_ms` since the Unix epoch.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn tidy(&mut self, now_ms: u64, retention: Retention) -> Result<bool, UserError> {
+        self.try_tidy(now_ms, retention)
+            .map_err(|error| open::unusable(&error, None))
+    }
+
+    /// Looks something up: at most [`ENTRY_ROWS_MAX`] rows, at most an outbox as `limits` bounds
+    /// it.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn query(&self, query: &Query) -> Loaded {
-        sqlite::query(&self.conn, query).map_err(|error| sqlite::failure(&error))
+        sqlite::query(&self.conn, &self.own, query).map_err(|error| sqlite::failure(&error))
     }
 
-    fn try_apply(&mut self, batch: &Batch) -> rusqlite::Result<Vec<bool>> {
+    fn try_apply(&mut self, batch: &Batch) -> rusqlite::Result<Vec<Kept>> {
         let mark = self.on_disk && !self.unclean && sqlite::has_own(&batch.writes, &self.own);
         let wanted = if mark {
             Durability::Power
@@ -116,14 +168,30 @@ impl Store {
         if mark {
             sqlite::set_unclean(&transaction, self.boot.as_deref())?;
         }
+        let owner = sqlite::Owner {
+            id: self.own,
+            keep: self.keep,
+        };
         let kept = batch
             .writes
             .iter()
-            .map(|write| sqlite::put(&transaction, &self.own, write))
-            .collect::<rusqlite::Result<Vec<bool>>>()?;
+            .map(|write| sqlite::put(&transaction, &owner, write))
+            .collect::<rusqlite::Result<Vec<Kept>>>()?;
         transaction.commit()?;
         self.unclean |= mark;
         Ok(kept)
+    }
+
+    fn try_tidy(&mut self, now_ms: u64, retention: Retention) -> rusqlite::Result<bool> {
+        self.set_durability(Durability::Process)?;
+        let transaction = self.conn.unchecked_transaction()?;
+        let mut more = order::settle_rest(&transaction)?;
+        if !more {
+            let before_ms = now_ms.saturating_sub(u64::from(retention.days) * DAY_MS);
+            more = retention::tidy(&transaction, retention.entries, before_ms)?;
+        }
+        transaction.commit()?;
+        Ok(more)
     }
 
     /// SQLite takes the setting only between transactions, and parses it each time: so only when

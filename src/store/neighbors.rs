@@ -83,7 +83,8 @@ mod tests {
     fn keep(store: &mut Store, neighbors: impl IntoIterator<Item = Neighbor>) -> Vec<bool> {
         let writes = neighbors.into_iter().map(Write::Neighbor).collect();
         let durability = Durability::Process;
-        store.apply(&Batch { durability, writes }).unwrap()
+        let kept = store.apply(&Batch { durability, writes }).unwrap();
+        kept.iter().map(|kept| kept.is_new()).collect()
     }
 
     #[test]

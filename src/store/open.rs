@@ -8,19 +8,31 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Store, owner_only, sqlite, sys};
+use super::{Store, owner_only, sqlite, sys, upgrade};
 use crate::durable::Durability;
 use crate::error::{ExitCode, UserError};
 use crate::id::PeerId;
+use crate::limits::Keep;
 
 /// The file in the data directory.
 pub(super) const FILE: &str = "lanchat.db";
 /// "LANC": tells our database from any other of SQLite (its header, offset 68).
 pub(super) const APPLICATION_ID: u32 = 0x4c41_4e43;
+/// One step of the schema.
+pub(super) enum Step {
+    Sql(&'static str),
+    /// Then what SQL cannot say, in the same transaction.
+    SqlAndCode(&'static str, fn(&Connection) -> rusqlite::Result<()>),
+}
+
 /// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: [&str; 2] = [
-    include_str!("migrations/0001_start.sql"),
-    include_str!("migrations/0002_neighbors.sql"),
+pub(super) const MIGRATIONS: [Step; 3] = [
+    Step::Sql(include_str!("migrations/0001_start.sql")),
+    Step::Sql(include_str!("migrations/0002_neighbors.sql")),
+    Step::SqlAndCode(
+        include_str!("migrations/0003_rooms.sql"),
+        upgrade::fill_0003,
+    ),
 ];
 /// The version of the schema that this program knows (the header's `user_version`, offset 60).
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
@@ -131,6 +143,7 @@ fn open_in_memory(own: &PeerId) -> rusqlite::Result<Store> {
     Ok(Store {
         conn,
         own: *own,
+        keep: Keep::All,
         durability: Durability::Power,
         boot: None,
         unclean: false,
@@ -162,6 +175,7 @@ fn open_file(path: &Path, own: &PeerId, boot: Option<String>) -> Result<Store, R
     Ok(Store {
         conn,
         own: *own,
+        keep: Keep::All,
         durability: Durability::Process,
         boot,
         unclean,
@@ -231,9 +245,15 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// Brings the schema up to date, each step in a transaction of its own.
 fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
     let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (next, sql) in (1..).zip(MIGRATIONS).filter(|&(next, _)| next > version) {
+    for (next, step) in (1..).zip(MIGRATIONS).filter(|&(next, _)| next > version) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
+        match step {
+            Step::Sql(sql) => transaction.execute_batch(sql)?,
+            Step::SqlAndCode(sql, code) => {
+                transaction.execute_batch(sql)?;
+                code(&transaction)?;
+            }
+        }
         transaction.pragma_update(None, "user_version", next)?;
         transaction.commit()?;
     }

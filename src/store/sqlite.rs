@@ -1,14 +1,15 @@
 //! The statements: each [`Write`] and [`Query`] in SQL.
 
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row as SqlRow, TransactionBehavior};
-use rusqlite::{named_params, params};
+use rusqlite::{Connection, ErrorCode, Row as SqlRow, TransactionBehavior, params};
 
-use super::{ENTRY_ROWS_MAX, neighbors};
-use crate::durable::Write;
-use crate::durable::{Head, OwnHead, PrivateRow, PrivateState, Query, Row, Snapshot, StoreFailure};
-use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
+use super::logs::{self, NewEntry};
+use super::order::sortable;
+use super::{history, neighbors, retention, rooms};
+use crate::durable::{Kept, LogKey, PrivateRow, PrivateState, Query, Row, Snapshot};
+use crate::durable::{StoreFailure, Write};
+use crate::id::{MessageId, PeerId, PublicKey};
+use crate::limits::{Keep, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
 
 /// What went wrong in the middle of a run, as a sentence.
 pub(super) fn failure(error: &rusqlite::Error) -> StoreFailure {
@@ -66,23 +67,26 @@ pub(super) fn set_clean(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Keeps one thing; whether it was new.
-pub(super) fn put(conn: &Connection, own: &PeerId, write: &Write) -> rusqlite::Result<bool> {
-    match write {
+/// Whose store it is, and what it keeps.
+#[derive(Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) id: PeerId,
+    pub(super) keep: Keep,
+}
+
+/// Keeps one thing; what became of it.
+pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::Result<Kept> {
+    let own = &owner.id;
+    let is_new = match write {
         Write::Incarnation(incarnation) => {
             let sql = "UPDATE node SET incarnation = ?1 WHERE incarnation < ?1";
-            execute(conn, sql, params![incarnation.cast_signed()])
+            execute(conn, sql, params![incarnation.cast_signed()])?
         }
         Write::Epoch {
             room,
             network,
             epoch,
-        } => {
-            let sql = "INSERT INTO own_log (author, room, epoch, network, seq, hash, retired)
-                       VALUES (?, ?, ?, ?, 0, zeroblob(32), 0) ON CONFLICT DO NOTHING";
-            let row = params![own.0, room.0, epoch.cast_signed(), network.0];
-            execute(conn, sql, row)
-        }
+        } => logs::begin_own(conn, own, (room, *epoch), network)?,
         Write::Entry {
             room,
             author,
@@ -91,196 +95,149 @@ pub(super) fn put(conn: &Connection, own: &PeerId, write: &Write) -> rusqlite::R
             hash,
             bytes,
         } => {
-            let (log, seq) = ((room, author, *epoch), i64::from(*seq));
-            if author == own {
-                raise_own_head(conn, log, seq, hash)?;
+            let (room, author, epoch, seq) = (*room, *author, *epoch, *seq);
+            let log = LogKey {
+                room,
+                author,
+                epoch,
+            };
+            let new = NewEntry {
+                log,
+                seq,
+                hash,
+                bytes,
+            };
+            if author == *own {
+                logs::raise_own_head(conn, &new)?;
             }
-            put_entry(conn, log, seq, hash, bytes)
+            return logs::put(conn, owner.keep, &new);
         }
-        Write::PrivateIn { id, from, message } => {
-            let sql = "INSERT INTO private_in (id, sender, hlc, kind, body)
-                       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-            let hlc = message.hlc.cast_signed();
-            let row = params![id.0, from.0, hlc, message.kind, message.body];
-            execute(conn, sql, row)
-        }
-        Write::PrivateOut { id, to, message } => {
-            let sql = "INSERT INTO private_out (id, receiver, hlc, kind, body, state)
-                       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-            let (hlc, state) = (message.hlc.cast_signed(), number(PrivateState::Queued));
-            let row = params![id.0, to.0, hlc, message.kind, message.body, state];
-            execute(conn, sql, row)
-        }
-        Write::PrivateState { id, state } => {
-            let sql = "UPDATE private_out SET state = ?2 WHERE id = ?1 AND state <> ?2";
-            execute(conn, sql, params![id.0, number(*state)])
+        Write::PrivateIn { .. } | Write::PrivateOut { .. } | Write::PrivateState { .. } => {
+            put_private(conn, owner.keep, write)?
         }
         Write::Pin { skeleton, key } => {
             let sql = "INSERT INTO pin (skeleton, key) VALUES (?1, ?2)
                        ON CONFLICT DO UPDATE SET key = ?2 WHERE key <> ?2";
-            execute(conn, sql, params![skeleton, key.0])
+            execute(conn, sql, params![skeleton, key.0])?
         }
-        Write::Neighbor(neighbor) => neighbors::put(conn, neighbor),
+        Write::Neighbor(neighbor) => neighbors::put(conn, neighbor)?,
+        Write::Floor {
+            log,
+            network,
+            floor,
+        } => {
+            let row = logs::find_or_make(conn, log, *network)?;
+            logs::raise_floor(conn, log, &row, i64::from(*floor))?
+        }
+        Write::Retire { room, epoch } => logs::retire(conn, own, room, *epoch)?,
+        Write::Room(room) => rooms::put(conn, room)?,
+        Write::Person(person) => rooms::put_person(conn, person)?,
+        Write::Fork(fork) => rooms::put_fork(conn, fork)?,
+        Write::Stub { log, seq, bytes } => logs::stub(conn, log, *seq, bytes)?,
+        Write::Retain {
+            room,
+            entries,
+            before_ms,
+        } => retention::retain(conn, room, (*entries, *before_ms))?,
+        Write::Wipe(talk) => retention::wipe(conn, talk)?,
+    };
+    Ok(Kept::new_if(is_new))
+}
+
+fn put_private(conn: &Connection, keep: Keep, write: &Write) -> rusqlite::Result<bool> {
+    match write {
+        Write::PrivateIn { id, from, message } => {
+            let sql = "INSERT INTO private_in (id, sender, hlc, kind, body, place)
+                       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+            let (hlc, place) = (message.hlc.cast_signed(), sortable(message.hlc));
+            let (kind, body) = match keep {
+                Keep::All => (message.kind, &message.body[..]),
+                Keep::None => (0, &[][..]),
+            };
+            let row = params![id.0, from.0, hlc, kind, body, place];
+            execute(conn, sql, row)
+        }
+        Write::PrivateOut { id, to, message } => {
+            let sql = "INSERT INTO private_out (id, receiver, hlc, kind, body, state, place, peer)
+                       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+            let (hlc, place) = (message.hlc.cast_signed(), sortable(message.hlc));
+            let (state, peer) = (number(PrivateState::Queued), to.id());
+            let (kind, body) = (message.kind, &message.body);
+            let row = params![id.0, to.0, hlc, kind, body, state, place, peer.0];
+            execute(conn, sql, row)
+        }
+        Write::PrivateState { id, state } => {
+            let sql = "UPDATE private_out SET state = ?2 WHERE id = ?1 AND state <> ?2";
+            let is_new = execute(conn, sql, params![id.0, number(*state)])?;
+            if keep == Keep::None && *state != PrivateState::Queued {
+                let sql = "UPDATE private_out SET kind = 0, body = x'' WHERE id = ?";
+                execute(conn, sql, [id.0])?;
+            }
+            Ok(is_new)
+        }
+        _ => Ok(false),
     }
 }
 
-pub(super) fn query(conn: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
+pub(super) fn query(conn: &Connection, own: &PeerId, query: &Query) -> rusqlite::Result<Vec<Row>> {
     match query {
         Query::Entries {
             room,
             author,
             epoch,
             seqs,
-        } => entries(conn, (room, author, *epoch), seqs),
+            network,
+        } => {
+            let log = LogKey {
+                room: *room,
+                author: *author,
+                epoch: *epoch,
+            };
+            logs::entries(conn, &log, seqs, *network)
+        }
         Query::Outbox { to } => outbox(conn, to),
+        Query::Vector { room, network } => logs::vector(conn, room, network),
+        Query::Range {
+            log,
+            first,
+            last,
+            bytes_max,
+        } => logs::range(conn, log, (*first, *last), *bytes_max),
+        Query::Latest {
+            room,
+            network,
+            entries,
+            since_ms,
+        } => history::latest(conn, own, (room, network), (*entries, *since_ms)),
+        Query::History(query) => history::history(conn, own, query),
+        Query::Message { id } => history::message(conn, own, id),
+        Query::People { ids } => rooms::people(conn, ids),
     }
 }
 
 pub(super) fn snapshot(conn: &Connection, own: &PeerId) -> rusqlite::Result<Snapshot> {
     let sql = "SELECT incarnation FROM node";
     let incarnation: i64 = conn.query_row(sql, [], |row| row.get(0))?;
-    // Of several epochs of one log the last; SQLite takes the other columns from its row.
-    let own_heads = rows(
-        conn,
-        "SELECT room, network, max(epoch) AS epoch, seq, hash FROM own_log
-         WHERE author = ? AND retired = 0 GROUP BY room, network",
-        params![own.0],
-        |row| {
-            Ok(OwnHead {
-                room: RoomId(get(row, "room")?),
-                network: NetworkId(get(row, "network")?),
-                epoch: get::<i64>(row, "epoch")?.cast_unsigned(),
-                seq: get(row, "seq")?,
-                hash: get(row, "hash")?,
-            })
-        },
-    )?;
-    let heads = rows(
-        conn,
-        "SELECT room, author, epoch, head, hash FROM log WHERE author <> ?",
-        params![own.0],
-        |row| {
-            Ok(Head {
-                room: RoomId(get(row, "room")?),
-                author: PeerId(get(row, "author")?),
-                epoch: get::<i64>(row, "epoch")?.cast_unsigned(),
-                seq: get(row, "head")?,
-                hash: get(row, "hash")?,
-            })
-        },
-    )?;
-    let pins = rows(conn, "SELECT skeleton, key FROM pin", [], |row| {
+    let sql = "SELECT skeleton, key FROM pin ORDER BY skeleton";
+    let pins = rows(conn, sql, [], |row| {
         Ok((get(row, "skeleton")?, PublicKey(get(row, "key")?)))
     })?;
-    let outbox = rows(
-        conn,
-        "SELECT DISTINCT receiver FROM private_out WHERE state = 0",
-        [],
-        |row| Ok(PublicKey(get(row, "receiver")?)),
-    )?;
+    let sql = "SELECT DISTINCT receiver FROM private_out WHERE state = 0 ORDER BY receiver";
+    let outbox = rows(conn, sql, [], |row| Ok(PublicKey(get(row, "receiver")?)))?;
+    let (epochs, hlc_max) = logs::own_past(conn, own)?;
     Ok(Snapshot {
         incarnation: incarnation.cast_unsigned(),
-        own_heads,
-        heads,
+        own_heads: logs::own_heads(conn, own)?,
+        epochs,
+        hlc_max,
+        heads: logs::heads(conn, own)?,
+        rooms: rooms::all(conn)?,
+        people: rooms::authors(conn)?,
+        forks: rooms::forks(conn)?,
         pins,
         outbox,
         neighbors: neighbors::all(conn)?,
     })
-}
-
-/// Which log: room, author, epoch.
-type LogKey<'a> = (&'a RoomId, &'a PeerId, u64);
-
-/// The own head moves forward only, whatever order entries come in.
-fn raise_own_head(
-    conn: &Connection,
-    (room, author, epoch): LogKey<'_>,
-    seq: i64,
-    hash: &[u8; 32],
-) -> rusqlite::Result<()> {
-    let sql = "UPDATE own_log SET seq = :seq, hash = :hash
-               WHERE author = :author AND room = :room AND epoch = :epoch AND seq < :seq";
-    let epoch = epoch.cast_signed();
-    conn.prepare_cached(sql)?.execute(named_params! {
-        ":author": author.0, ":room": room.0, ":epoch": epoch, ":seq": seq, ":hash": hash,
-    })?;
-    Ok(())
-}
-
-fn put_entry(
-    conn: &Connection,
-    (room, author, epoch): LogKey<'_>,
-    seq: i64,
-    hash: &[u8; 32],
-    bytes: &[u8],
-) -> rusqlite::Result<bool> {
-    let sql = "SELECT id, low, head FROM log WHERE room = ? AND author = ? AND epoch = ?";
-    let key = params![room.0, author.0, epoch.cast_signed()];
-    let held: Option<(i64, i64, i64)> = conn
-        .prepare_cached(sql)?
-        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let (log, low, head) = match held {
-        Some(held) => held,
-        None => {
-            let sql = "INSERT INTO log (room, author, epoch, low, head, hash)
-                       VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
-            let row = params![room.0, author.0, epoch.cast_signed(), seq, hash];
-            (conn.prepare_cached(sql)?.insert(row)?, seq, seq)
-        }
-    };
-    let sql = "INSERT INTO entry (log, seq, hash, bytes) VALUES (?, ?, ?, ?)
-               ON CONFLICT DO NOTHING";
-    let new = execute(conn, sql, params![log, seq, hash, bytes])?;
-    if new {
-        let (low, from) = match seq {
-            _ if seq + 1 == low => (seq, head),
-            _ if seq < low => (seq, seq),
-            _ if seq == head + 1 => (low, seq),
-            _ => return Ok(new),
-        };
-        move_head(conn, log, low, from)?;
-    }
-    Ok(new)
-}
-
-/// Sets where a log begins, and its head to the end of the run that `from` is in.
-fn move_head(conn: &Connection, log: i64, low: i64, from: i64) -> rusqlite::Result<()> {
-    let mut head = None;
-    let mut statement =
-        conn.prepare_cached("SELECT seq, hash FROM entry WHERE log = ? AND seq >= ? ORDER BY seq")?;
-    let mut rows = statement.query([log, from])?;
-    let mut expected = from;
-    while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(0)? != expected {
-            break;
-        }
-        head = Some((expected, row.get::<_, [u8; 32]>(1)?));
-        expected += 1;
-    }
-    let Some((head, hash)) = head else {
-        return Ok(());
-    };
-    conn.prepare_cached("UPDATE log SET low = ?, head = ?, hash = ? WHERE id = ?")?
-        .execute(params![low, head, hash, log])?;
-    Ok(())
-}
-
-fn entries(
-    conn: &Connection,
-    (room, author, epoch): LogKey<'_>,
-    seqs: &[u32],
-) -> rusqlite::Result<Vec<Row>> {
-    let sql = "SELECT entry.bytes FROM log JOIN entry ON entry.log = log.id
-               WHERE room = ? AND author = ? AND epoch = ? AND seq = ?";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut found = Vec::new();
-    for &seq in seqs.iter().take(ENTRY_ROWS_MAX) {
-        let key = params![room.0, author.0, epoch.cast_signed(), seq];
-        let bytes = statement.query_row(key, |row| row.get(0)).optional()?;
-        found.extend(bytes.map(|bytes| Row::Entry { seq, bytes }));
-    }
-    Ok(found)
 }
 
 /// As much as one outbox may hold, so that nothing is left out unless the bounds were passed.
@@ -315,7 +272,16 @@ fn number(state: PrivateState) -> u8 {
     }
 }
 
-/// Runs a statement that changes one row or none; whether it did.
+/// What [`number`] was made of.
+pub(super) fn state_of(number: u8) -> PrivateState {
+    match number {
+        0 => PrivateState::Queued,
+        1 => PrivateState::Delivered,
+        _ => PrivateState::Failed,
+    }
+}
+
+/// Runs a statement that changes something or nothing; whether it did.
 pub(super) fn execute(
     conn: &Connection,
     sql: &str,

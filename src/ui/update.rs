@@ -305,6 +305,7 @@ fn say(model: &mut Model, text: String, kind: TextKind, typed: String) -> Vec<Ef
     log.bottom = None;
     log.new_from = None;
     let command = Command::Send {
+        answers: None,
         to: current.to_string(),
         text,
         kind,
@@ -337,13 +338,26 @@ fn ask(model: &mut Model, command: Command, typed: String) -> Vec<Effect> {
             None
         }
         Command::Doctor => Some(Pending::Answer),
-        Command::Name { .. } | Command::Trust { .. } => {
-            Some(Pending::Text(model.current.clone(), typed))
-        }
+        Command::Name { .. }
+        | Command::Trust { .. }
+        | Command::Join { .. }
+        | Command::Leave { .. }
+        | Command::Topic { .. }
+        | Command::Redact { .. } => Some(Pending::Text(model.current.clone(), typed)),
+        Command::History { .. } => Some(Pending::Answer),
     };
     let command = match (command, &pending) {
         // The id says whom the screen showed; the name could by now be somebody else's.
-        (Command::Send { text, kind, .. }, Some(Pending::Text(conversation, _))) => Command::Send {
+        (
+            Command::Send {
+                text,
+                kind,
+                answers,
+                ..
+            },
+            Some(Pending::Text(conversation, _)),
+        ) => Command::Send {
+            answers,
             to: conversation.to_string(),
             text,
             kind,

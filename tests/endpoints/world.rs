@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
-use lanchat::durable::{Loaded, Query, Row, Snapshot, StoreFailure, Stored, Token, Write};
+use lanchat::durable::{Kept, Loaded, Query, Row, Snapshot, StoreFailure, Stored, Token, Write};
 use lanchat::id::{MessageId, PeerId};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::text::{PeerName, RoomName, StatusText};
@@ -112,6 +112,8 @@ impl Disk {
                 self.neighbors.retain(|kept| (kept.network, kept.id) != of);
                 self.neighbors.insert(0, *neighbor);
             }
+            // Nothing that these scenarios look at.
+            _ => {}
         }
         true
     }
@@ -123,6 +125,7 @@ impl Disk {
                 author,
                 epoch,
                 seqs,
+                ..
             } => seqs
                 .iter()
                 .filter_map(|&seq| {
@@ -142,6 +145,7 @@ impl Disk {
                     message: message.clone(),
                 })
                 .collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -157,6 +161,10 @@ impl Disk {
                     epoch,
                     seq,
                     hash: *hash,
+                    network: lanchat::id::NetworkId([0; 8]),
+                    low: 1,
+                    floor: 0,
+                    forked: false,
                 };
                 heads.insert((room, author, epoch), head);
             }
@@ -183,6 +191,7 @@ impl Disk {
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),
+            ..Snapshot::default()
         }
     }
 }
@@ -376,6 +385,7 @@ impl World {
 
     pub fn send(&mut self, index: usize, to: &str, text: &str) {
         let command = Command::Send {
+            answers: None,
             to: to.into(),
             text: text.into(),
             kind: TextKind::Text,
@@ -415,7 +425,11 @@ impl World {
                         let failed = Err(StoreFailure("disk full".into()));
                         self.schedule(DISK, Action::Persisted(index, token, failed));
                     } else if self.disk_works {
-                        let new = batch.writes.iter().map(|w| node.disk.apply(w)).collect();
+                        let new = batch
+                            .writes
+                            .iter()
+                            .map(|w| Kept::new_if(node.disk.apply(w)))
+                            .collect();
                         self.schedule(DISK, Action::Persisted(index, token, Ok(new)));
                     }
                 }

@@ -11,7 +11,7 @@ use mio::{Events, Poll};
 use crate::api::Status;
 use crate::api::diagnosis::{Facts, Paths};
 use crate::datagram::{LinkId, Path};
-use crate::durable::Snapshot;
+use crate::durable::{Kept, Snapshot};
 use crate::error::{ExitCode, UserError};
 use crate::id::PeerId;
 use crate::limits::{Limits, SOCKET_BUDGET};
@@ -188,7 +188,7 @@ impl Node {
             match self.endpoint.poll_output(now) {
                 Output::Transmit(transmit) => self.net.send(now.mono, &transmit),
                 Output::Persist(batch, token) => {
-                    let kept = vec![true; batch.writes.len()];
+                    let kept = vec![Kept::new_if(true); batch.writes.len()];
                     self.endpoint.handle_persisted(now, token, Ok(kept));
                 }
                 Output::Load(_, token) => self.endpoint.handle_loaded(now, token, Ok(Vec::new())),

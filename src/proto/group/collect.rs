@@ -43,6 +43,7 @@ impl Group {
                 author,
                 epoch: nack.epoch,
                 seqs: absent,
+                network: None,
             };
             let token = cx.core.load(query);
             self.pending
@@ -61,7 +62,7 @@ impl Group {
         };
         let bytes = |row: &Row| match row {
             Row::Entry { bytes, .. } => Some(bytes.clone()),
-            Row::Outbox { .. } => None,
+            _ => None,
         };
         if let Ok(rows) = result {
             let found: Vec<Vec<u8>> = rows.iter().filter_map(bytes).collect();

@@ -146,7 +146,7 @@ impl Group {
             }) => {
                 self.received_pending -= 1;
                 let is_new = match result {
-                    Ok(new) => new.first().copied().unwrap_or(true),
+                    Ok(kept) => kept.first().is_none_or(|kept| kept.is_new()),
                     Err(failure) => {
                         self.store_failure(cx, &failure.0);
                         true

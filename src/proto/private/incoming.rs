@@ -24,7 +24,7 @@ impl Private {
             Err(failure) => tracing::warn!(%failure, "private message not stored"),
             Ok(new) => {
                 cx.direct.acknowledge(cx.now.mono, &from, message.id);
-                let is_new = new.first().copied().unwrap_or(true);
+                let is_new = new.first().is_none_or(|kept| kept.is_new());
                 if is_new || is_sabotaged(Sabotage::PrivateTwice) {
                     let reference = cx.presence.reference_of(&from);
                     cx.core.event(shown(&message, from.id(), reference, false));

@@ -339,7 +339,7 @@ impl Private {
         };
         let stored = rows.iter().filter_map(|row| match row {
             Row::Outbox { id, message } => Some(message_of(*id, message.clone())),
-            Row::Entry { .. } => None,
+            _ => None,
         });
         for message in stored.chain(loading.later) {
             let at = here(cx, &to);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Checker, LOBBY, Letter, Truth};
-use crate::durable::{Batch, Write};
+use crate::durable::{Batch, Kept, Write};
 use crate::id::{MessageId, RoomId};
 use crate::sim::disk::Disk;
 use crate::text::DisplayText;
@@ -90,11 +90,11 @@ impl Checker {
     }
 
     /// A node's disk kept something; for each write whether it was new.
-    pub fn kept(&mut self, node: usize, batch: &Batch, new: &[bool]) {
+    pub fn kept(&mut self, node: usize, batch: &Batch, kept: &[Kept]) {
         let own = self.people[node].id;
-        for (write, new) in batch.writes.iter().zip(new) {
+        for (write, kept) in batch.writes.iter().zip(kept) {
             match write {
-                Write::Entry { author, hash, .. } if *author != own && *new => {
+                Write::Entry { author, hash, .. } if *author != own && kept.is_new() => {
                     self.lines[node].kept.insert(MessageId::of_entry(hash));
                 }
                 Write::PrivateOut { id, .. } => {

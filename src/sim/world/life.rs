@@ -40,7 +40,7 @@ impl World {
             transient: false,
             rooms: vec![RoomName::new(crate::sim::checker::LOBBY).unwrap()],
             first_hello_ms_max: 5,
-            snapshot: node.disk.snapshot(node.identity.id()),
+            snapshot: node.disk.snapshot(),
             limits: crate::limits::Limits::default(),
             seed,
         };

@@ -132,7 +132,15 @@ fn commands_act_in_the_conversation_that_is_open() {
         for (open, conversation) in [("<A-3>", with(2)), ("<A-1>", lobby())] {
             chat.keys(open).keys(keys);
             let (to, text) = (conversation.to_string(), text.to_owned());
-            assert_eq!(chat.commands(), [Command::Send { to, text, kind }]);
+            assert_eq!(
+                chat.commands(),
+                [Command::Send {
+                    to,
+                    text,
+                    kind,
+                    answers: None
+                }]
+            );
         }
     }
     chat.keys("/msg ben<ret>");
@@ -209,7 +217,15 @@ fn white_space_at_the_end_is_not_sent() {
         .keys(" <ret>");
     let text = "  one\ntwo".to_owned();
     let (to, kind) = ("#lobby".to_owned(), TextKind::Text);
-    assert_eq!(chat.commands(), [Command::Send { to, text, kind }]);
+    assert_eq!(
+        chat.commands(),
+        [Command::Send {
+            to,
+            text,
+            kind,
+            answers: None
+        }]
+    );
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn an_empty_start_is_usable() {
     assert_eq!(
         start.commands(),
         [Command::Send {
+            answers: None,
             to: "#lobby".into(),
             text: "hello".into(),
             kind: TextKind::Text,
@@ -136,6 +137,7 @@ fn a_private_chat_opens_with_arrow_keys_and_enter() {
     assert_eq!(
         chat.commands(),
         [Command::Send {
+            answers: None,
             to: with(2).to_string(),
             text: "psst".into(),
             kind: TextKind::Text,
@@ -330,6 +332,7 @@ fn a_paste_of_many_lines_is_one_message() {
     assert_eq!(
         chat.commands(),
         [Command::Send {
+            answers: None,
             to: "#lobby".into(),
             text: "one\ntwo\nthree\nfour[31m".into(),
             kind: TextKind::Text,

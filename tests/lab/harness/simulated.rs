@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use lanchat::api::Status;
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
-use lanchat::durable::{Loaded, Snapshot, Stored};
+use lanchat::durable::{Kept, Loaded, Snapshot, Stored};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::runtime::Clock;
 use lanchat::sim::share_signatures;
@@ -323,7 +323,7 @@ impl World {
                 }
                 Output::Event(_) => {}
                 Output::Persist(batch, token) => {
-                    let stored: Stored = Ok(vec![true; batch.writes.len()]);
+                    let stored: Stored = Ok(vec![Kept::New { key: 0 }; batch.writes.len()]);
                     self.peers[peer].handle_persisted(now, token, stored);
                 }
                 Output::Load(_, token) => {

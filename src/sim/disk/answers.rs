@@ -1,0 +1,298 @@
+//! What a disk answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Disk, EntryKey};
+use crate::durable::{
+    EntryHead, Head, HistoryQuery, LineRow, LogKey, OwnHead, PrivateState, Query, Row, Snapshot,
+    Talk,
+};
+use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
+
+/// Most rows of an answer, as the store has it.
+const ROWS_MAX: usize = 512;
+
+impl Disk {
+    /// Answers a query.
+    #[must_use]
+    pub fn query(&self, query: &Query) -> Vec<Row> {
+        match query {
+            Query::Entries {
+                room,
+                author,
+                epoch,
+                seqs,
+                network,
+            } => {
+                let log = LogKey {
+                    room: *room,
+                    author: *author,
+                    epoch: *epoch,
+                };
+                let of = self.logs.get(&log).map(|row| row.network);
+                if network.is_some() && of != *network {
+                    return Vec::new();
+                }
+                let row = |&seq: &u32| {
+                    let held = self.entries.get(&(room.0, *author, *epoch, seq))?;
+                    let bytes = held.bytes.clone();
+                    Some(Row::Entry { seq, bytes })
+                };
+                seqs.iter().take(ROWS_MAX).filter_map(row).collect()
+            }
+            Query::Outbox { to } => self.outbox(to),
+            Query::Vector { room, network } => {
+                let of = |head: &Head| head.room == *room && head.network == *network;
+                self.heads().filter(of).map(Row::Log).collect()
+            }
+            Query::Range {
+                log,
+                first,
+                last,
+                bytes_max,
+            } => self.range(log, (*first, *last), *bytes_max),
+            Query::Latest {
+                room,
+                network,
+                entries,
+                since_ms,
+            } => self.latest(room, network, (*entries, *since_ms)),
+            Query::History(query) => self.history(query),
+            Query::Message { id } => self.message(id).into_iter().collect(),
+            Query::People { ids } => {
+                let known = ids.iter().filter_map(|id| self.people.get(id));
+                known.cloned().map(Row::Person).collect()
+            }
+        }
+    }
+
+    fn outbox(&self, to: &PublicKey) -> Vec<Row> {
+        let waits = |sent: &super::Sent| sent.to == *to && sent.state == PrivateState::Queued;
+        let waiting = self.sent.iter().filter(|(_, sent)| waits(sent));
+        let in_order: BTreeMap<usize, Row> = waiting
+            .map(|(id, sent)| {
+                let message = sent.message.clone();
+                (sent.number, Row::Outbox { id: *id, message })
+            })
+            .collect();
+        in_order.into_values().collect()
+    }
+
+    fn range(&self, log: &LogKey, (first, last): (u32, u32), bytes_max: usize) -> Vec<Row> {
+        let key = |seq| (log.room.0, log.author, log.epoch, seq);
+        let (mut found, mut len) = (Vec::new(), 0);
+        if first > last {
+            return found;
+        }
+        for (key, held) in self.entries.range(key(first)..=key(last)) {
+            len += held.bytes.len();
+            if found.len() == ROWS_MAX || (len > bytes_max && !found.is_empty()) {
+                break;
+            }
+            let (seq, bytes) = (key.3, held.bytes.clone());
+            found.push(Row::Entry { seq, bytes });
+        }
+        found
+    }
+
+    fn network_of(&self, key: &EntryKey) -> Option<NetworkId> {
+        self.logs.get(&log_of(key)).map(|row| row.network)
+    }
+
+    fn latest(
+        &self,
+        room: &RoomId,
+        network: &NetworkId,
+        (entries, since_ms): (u32, u64),
+    ) -> Vec<Row> {
+        let most = usize::try_from(entries).map_or(ROWS_MAX, |most| most.min(ROWS_MAX));
+        let newest = self.lines(room).into_iter().rev();
+        let wanted = newest.filter(|(key, held)| {
+            held.hlc >> 16 >= since_ms && self.network_of(key) == Some(*network)
+        });
+        let row = |(key, held): (EntryKey, &super::Held)| Row::Held {
+            log: log_of(&key),
+            seq: key.3,
+            bytes: held.bytes.clone(),
+        };
+        let mut found: Vec<Row> = wanted.take(most).map(row).collect();
+        found.reverse();
+        found
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Vec<Row> {
+        let lines = match &query.talk {
+            Talk::Room(room) => self.room_lines(room),
+            Talk::Peer(peer) => self.private_lines(peer),
+        };
+        let at = |id: &MessageId| lines.iter().position(|(line, _)| line.id == *id);
+        let bound = |id: Option<MessageId>, none: usize| match id {
+            Some(id) => at(&id),
+            None => Some(none),
+        };
+        let first = query.after.map_or(Some(0), |id| at(&id).map(|at| at + 1));
+        let (Some(first), Some(end)) = (first, bound(query.before, lines.len())) else {
+            return Vec::new();
+        };
+        let between = lines.get(first..end).unwrap_or_default().iter();
+        let wanted =
+            between.filter(|(line, twin)| !twin && query.wants(line.hlc, line.body.as_deref()));
+        let row = |(line, _): &(LineRow, bool)| Row::Line(Box::new(line.clone()));
+        let limit = query.limit.min(ROWS_MAX);
+        if query.after.is_some() {
+            return wanted.take(limit).map(row).collect();
+        }
+        let mut found: Vec<Row> = wanted.rev().take(limit).map(row).collect();
+        found.reverse();
+        found
+    }
+
+    /// The lines of a room, and whether each has a twin on a network of a lower id.
+    fn room_lines(&self, room: &RoomId) -> Vec<(LineRow, bool)> {
+        let all = self.lines(room);
+        let mut first: BTreeMap<(PeerId, u64), NetworkId> = BTreeMap::new();
+        for (key, held) in &all {
+            if let Some(network) = self.network_of(key) {
+                let lowest = first.entry((key.1, held.hlc)).or_insert(network);
+                *lowest = network.min(*lowest);
+            }
+        }
+        let line = |(key, held): &(EntryKey, &super::Held)| {
+            let lowest = first.get(&(key.1, held.hlc)).copied();
+            (self.line_of(key, held), self.network_of(key) > lowest)
+        };
+        all.iter().map(line).collect()
+    }
+
+    fn line_of(&self, key: &EntryKey, held: &super::Held) -> LineRow {
+        let head = EntryHead::of(&held.bytes);
+        let (kind, deps, body) = match head {
+            Some(head) => (head.kind, head.deps, head.body),
+            None => (0, Vec::new(), None),
+        };
+        LineRow {
+            id: MessageId::of_entry(&held.hash),
+            talk: Talk::Room(RoomId(key.0)),
+            author: key.1,
+            own: key.1 == self.own,
+            hlc: held.hlc,
+            kind,
+            deps,
+            body,
+            at: Some((key.2, key.3)),
+            state: None,
+        }
+    }
+
+    fn private_lines(&self, peer: &PeerId) -> Vec<(LineRow, bool)> {
+        let received = self.received.iter().filter(|(_, (from, _))| from == peer);
+        let received = received.map(|(id, (_, row))| (id, row, None));
+        let sent = self.sent.iter().filter(|(_, sent)| sent.to.id() == *peer);
+        let sent = sent.map(|(id, sent)| (id, &sent.message, Some(sent.state)));
+        let line = |(id, row, state): (&MessageId, &crate::durable::PrivateRow, _)| LineRow {
+            id: *id,
+            talk: Talk::Peer(*peer),
+            author: if state_is_own(state) { self.own } else { *peer },
+            own: state_is_own(state),
+            hlc: row.hlc,
+            kind: row.kind,
+            deps: Vec::new(),
+            body: Some(row.body.clone()),
+            at: None,
+            state,
+        };
+        let mut lines: Vec<LineRow> = received.chain(sent).map(line).collect();
+        lines.retain(|line| line.kind != 0);
+        lines.sort_by_key(|line| (line.hlc, line.id));
+        lines.into_iter().map(|line| (line, false)).collect()
+    }
+
+    fn message(&self, id: &MessageId) -> Option<Row> {
+        if let Some(key) = self.ids.get(&id.0) {
+            let held = self.entries.get(key)?;
+            return Some(Row::Line(Box::new(self.line_of(key, held))));
+        }
+        let received = self.received.get(id).map(|(from, _)| *from);
+        let peer = received.or_else(|| self.sent.get(id).map(|sent| sent.to.id()))?;
+        let lines = self.private_lines(&peer).into_iter();
+        let mut found = lines.filter(|(line, _)| line.id == *id);
+        found.next().map(|(line, _)| Row::Line(Box::new(line)))
+    }
+
+    /// What a node is told at its start.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut own_heads: BTreeMap<(RoomId, NetworkId), OwnHead> = BTreeMap::new();
+        let mut epochs: BTreeMap<RoomId, u64> = BTreeMap::new();
+        for (&(room, epoch), log) in &self.epochs {
+            epochs.insert(room, epoch);
+            let head = OwnHead {
+                room,
+                network: log.network,
+                epoch,
+                seq: log.seq,
+                hash: log.hash,
+            };
+            if !log.retired {
+                own_heads.insert((room, log.network), head);
+            }
+        }
+        let waits = |sent: &&super::Sent| sent.state == PrivateState::Queued;
+        let outbox: BTreeSet<PublicKey> = self
+            .sent
+            .values()
+            .filter(waits)
+            .map(|sent| sent.to)
+            .collect();
+        let authors: BTreeSet<PeerId> = self.logs.keys().map(|log| log.author).collect();
+        let people = self.people.values();
+        let mut rooms: Vec<_> = self.rooms.values().cloned().collect();
+        rooms.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Snapshot {
+            incarnation: self.incarnation,
+            own_heads: own_heads.into_values().collect(),
+            epochs: epochs.into_iter().collect(),
+            hlc_max: self.epochs.values().map(|log| log.hlc).max().unwrap_or(0),
+            heads: self
+                .heads()
+                .filter(|head| head.author != self.own)
+                .collect(),
+            rooms,
+            people: people
+                .filter(|person| authors.contains(&person.id))
+                .cloned()
+                .collect(),
+            forks: self.forks.values().cloned().collect(),
+            pins: self.pins.clone().into_iter().collect(),
+            outbox: outbox.into_iter().collect(),
+            neighbors: self.neighbors.values().copied().collect(),
+        }
+    }
+
+    /// How far the logs are held without a gap.
+    fn heads(&self) -> impl Iterator<Item = Head> {
+        self.logs.iter().map(|(log, row)| Head {
+            room: log.room,
+            author: log.author,
+            epoch: log.epoch,
+            seq: row.head,
+            hash: row.hash,
+            network: row.network,
+            low: self.low(log).unwrap_or(row.head + 1),
+            floor: row.floor,
+            forked: self.forks.contains_key(log),
+        })
+    }
+}
+
+fn log_of(key: &EntryKey) -> LogKey {
+    LogKey {
+        room: RoomId(key.0),
+        author: key.1,
+        epoch: key.2,
+    }
+}
+
+fn state_is_own(state: Option<PrivateState>) -> bool {
+    state.is_some()
+}

@@ -1,0 +1,331 @@
+//! The logs of a disk: entries and their places, floors, own heads.
+
+use std::collections::VecDeque;
+
+use super::{Disk, EntryKey, Undo};
+use crate::durable::{EntryHead, ForkRow, Kept, LogKey, order_key};
+use crate::id::{NetworkId, RoomId};
+
+/// An entry.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) hash: [u8; 32],
+    pub(super) bytes: Vec<u8>,
+    pub(super) hlc: u64,
+    pub(super) deps: Vec<[u8; 16]>,
+    /// Its place in the order people see.
+    pub(super) key: u64,
+}
+
+/// Where a log stands.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) network: NetworkId,
+    pub(super) floor: u32,
+    pub(super) head: u32,
+    pub(super) hash: [u8; 32],
+    pub(super) top: u32,
+}
+
+/// An own log.
+#[derive(Clone, Debug)]
+pub(super) struct OwnLog {
+    pub(super) network: NetworkId,
+    pub(super) seq: u32,
+    pub(super) hash: [u8; 32],
+    pub(super) hlc: u64,
+    pub(super) retired: bool,
+}
+
+impl OwnLog {
+    fn new(network: NetworkId, retired: bool) -> OwnLog {
+        OwnLog {
+            network,
+            seq: 0,
+            hash: [0; 32],
+            hlc: 0,
+            retired,
+        }
+    }
+}
+
+impl Log {
+    pub(super) fn new(network: NetworkId) -> Log {
+        Log {
+            network,
+            floor: 0,
+            head: 0,
+            hash: [0; 32],
+            top: 0,
+        }
+    }
+}
+
+fn key_in(log: &LogKey, seq: u32) -> EntryKey {
+    (log.room.0, log.author, log.epoch, seq)
+}
+
+fn id_of(hash: &[u8; 32]) -> [u8; 16] {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    id
+}
+
+impl Disk {
+    pub(super) fn begin_own(&mut self, room: RoomId, network: NetworkId, epoch: u64) -> bool {
+        let is_new = !self.epochs.contains_key(&(room, epoch));
+        if is_new {
+            let log = OwnLog::new(network, false);
+            self.epochs.insert((room, epoch), log);
+        }
+        is_new
+    }
+
+    pub(super) fn retire_epoch(&mut self, room: RoomId, epoch: u64) -> bool {
+        let unknown = || OwnLog::new(NetworkId([0; 8]), false);
+        let log = self.epochs.entry((room, epoch)).or_insert_with(unknown);
+        !std::mem::replace(&mut log.retired, true)
+    }
+
+    pub(super) fn put_entry(
+        &mut self,
+        log: LogKey,
+        seq: u32,
+        hash: &[u8; 32],
+        bytes: &[u8],
+    ) -> Kept {
+        let head = EntryHead::of(bytes);
+        let network = head.as_ref().map_or(NetworkId([0; 8]), |head| head.network);
+        let (hlc, deps) = head.map_or((0, Vec::new()), |head| (head.hlc, head.deps));
+        if log.author == self.own {
+            let own = self.epochs.get_mut(&(log.room, log.epoch));
+            if let Some(own) = own.filter(|own| own.seq < seq) {
+                (own.seq, own.hash, own.hlc) = (seq, *hash, hlc);
+            }
+        }
+        let row = self.logs.entry(log).or_insert_with(|| Log::new(network));
+        if seq <= row.floor {
+            return Kept::BelowFloor;
+        }
+        let key = key_in(&log, seq);
+        if let Some(held) = self.entries.get(&key) {
+            return match held.hash == *hash {
+                true => Kept::Old,
+                false => Kept::Fork,
+            };
+        }
+        row.top = row.top.max(seq);
+        let held = Held {
+            hash: *hash,
+            bytes: bytes.to_vec(),
+            hlc,
+            deps,
+            key: 0,
+        };
+        self.note(key, held);
+        self.unsynced.push(Undo::Entry(key));
+        self.find_end(&log, Some(seq));
+        let place = self.place_of(&key);
+        if let Some(held) = self.entries.get_mut(&key) {
+            held.key = place;
+        }
+        self.settle(self.followers(&key, hash));
+        Kept::New { key: place }
+    }
+
+    fn note(&mut self, key: EntryKey, held: Held) {
+        for dep in &held.deps {
+            self.behind.entry(*dep).or_default().insert(key);
+        }
+        self.ids.insert(id_of(&held.hash), key);
+        self.entries.insert(key, held);
+    }
+
+    /// The place of an entry by what is held now.
+    fn place_of(&self, key: &EntryKey) -> u64 {
+        let Some(held) = self.entries.get(key) else {
+            return 0;
+        };
+        let place = |key: &EntryKey| self.entries.get(key).map(|held| held.key);
+        let prev = place(&(key.0, key.1, key.2, key.3 - 1));
+        let of_dep = |dep: &[u8; 16]| {
+            let dep = self.ids.get(dep).filter(|dep| dep.0 == key.0)?;
+            place(dep)
+        };
+        let deps: Vec<u64> = held.deps.iter().filter_map(of_dep).collect();
+        order_key(held.hlc, prev, &deps)
+    }
+
+    fn followers(&self, key: &EntryKey, hash: &[u8; 32]) -> VecDeque<EntryKey> {
+        let behind = self.behind.get(&id_of(hash)).into_iter().flatten();
+        let mut found: VecDeque<EntryKey> = behind.filter(|of| of.0 == key.0).copied().collect();
+        if let Some(next) = key.3.checked_add(1) {
+            found.push_back((key.0, key.1, key.2, next));
+        }
+        found
+    }
+
+    fn settle(&mut self, mut moved: VecDeque<EntryKey>) {
+        while let Some(key) = moved.pop_front() {
+            let place = self.place_of(&key);
+            if let Some(held) = self.entries.get_mut(&key).filter(|held| held.key != place) {
+                held.key = place;
+                let hash = held.hash;
+                moved.extend(self.followers(&key, &hash));
+            }
+        }
+    }
+
+    /// The lowest number held.
+    pub(super) fn low(&self, log: &LogKey) -> Option<u32> {
+        let numbers = key_in(log, 0)..=key_in(log, u32::MAX);
+        self.entries.range(numbers).next().map(|(key, _)| key.3)
+    }
+
+    /// Finds the end of the first run anew; after this number came, or whatever happened.
+    fn find_end(&mut self, log: &LogKey, came: Option<u32>) {
+        let low = self.low(log);
+        let Some(row) = self.logs.get(log) else {
+            return;
+        };
+        let start = match (row.floor, low) {
+            (0, Some(low)) => low,
+            (floor, _) => floor.saturating_add(1),
+        };
+        let from = match came {
+            Some(seq) if seq != start && row.head.checked_add(1) != Some(seq) => return,
+            Some(seq) if seq != start => seq,
+            _ => start,
+        };
+        let mut end = None;
+        let numbers = key_in(log, from)..=key_in(log, u32::MAX);
+        for (expected, (key, held)) in (from..=u32::MAX).zip(self.entries.range(numbers)) {
+            if key.3 != expected {
+                break;
+            }
+            end = Some((expected, held.hash));
+        }
+        let Some(row) = self.logs.get_mut(log) else {
+            return;
+        };
+        (row.head, row.hash) = end.unwrap_or(match row.head == row.floor {
+            true => (row.head, row.hash),
+            false => (row.floor, [0; 32]),
+        });
+    }
+
+    pub(super) fn raise_floor(&mut self, log: &LogKey, floor: u32) -> bool {
+        let Some(row) = self.logs.get_mut(log).filter(|row| row.floor < floor) else {
+            return false;
+        };
+        row.floor = floor;
+        let numbers = key_in(log, 0)..=key_in(log, floor);
+        let gone: Vec<EntryKey> = self.entries.range(numbers).map(|(key, _)| *key).collect();
+        let mut moved = VecDeque::new();
+        for key in gone {
+            let Some(held) = self.entries.remove(&key) else {
+                continue;
+            };
+            self.ids.remove(&id_of(&held.hash));
+            for dep in &held.deps {
+                if let Some(behind) = self.behind.get_mut(dep) {
+                    behind.remove(&key);
+                }
+            }
+            moved.extend(self.followers(&key, &held.hash));
+        }
+        self.find_end(log, None);
+        self.settle(moved);
+        true
+    }
+
+    pub(super) fn stub(&mut self, log: &LogKey, seq: u32, bytes: &[u8]) -> bool {
+        let held = self.entries.get_mut(&key_in(log, seq));
+        let Some(held) = held.filter(|held| held.bytes != bytes) else {
+            return false;
+        };
+        held.bytes = bytes.to_vec();
+        true
+    }
+
+    pub(super) fn put_fork(&mut self, fork: &ForkRow) -> bool {
+        let head = EntryHead::of(&fork.first);
+        let network = head.map_or(NetworkId([0; 8]), |head| head.network);
+        self.logs
+            .entry(fork.log)
+            .or_insert_with(|| Log::new(network));
+        let is_new = !self.forks.contains_key(&fork.log);
+        if is_new {
+            self.forks.insert(fork.log, fork.clone());
+        }
+        is_new
+    }
+
+    /// The lines of a room in the order people see.
+    pub(super) fn lines(&self, room: &RoomId) -> Vec<(EntryKey, &Held)> {
+        let all = self.entries.iter().filter(|(key, _)| key.0 == room.0);
+        let mut all: Vec<(EntryKey, &Held)> = all.map(|(key, held)| (*key, held)).collect();
+        all.sort_by_key(|(key, held)| (held.key, *key));
+        all
+    }
+
+    fn logs_of(&self, room: &RoomId) -> Vec<LogKey> {
+        let of = self.logs.keys().filter(|log| log.room == *room);
+        of.copied().collect()
+    }
+
+    pub(super) fn retain(&mut self, room: &RoomId, entries: u32, before_ms: u64) -> bool {
+        let mut newest = self.lines(room).into_iter().rev();
+        let most = usize::try_from(entries).unwrap_or(usize::MAX);
+        let cut = newest.nth(most).map(|(key, held)| (held.key, key));
+        drop(newest);
+        let mut any = false;
+        for log in self.logs_of(room) {
+            let numbers = key_in(&log, 0)..=key_in(&log, u32::MAX);
+            let old = self.entries.range(numbers).take_while(|(key, held)| {
+                let one_too_many = cut.is_some_and(|cut| (held.key, **key) <= cut);
+                held.hlc >> 16 < before_ms || one_too_many
+            });
+            if let Some(floor) = old.map(|(key, _)| key.3).last() {
+                any |= self.raise_floor(&log, floor);
+            }
+        }
+        any
+    }
+
+    pub(super) fn wipe_room(&mut self, room: &RoomId) -> bool {
+        let mut any = false;
+        for log in self.logs_of(room) {
+            let last = self.logs.get(&log).map(|row| row.head.max(row.top));
+            any |= self.raise_floor(&log, last.unwrap_or(0));
+            if let Some(fork) = self.forks.get_mut(&log) {
+                (fork.first, fork.second) = (Vec::new(), Vec::new());
+            }
+        }
+        any
+    }
+
+    /// Everything that follows from the entries, after some were lost.
+    pub(super) fn rebuild(&mut self) {
+        self.ids.clear();
+        self.behind.clear();
+        for (key, held) in std::mem::take(&mut self.entries) {
+            self.note(key, held);
+        }
+        for log in self.logs.keys().copied().collect::<Vec<_>>() {
+            let numbers = key_in(&log, 0)..=key_in(&log, u32::MAX);
+            let top = self.entries.range(numbers).next_back();
+            let top = top.map_or(0, |(key, _)| key.3);
+            match self.logs.get_mut(&log) {
+                Some(row) if top > 0 || row.floor > 0 => row.top = top,
+                _ => {
+                    self.logs.remove(&log);
+                    self.forks.remove(&log);
+                    continue;
+                }
+            }
+            self.find_end(&log, None);
+        }
+        self.settle(self.entries.keys().copied().collect());
+    }
+}

@@ -1,0 +1,419 @@
+//! The logs: entries, where each begins and ends, floors, own heads.
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, named_params, params};
+
+use super::ENTRY_ROWS_MAX;
+use super::order::{self, At, sortable};
+use super::sqlite::{execute, get, rows};
+use crate::durable::{EntryHead, Head, Kept, LogKey, OwnHead, Row};
+use crate::id::{NetworkId, PeerId, RoomId};
+use crate::limits::Keep;
+
+/// The row of a log.
+pub(super) struct Log {
+    pub(super) id: i64,
+    low: i64,
+    head: i64,
+    floor: i64,
+    top: i64,
+}
+
+impl Log {
+    /// The highest number known of it.
+    pub(super) fn last(&self) -> i64 {
+        self.head.max(self.top)
+    }
+}
+
+/// An entry that is to be kept.
+pub(super) struct NewEntry<'a> {
+    pub(super) log: LogKey,
+    pub(super) seq: u32,
+    pub(super) hash: &'a [u8; 32],
+    pub(super) bytes: &'a [u8],
+}
+
+pub(super) fn find(conn: &Connection, key: &LogKey) -> rusqlite::Result<Option<Log>> {
+    let sql = "SELECT id, low, head, floor, top FROM log
+               WHERE room = ? AND author = ? AND epoch = ?";
+    let key = params![key.room.0, key.author.0, key.epoch.cast_signed()];
+    let read = |row: &SqlRow<'_>| {
+        Ok(Log {
+            id: row.get(0)?,
+            low: row.get(1)?,
+            head: row.get(2)?,
+            floor: row.get(3)?,
+            top: row.get(4)?,
+        })
+    };
+    conn.prepare_cached(sql)?.query_row(key, read).optional()
+}
+
+/// The log, made where it is not known yet.
+pub(super) fn find_or_make(
+    conn: &Connection,
+    key: &LogKey,
+    network: NetworkId,
+) -> rusqlite::Result<Log> {
+    if let Some(log) = find(conn, key)? {
+        return Ok(log);
+    }
+    let sql = "INSERT INTO log (room, author, epoch, low, head, hash, network)
+               VALUES (?, ?, ?, 1, 0, zeroblob(32), ?)";
+    let row = params![key.room.0, key.author.0, key.epoch.cast_signed(), network.0];
+    let id = conn.prepare_cached(sql)?.insert(row)?;
+    Ok(Log {
+        id,
+        low: 1,
+        head: 0,
+        floor: 0,
+        top: 0,
+    })
+}
+
+/// Keeps an entry.
+pub(super) fn put(conn: &Connection, keep: Keep, new: &NewEntry<'_>) -> rusqlite::Result<Kept> {
+    let head = EntryHead::of(new.bytes);
+    let network = head.as_ref().map_or(NetworkId([0; 8]), |head| head.network);
+    let log = find_or_make(conn, &new.log, network)?;
+    let seq = i64::from(new.seq);
+    if seq <= log.floor {
+        return Ok(Kept::BelowFloor);
+    }
+    if seq <= log.top {
+        let sql = "SELECT hash FROM entry WHERE log = ? AND seq = ?";
+        let held: Option<[u8; 32]> = conn
+            .prepare_cached(sql)?
+            .query_row([log.id, seq], |row| row.get(0))
+            .optional()?;
+        match held {
+            Some(held) if held == *new.hash => return Ok(Kept::Old),
+            Some(_) => return Ok(Kept::Fork),
+            None => {}
+        }
+    }
+    let (hlc, deps) = head.map_or((0, Vec::new()), |head| (head.hlc, head.deps));
+    let (at, room) = ((log.id, seq), &new.log.room.0);
+    let key = insert(conn, keep, new, at, (hlc, &deps))?;
+    if keep == Keep::All {
+        let mut moved = order::followers(conn, room, at, new.hash)?;
+        // Behind the last one stands nothing yet.
+        moved.retain(|&(id, behind)| id != log.id || behind <= log.top);
+        order::settle(conn, moved)?;
+    }
+    raise(conn, &log, seq, new.hash)?;
+    Ok(Kept::New { key })
+}
+
+fn insert(
+    conn: &Connection,
+    keep: Keep,
+    new: &NewEntry<'_>,
+    (log, seq): At,
+    (hlc, deps): (u64, &[[u8; 16]]),
+) -> rusqlite::Result<u64> {
+    let LogKey {
+        room,
+        author,
+        epoch,
+    } = &new.log;
+    let key = order::key_of(conn, &room.0, (log, seq), (hlc, deps))?;
+    let sql = "INSERT INTO entry (log, seq, hash, bytes, hlc, key) VALUES (?, ?, ?, ?, ?, ?)";
+    // Without history its id alone stays, so that it is not taken for new once more.
+    let bytes = match keep {
+        Keep::All => new.bytes,
+        Keep::None => &[],
+    };
+    let row = params![log, seq, new.hash, bytes, hlc.cast_signed(), sortable(key)];
+    execute(conn, sql, row)?;
+    if keep == Keep::All {
+        let sql = "INSERT INTO line (room, key, author, epoch, seq, log) VALUES (?, ?, ?, ?, ?, ?)";
+        let row = params![room.0, sortable(key), author.0, sortable(*epoch), seq, log];
+        execute(conn, sql, row)?;
+        order::note_deps(conn, (log, seq), deps)?;
+    }
+    Ok(key)
+}
+
+/// Where the log begins and ends now that this number came.
+fn raise(conn: &Connection, log: &Log, seq: i64, hash: &[u8; 32]) -> rusqlite::Result<()> {
+    let is_empty = log.low > log.top;
+    let low = if is_empty { seq } else { log.low.min(seq) };
+    let begins = log.floor == 0 && (is_empty || seq < log.low);
+    let end = if seq > log.top && (begins || seq == log.head + 1) {
+        // By far the most: the next one, and nothing is held beyond.
+        Some((seq, *hash))
+    } else if seq == log.head + 1 || begins && seq + 1 != log.low {
+        walk(conn, log.id, seq)?
+    } else {
+        None
+    };
+    let (head, hash) = end.map_or((log.head, None), |(head, hash)| (head, Some(hash)));
+    let sql = "UPDATE log SET low = ?, head = ?, hash = coalesce(?, hash), top = ? WHERE id = ?";
+    let row = params![low, head, hash, log.top.max(seq), log.id];
+    execute(conn, sql, row)?;
+    Ok(())
+}
+
+/// The end of the run that begins here, if it does.
+fn walk(conn: &Connection, log: i64, from: i64) -> rusqlite::Result<Option<(i64, [u8; 32])>> {
+    let sql = "SELECT seq, hash FROM entry WHERE log = ? AND seq >= ? ORDER BY seq";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([log, from])?;
+    let (mut end, mut expected) = (None, from);
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? != expected {
+            break;
+        }
+        end = Some((expected, row.get(1)?));
+        expected += 1;
+    }
+    Ok(end)
+}
+
+/// Moves a floor up and forgets what is at or below it; whether it moved.
+pub(super) fn raise_floor(
+    conn: &Connection,
+    key: &LogKey,
+    log: &Log,
+    floor: i64,
+) -> rusqlite::Result<bool> {
+    if floor <= log.floor {
+        return Ok(false);
+    }
+    let moved = forget(conn, key, log.id, floor)?;
+    let sql = "SELECT min(seq) FROM entry WHERE log = ?";
+    let low: Option<i64> = conn
+        .prepare_cached(sql)?
+        .query_row([log.id], |row| row.get(0))?;
+    let goes_on = log.low <= floor + 1 && floor < log.head;
+    let end = match goes_on {
+        true => None,
+        false => Some(walk(conn, log.id, floor + 1)?.map_or_else(
+            // The last one is gone too, but its hash is known if it ever was held.
+            || (floor, (floor != log.head).then_some([0; 32])),
+            |(head, hash)| (head, Some(hash)),
+        )),
+    };
+    let (head, hash) = end.unwrap_or((log.head, None));
+    let sql = "UPDATE log SET floor = ?, low = ?, head = ?, hash = coalesce(?, hash) WHERE id = ?";
+    let low = low.unwrap_or(head + 1);
+    execute(conn, sql, params![floor, low, head, hash, log.id])?;
+    order::settle(conn, moved)?;
+    Ok(true)
+}
+
+/// Deletes the entries of a log up to a number. Returns whose places that may change.
+fn forget(conn: &Connection, key: &LogKey, log: i64, last: i64) -> rusqlite::Result<Vec<At>> {
+    let sql = "SELECT seq, hash, bytes, key FROM entry WHERE log = ? AND seq <= ?";
+    type Gone = (i64, [u8; 32], Vec<u8>, i64);
+    let gone: Vec<Gone> = rows(conn, sql, [log, last], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    let mut moved = Vec::new();
+    for (seq, hash, bytes, place) in gone {
+        for dep in EntryHead::of(&bytes).map_or_else(Vec::new, |head| head.deps) {
+            let sql = "DELETE FROM dep WHERE of = ? AND log = ? AND seq = ?";
+            execute(conn, sql, params![dep, log, seq])?;
+        }
+        let sql = "DELETE FROM line
+                   WHERE room = ? AND key = ? AND author = ? AND epoch = ? AND seq = ?";
+        let epoch = sortable(key.epoch);
+        execute(
+            conn,
+            sql,
+            params![key.room.0, place, key.author.0, epoch, seq],
+        )?;
+        moved.extend(order::followers(conn, &key.room.0, (log, seq), &hash)?);
+    }
+    execute(
+        conn,
+        "DELETE FROM entry WHERE log = ? AND seq <= ?",
+        [log, last],
+    )?;
+    moved.retain(|&(of, seq)| of != log || seq > last);
+    Ok(moved)
+}
+
+/// Puts an entry's bytes without its body in their place; whether they were others.
+pub(super) fn stub(
+    conn: &Connection,
+    key: &LogKey,
+    seq: u32,
+    bytes: &[u8],
+) -> rusqlite::Result<bool> {
+    let Some(log) = find(conn, key)? else {
+        return Ok(false);
+    };
+    let sql = "UPDATE entry SET bytes = ?3
+               WHERE log = ?1 AND seq = ?2 AND bytes <> ?3 AND length(bytes) > 0";
+    execute(conn, sql, params![log.id, seq, bytes])
+}
+
+/// The own head moves forward only, whatever order entries come in.
+pub(super) fn raise_own_head(conn: &Connection, new: &NewEntry<'_>) -> rusqlite::Result<()> {
+    let hlc = EntryHead::of(new.bytes).map_or(0, |head| head.hlc);
+    let sql = "UPDATE own_log SET seq = :seq, hash = :hash, hlc = :hlc
+               WHERE author = :author AND room = :room AND epoch = :epoch AND seq < :seq";
+    let epoch = new.log.epoch.cast_signed();
+    conn.prepare_cached(sql)?.execute(named_params! {
+        ":author": new.log.author.0, ":room": new.log.room.0, ":epoch": epoch,
+        ":seq": new.seq, ":hash": new.hash, ":hlc": hlc.cast_signed(),
+    })?;
+    Ok(())
+}
+
+/// Begins an own log; whether it was not known.
+pub(super) fn begin_own(
+    conn: &Connection,
+    own: &PeerId,
+    (room, epoch): (&RoomId, u64),
+    network: &NetworkId,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO own_log (author, room, epoch, network, seq, hash, retired)
+               VALUES (?, ?, ?, ?, 0, zeroblob(32), 0) ON CONFLICT DO NOTHING";
+    let row = params![own.0, room.0, epoch.cast_signed(), network.0];
+    execute(conn, sql, row)
+}
+
+/// Ends an own epoch for good, also one that is not known here; whether it was not ended yet.
+pub(super) fn retire(
+    conn: &Connection,
+    own: &PeerId,
+    room: &RoomId,
+    epoch: u64,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO own_log (author, room, epoch, network, seq, hash, retired)
+               VALUES (?, ?, ?, zeroblob(8), 0, zeroblob(32), 1)
+               ON CONFLICT DO UPDATE SET retired = 1 WHERE retired = 0";
+    execute(conn, sql, params![own.0, room.0, epoch.cast_signed()])
+}
+
+/// Where the own logs stand that may be continued: of several of one network the last.
+pub(super) fn own_heads(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<OwnHead>> {
+    let sql = "SELECT room, network, epoch, seq, hash FROM own_log
+               WHERE author = ? AND retired = 0 ORDER BY room, network, epoch < 0, epoch";
+    let all = rows(conn, sql, params![own.0], |row| {
+        Ok(OwnHead {
+            room: RoomId(get(row, "room")?),
+            network: NetworkId(get(row, "network")?),
+            epoch: get::<i64>(row, "epoch")?.cast_unsigned(),
+            seq: get(row, "seq")?,
+            hash: get(row, "hash")?,
+        })
+    })?;
+    let mut last: Vec<OwnHead> = Vec::new();
+    for head in all {
+        last.pop_if(|before| (before.room, before.network) == (head.room, head.network));
+        last.push(head);
+    }
+    Ok(last)
+}
+
+/// The greatest own epoch of each room, and the greatest clock.
+pub(super) fn own_past(
+    conn: &Connection,
+    own: &PeerId,
+) -> rusqlite::Result<(Vec<(RoomId, u64)>, u64)> {
+    let sql = "SELECT room, epoch, hlc FROM own_log WHERE author = ? ORDER BY room";
+    let all = rows(conn, sql, params![own.0], |row| {
+        let (epoch, hlc): (i64, i64) = (get(row, "epoch")?, get(row, "hlc")?);
+        Ok((
+            RoomId(get(row, "room")?),
+            epoch.cast_unsigned(),
+            hlc.cast_unsigned(),
+        ))
+    })?;
+    let mut epochs: Vec<(RoomId, u64)> = Vec::new();
+    for &(room, epoch, _) in &all {
+        match epochs.last_mut().filter(|last| last.0 == room) {
+            Some(last) => last.1 = last.1.max(epoch),
+            None => epochs.push((room, epoch)),
+        }
+    }
+    Ok((epochs, all.iter().map(|all| all.2).max().unwrap_or(0)))
+}
+
+const HEAD: &str = "SELECT log.id AS id, room, author, epoch, head, hash, network, low, floor,
+                    fork.log IS NOT NULL AS forked
+                    FROM log LEFT JOIN fork ON fork.log = log.id";
+
+fn read_head(row: &SqlRow<'_>) -> rusqlite::Result<Head> {
+    Ok(Head {
+        room: RoomId(get(row, "room")?),
+        author: PeerId(get(row, "author")?),
+        epoch: get::<i64>(row, "epoch")?.cast_unsigned(),
+        seq: get(row, "head")?,
+        hash: get(row, "hash")?,
+        network: NetworkId(get(row, "network")?),
+        low: get(row, "low")?,
+        floor: get(row, "floor")?,
+        forked: get(row, "forked")?,
+    })
+}
+
+/// Where the logs of others stand.
+pub(super) fn heads(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<Head>> {
+    let sql = format!("{HEAD} WHERE author <> ? ORDER BY room, author, epoch < 0, epoch");
+    rows(conn, &sql, params![own.0], read_head)
+}
+
+/// Where all logs of a room on a network stand.
+pub(super) fn vector(
+    conn: &Connection,
+    room: &RoomId,
+    network: &NetworkId,
+) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!("{HEAD} WHERE room = ? AND network = ? ORDER BY author, epoch < 0, epoch");
+    let read = |row: &SqlRow<'_>| read_head(row).map(Row::Log);
+    rows(conn, &sql, params![room.0, network.0], read)
+}
+
+/// Entries by their numbers.
+pub(super) fn entries(
+    conn: &Connection,
+    key: &LogKey,
+    seqs: &[u32],
+    network: Option<NetworkId>,
+) -> rusqlite::Result<Vec<Row>> {
+    let sql = "SELECT entry.bytes FROM log JOIN entry ON entry.log = log.id
+               WHERE room = ?1 AND author = ?2 AND epoch = ?3 AND seq = ?4
+               AND (?5 IS NULL OR network = ?5) AND length(entry.bytes) > 0";
+    let mut statement = conn.prepare_cached(sql)?;
+    let network = network.map(|network| network.0);
+    let mut found = Vec::new();
+    for &seq in seqs.iter().take(ENTRY_ROWS_MAX) {
+        let epoch = key.epoch.cast_signed();
+        let of = params![key.room.0, key.author.0, epoch, seq, network];
+        let bytes = statement.query_row(of, |row| row.get(0)).optional()?;
+        found.extend(bytes.map(|bytes| Row::Entry { seq, bytes }));
+    }
+    Ok(found)
+}
+
+/// What is held of a log between two numbers.
+pub(super) fn range(
+    conn: &Connection,
+    key: &LogKey,
+    (first, last): (u32, u32),
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<Row>> {
+    let Some(log) = find(conn, key)? else {
+        return Ok(Vec::new());
+    };
+    let sql = "SELECT seq, bytes FROM entry
+               WHERE log = ? AND seq >= ? AND seq <= ? AND length(bytes) > 0 ORDER BY seq";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![log.id, first, last])?;
+    let (mut found, mut len) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get(1)?;
+        len += bytes.len();
+        if found.len() == ENTRY_ROWS_MAX || (len > bytes_max && !found.is_empty()) {
+            break;
+        }
+        let seq = row.get(0)?;
+        found.push(Row::Entry { seq, bytes });
+    }
+    Ok(found)
+}

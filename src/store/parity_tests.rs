@@ -1,0 +1,373 @@
+//! The store and the simulator's disk answer alike: both get the same random batches and are
+//! asked the same. `LANCHAT_TEST_SEED` repeats a run.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::{Retention, Store};
+use crate::durable::{
+    Batch, Durability, ForkRow, HistoryQuery, Kept, LogKey, PersonRow, PrivateRow, PrivateState,
+    Query, RoomRow, Talk, Write,
+};
+use crate::id::{MessageId, NetworkId, PublicKey, RoomId};
+use crate::sim::disk::Disk;
+use crate::wire::group::EntryFields;
+use crate::wire::{Entry, EntryKind};
+
+const AUTHORS: u64 = 4;
+const ROOMS: u64 = 2;
+const NETWORKS: u64 = 2;
+const BATCHES: usize = 60;
+
+/// An entry of the world, whether anybody holds it or not.
+#[derive(Clone)]
+struct Said {
+    log: LogKey,
+    seq: u32,
+    hash: [u8; 32],
+    bytes: Vec<u8>,
+    stub: Vec<u8>,
+}
+
+struct World {
+    rng: ChaCha8Rng,
+    said: Vec<Said>,
+    store: Store,
+    disk: Disk,
+}
+
+fn key_of(author: u64) -> PublicKey {
+    PublicKey([u8::try_from(author + 1).unwrap(); 32])
+}
+
+fn room(number: u64) -> RoomId {
+    RoomId::public(["lobby", "games"][usize::try_from(number).unwrap()])
+}
+
+fn network(number: u64) -> NetworkId {
+    NetworkId([u8::try_from(number + 1).unwrap(); 8])
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let own = key_of(0).id();
+        let mut world = World {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            said: Vec::new(),
+            store: Store::open(None, &own).unwrap(),
+            disk: Disk::new(own),
+        };
+        world.speak();
+        world
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.rng.next_u64() % bound
+    }
+
+    /// Everybody says something everywhere: clocks that go wrong, dependencies on what was said
+    /// before, now and then two entries of one number.
+    fn speak(&mut self) {
+        for step in 0..250_u64 {
+            let (author, room_of) = (self.below(AUTHORS), self.below(ROOMS));
+            let network_of = self.below(NETWORKS);
+            // An epoch belongs to one network.
+            let epoch = 5 + network_of + if self.below(20) == 0 { 1 << 63 } else { 0 };
+            let id = key_of(author).id();
+            let log = LogKey {
+                room: room(room_of),
+                author: id,
+                epoch,
+            };
+            let of_log = self.said.iter().filter(|said| said.log == log);
+            let seq = u32::try_from(of_log.count()).unwrap() + 1;
+            let ahead = if author == 1 { 300 } else { 0 };
+            let hlc = (1000 + step + ahead) << 16 | author;
+            let said = self.said.iter().filter(|said| said.log.room == log.room);
+            let ids: Vec<[u8; 16]> = said.map(|said| MessageId::of_entry(&said.hash).0).collect();
+            let mut deps = Vec::new();
+            while !ids.is_empty() && deps.len() < 3 && self.below(3) == 0 {
+                let dep = self.below(ids.len() as u64);
+                deps.push(ids[usize::try_from(dep).unwrap()]);
+            }
+            let forks = if self.below(25) == 0 { 2 } else { 1 };
+            for fork in 0..forks {
+                let fields = EntryFields {
+                    author: key_of(author),
+                    network: network(network_of),
+                    epoch,
+                    seq,
+                    hlc,
+                    prev: [9; 32],
+                    kind: EntryKind(1),
+                    deps: deps.clone(),
+                    body: format!("Line {step} {fork} of {author}").into_bytes(),
+                };
+                self.said.push(said_by(fields, log));
+            }
+        }
+    }
+
+    fn any_said(&mut self) -> Said {
+        let at = self.below(self.said.len() as u64);
+        self.said[usize::try_from(at).unwrap()].clone()
+    }
+
+    fn write(&mut self) -> Write {
+        let said = self.any_said();
+        let (of_room, author) = (room(self.below(ROOMS)), key_of(self.below(AUTHORS)));
+        let Said { log, seq, .. } = said;
+        match self.below(100) {
+            0 => Write::Floor {
+                log,
+                network: network(log.epoch % 2 + 1),
+                floor: seq / 2,
+            },
+            1 => Write::Retire {
+                room: of_room,
+                epoch: 5 + self.below(4),
+            },
+            2 => Write::Room(RoomRow {
+                id: of_room,
+                name: format!("room{}", self.below(2)),
+                key: (self.below(2) == 0).then_some([7; 32]),
+                joined: self.below(2) == 0,
+            }),
+            3..6 => Write::Person(PersonRow {
+                id: author.id(),
+                key: author,
+                incarnation: self.below(3),
+                record_seq: u32::try_from(self.below(3)).unwrap(),
+                record: vec![1, 2, 3],
+            }),
+            6 => Write::Fork(ForkRow {
+                log,
+                seq,
+                first: said.bytes,
+                second: vec![5],
+            }),
+            7 => Write::Stub {
+                log,
+                seq,
+                bytes: said.stub,
+            },
+            8 => Write::Retain {
+                room: of_room,
+                entries: 20 + u32::try_from(self.below(80)).unwrap(),
+                before_ms: 900 + self.below(200),
+            },
+            9 if self.below(10) == 0 => Write::Wipe(match self.below(2) {
+                0 => Talk::Room(of_room),
+                _ => Talk::Peer(author.id()),
+            }),
+            10 => Write::Incarnation(self.below(50)),
+            11 => Write::Epoch {
+                room: of_room,
+                network: network(self.below(NETWORKS)),
+                epoch: 5 + self.below(4),
+            },
+            12 => Write::Pin {
+                skeleton: format!("name{}", self.below(3)),
+                key: author,
+            },
+            13..22 => self.private(author),
+            _ => Write::Entry {
+                room: log.room,
+                author: log.author,
+                epoch: log.epoch,
+                seq,
+                hash: said.hash,
+                bytes: said.bytes,
+            },
+        }
+    }
+
+    fn private(&mut self, with: PublicKey) -> Write {
+        let number = self.below(20);
+        let id = MessageId([u8::try_from(number).unwrap(); 16]);
+        let message = PrivateRow {
+            hlc: (number % 7) << 16 | if number == 3 { 1 << 63 } else { 0 },
+            kind: 1,
+            body: format!("private {number}").into_bytes(),
+        };
+        match self.below(3) {
+            0 if number.is_multiple_of(2) => Write::PrivateIn {
+                id,
+                from: with.id(),
+                message,
+            },
+            1 if !number.is_multiple_of(2) => Write::PrivateOut {
+                id,
+                to: with,
+                message,
+            },
+            _ => Write::PrivateState {
+                id,
+                state: [PrivateState::Delivered, PrivateState::Failed]
+                    [usize::try_from(self.below(2)).unwrap()],
+            },
+        }
+    }
+
+    fn queries(&mut self) -> Vec<Query> {
+        let said = self.any_said();
+        let (of_room, of_network) = (room(self.below(ROOMS)), network(self.below(NETWORKS)));
+        let peer = key_of(self.below(AUTHORS));
+        let entries = |network| Query::Entries {
+            room: said.log.room,
+            author: said.log.author,
+            epoch: said.log.epoch,
+            seqs: (1..40).collect(),
+            network,
+        };
+        let first = u32::try_from(self.below(20)).unwrap();
+        let id = MessageId::of_entry(&self.any_said().hash);
+        let other = MessageId::of_entry(&self.any_said().hash);
+        let private = MessageId([u8::try_from(self.below(20)).unwrap(); 16]);
+        let limit = usize::try_from(self.below(30)).unwrap();
+        let since_ms = 900 + self.below(300);
+        let mut all = vec![
+            entries(None),
+            entries(Some(of_network)),
+            Query::Outbox { to: peer },
+            Query::Vector {
+                room: of_room,
+                network: of_network,
+            },
+            Query::Range {
+                log: said.log,
+                first,
+                last: first + 9,
+                bytes_max: 1000,
+            },
+            Query::Latest {
+                room: of_room,
+                network: of_network,
+                entries: first,
+                since_ms,
+            },
+            Query::Message { id },
+            Query::Message { id: private },
+            Query::People {
+                ids: vec![peer.id(), key_of(0).id()],
+            },
+        ];
+        for talk in [Talk::Room(of_room), Talk::Peer(peer.id())] {
+            let last = HistoryQuery::last(talk, limit);
+            let (before, after) = match talk {
+                Talk::Room(_) => (id, other),
+                Talk::Peer(_) => (private, private),
+            };
+            let with = |change: &dyn Fn(&mut HistoryQuery)| {
+                let mut query = last.clone();
+                change(&mut query);
+                Query::History(query)
+            };
+            all.extend([
+                with(&|_| {}),
+                with(&|query| query.limit = 512),
+                with(&|query| query.before = Some(before)),
+                with(&|query| query.after = Some(after)),
+                with(&|query| (query.before, query.after) = (Some(before), Some(after))),
+                with(&|query| query.since_ms = since_ms),
+                with(&|query| query.search = vec!["LINE".into(), "1".into()]),
+            ]);
+        }
+        all
+    }
+
+    fn compare(&mut self, seed: u64) {
+        let retention = Retention {
+            entries: u32::MAX,
+            days: u32::MAX,
+        };
+        while self.store.tidy(0, retention).unwrap() {}
+        for query in self.queries() {
+            let (store, disk) = (self.store.query(&query).unwrap(), self.disk.query(&query));
+            assert_eq!(store, disk, "seed {seed}: {query:?}");
+        }
+        let (store, disk) = (self.store.snapshot().unwrap(), self.disk.snapshot());
+        assert_eq!(store, disk, "seed {seed}");
+    }
+}
+
+fn said_by(fields: EntryFields, log: LogKey) -> Said {
+    let entry = Entry::build(fields, &log.room, &mut |_| [8; 64]).unwrap();
+    let unsigned = entry.bytes.len() - 64;
+    let mut stub = entry.bytes[..unsigned - entry.body.len() - 2].to_vec();
+    stub.extend(crate::durable::BODY_REDACTED.to_be_bytes());
+    stub.extend(&entry.bytes[unsigned..]);
+    Said {
+        log,
+        seq: entry.seq,
+        hash: entry.hash(&log.room),
+        bytes: entry.bytes,
+        stub,
+    }
+}
+
+fn run(seed: u64) {
+    let mut world = World::new(seed);
+    for _ in 0..BATCHES {
+        let len = 1 + world.below(12);
+        let writes: Vec<Write> = (0..len).map(|_| world.write()).collect();
+        let batch = Batch {
+            durability: Durability::Process,
+            writes,
+        };
+        let kept = world.store.apply(&batch).unwrap();
+        let on_disk = world.disk.apply(&batch).unwrap();
+        assert_eq!(kept, on_disk, "seed {seed}: {batch:?}");
+        world.compare(seed);
+    }
+}
+
+#[test]
+fn the_store_and_the_disk_of_the_simulator_answer_alike() {
+    let given = std::env::var("LANCHAT_TEST_SEED").ok();
+    if let Some(seed) = given.and_then(|seed| seed.parse().ok()) {
+        return run(seed);
+    }
+    let mut start = [0; 8];
+    getrandom::fill(&mut start).unwrap();
+    let start = u64::from_le_bytes(start) >> 16;
+    eprintln!("seeds {start} to {}", start + 7);
+    (start..start + 8).for_each(run);
+}
+
+/// Whoever holds the same has the same order, however it came.
+#[test]
+fn the_order_does_not_depend_on_the_order_of_arrival() {
+    let mut orders = Vec::new();
+    for seed in [1, 2] {
+        let mut world = World::new(7);
+        let mut said = world.said.clone();
+        // Of two of one number the first, or the sets would differ.
+        said.dedup_by_key(|said| (said.log, said.seq));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for left in (1..said.len()).rev() {
+            let other = rng.next_u64() % (left as u64 + 1);
+            said.swap(left, usize::try_from(other).unwrap());
+        }
+        let writes = said.into_iter().map(|said| Write::Entry {
+            room: said.log.room,
+            author: said.log.author,
+            epoch: said.log.epoch,
+            seq: said.seq,
+            hash: said.hash,
+            bytes: said.bytes,
+        });
+        for writes in writes.collect::<Vec<_>>().chunks(10) {
+            let batch = Batch {
+                durability: Durability::Process,
+                writes: writes.to_vec(),
+            };
+            let kept = world.store.apply(&batch).unwrap();
+            assert!(kept.iter().all(|kept| matches!(kept, Kept::New { .. })));
+        }
+        let query = Query::History(HistoryQuery::last(Talk::Room(room(0)), 500));
+        orders.push(world.store.query(&query).unwrap());
+    }
+    assert!(orders[0].len() > 50);
+    assert!(orders[0] == orders[1]);
+}

@@ -10,6 +10,7 @@ use super::group::{Cx, Group};
 use super::locked::{Derivation, RoomKey};
 use super::presence::{CHANGE_JITTER, GAP, Presence};
 use super::private::Private;
+use super::sync::{Parts, Sync};
 use super::{Config, Identity, Now, Stats, Timer};
 use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
@@ -41,6 +42,9 @@ pub struct Endpoint {
     pub(super) group: Group,
     pub(super) private: Private,
     pub(super) direct: Direct,
+    pub(super) sync: Sync,
+    /// Somebody was found in this run.
+    pub(super) synced: bool,
     /// The incarnation is on its way to the disk; nothing is sent before.
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
@@ -79,6 +83,8 @@ impl Endpoint {
             group,
             private,
             direct,
+            sync: Sync::new(now),
+            synced: false,
             saving: None,
             early: Vec::new(),
             asked: None,
@@ -189,6 +195,10 @@ impl Endpoint {
         }
         let (private, mut cx) = self.private_cx(now);
         private.handle_timeout(&mut cx);
+        if self.sync.deadline().is_some_and(|at| at <= now.mono) {
+            let (sync, mut parts) = self.sync_parts(now);
+            sync.handle_timeout(&mut parts);
+        }
         self.pump(now);
         self.close_if_left();
         self.follow_up(now);
@@ -218,6 +228,10 @@ impl Endpoint {
     /// The store answered a query.
     pub fn handle_loaded(&mut self, now: Now, token: Token, result: Loaded) {
         self.core.mono = now.mono;
+        let (sync, mut parts) = self.sync_parts(now);
+        if sync.handle_loaded(&mut parts, token, &result) {
+            return;
+        }
         let (group, mut cx) = self.group_cx(now);
         if !group.handle_loaded(&mut cx, token, &result) {
             let (private, mut cx) = self.private_cx(now);
@@ -305,6 +319,7 @@ impl Endpoint {
             (group, Timer::Group),
             (self.private.deadline(), Timer::Direct),
             (self.direct.deadline(), Timer::Direct),
+            (self.sync.deadline(), Timer::Direct),
             (self.early_deadline(), Timer::Presence),
         ];
         let next = deadlines
@@ -403,6 +418,7 @@ impl Endpoint {
             let (group, mut cx) = self.group_cx(now);
             group.member_back(&mut cx, &id);
             group.tell_heads(&mut cx, &id);
+            self.sync_returned(now, &id);
             // What waits for them on disk goes as well.
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);
@@ -421,8 +437,10 @@ impl Endpoint {
             private.peer_confirmed(&mut cx, &id);
         }
         if found {
+            self.sync_found(now);
             self.retry_early(now);
         }
+        self.sync_behind(now);
     }
 
     /// Hands on what QUIC has to say.
@@ -430,6 +448,18 @@ impl Endpoint {
         while let Some(output) = self.direct.poll_output(now.mono) {
             if let DirectOutput::Transmit(transmit) = output {
                 self.core.push(Output::Transmit(transmit));
+                continue;
+            }
+            if matches!(
+                output,
+                DirectOutput::StreamOpened { .. }
+                    | DirectOutput::StreamFrame { .. }
+                    | DirectOutput::StreamWritable { .. }
+                    | DirectOutput::StreamEnded { .. }
+                    | DirectOutput::StreamClosed { .. }
+            ) {
+                let (sync, mut parts) = self.sync_parts(now);
+                sync.handle_direct(&mut parts, output);
                 continue;
             }
             let (private, mut cx) = self.private_cx(now);
@@ -452,6 +482,17 @@ impl Endpoint {
             now,
         };
         (&mut self.group, cx)
+    }
+
+    pub(super) fn sync_parts(&mut self, now: Now) -> (&mut Sync, Parts<'_, '_>) {
+        let cx = Cx {
+            core: &mut self.core,
+            presence: &mut self.presence,
+            direct: &mut self.direct,
+            now,
+        };
+        let group = &mut self.group;
+        (&mut self.sync, Parts { group, cx })
     }
 
     pub(super) fn private_cx(&mut self, now: Now) -> (&mut Private, Cx<'_>) {

@@ -3,9 +3,11 @@
 mod actor;
 mod detect;
 mod faults;
+mod history;
 mod hostile;
 mod limits;
 mod links;
+mod logs;
 mod observe;
 mod reach;
 mod relay;

@@ -145,31 +145,8 @@ impl Disk {
                     message: message.clone(),
                 })
                 .collect(),
-            _ => Vec::new(),
+            other => self.of_logs(other),
         }
-    }
-
-    /// How far the logs of others are held without a gap.
-    fn heads(&self, own: PeerId) -> Vec<lanchat::durable::Head> {
-        let mut heads: BTreeMap<([u8; 32], PeerId, u64), lanchat::durable::Head> = BTreeMap::new();
-        for (&(room, author, epoch, seq), (hash, _)) in &self.entries {
-            let last = heads.get(&(room, author, epoch)).map_or(0, |head| head.seq);
-            if author != own && seq == last + 1 {
-                let head = lanchat::durable::Head {
-                    room: lanchat::id::RoomId(room),
-                    author,
-                    epoch,
-                    seq,
-                    hash: *hash,
-                    network: lanchat::id::NetworkId([0; 8]),
-                    low: 1,
-                    floor: 0,
-                    forked: false,
-                };
-                heads.insert((room, author, epoch), head);
-            }
-        }
-        heads.into_values().collect()
     }
 
     pub fn snapshot(&self, own: PeerId) -> Snapshot {
@@ -187,7 +164,10 @@ impl Disk {
         Snapshot {
             incarnation: self.incarnation,
             own_heads,
-            heads: self.heads(own),
+            heads: {
+                let heads = self.heads().into_iter();
+                heads.filter(|head| head.author != own).collect()
+            },
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),

@@ -105,6 +105,31 @@ impl AuthorLog {
         self.contiguous
     }
 
+    /// Up to this number entries are history: kept, not shown.
+    #[must_use]
+    pub fn floor(&self) -> u32 {
+        self.floor
+    }
+
+    /// An entry of history is stored. Where the log is known only by its history, it ends there.
+    pub fn fill(&mut self, seq: u32) {
+        let untouched = self.contiguous == self.floor
+            && self.head == self.floor
+            && self.ahead.is_empty()
+            && self.storing.is_empty();
+        if untouched && seq > self.floor && seq <= SEQ_MAX {
+            (self.floor, self.contiguous) = (seq, seq);
+            (self.head, self.shown) = (seq, self.shown.max(seq));
+        }
+    }
+
+    /// How many numbers are known to exist, are wanted and not here.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        let beyond = u32::try_from(self.ahead.len() + self.storing.len()).unwrap_or(u32::MAX);
+        (self.head - self.contiguous.min(self.head)).saturating_sub(beyond)
+    }
+
     /// Whether this number is held or on its way to the disk.
     #[must_use]
     pub fn has(&self, seq: u32) -> bool {

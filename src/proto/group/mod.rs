@@ -17,6 +17,7 @@ mod rooms;
 mod say;
 pub mod sender;
 mod show;
+mod sync_in;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -87,6 +88,11 @@ enum Pending {
         author: PeerId,
         entry: Box<Entry>,
     },
+    /// Entries of a history sync that are not shown.
+    History {
+        room: RoomTag,
+        noted: Vec<sync_in::Noted>,
+    },
     /// Entries for a repair.
     Repair { peer: PeerId },
 }
@@ -100,6 +106,9 @@ pub struct Group {
     /// How many of `pending` are others' entries.
     received_pending: usize,
     store_failed: bool,
+    own: PeerId,
+    /// Of whom too much is missing.
+    behind: Vec<(RoomTag, PeerId)>,
 }
 
 impl Group {

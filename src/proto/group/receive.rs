@@ -9,7 +9,10 @@ use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
 /// Most entries of others that wait for the store.
-const RECEIVED_PENDING_MAX: usize = 4096;
+pub(super) const RECEIVED_PENDING_MAX: usize = 4096;
+
+/// More than this missing in one log comes by QUIC.
+const BY_QUIC: u32 = 20;
 
 /// Whether an entry is worth the check of its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +68,12 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         }
+        self.take(cx, entry);
+    }
+
+    /// Takes an entry, whoever is its author.
+    pub(super) fn take(&mut self, cx: &mut Cx, entry: Entry) {
+        let author = entry.author_id();
         if self.received_pending >= RECEIVED_PENDING_MAX {
             // The disk is too slow: what is dropped here is asked for again later.
             cx.core.stats.limited += 1;
@@ -154,6 +163,13 @@ impl Group {
                 };
                 self.received_stored(cx, room, author, *entry, is_new);
             }
+            Some(Pending::History { room, noted }) => {
+                if let Err(failure) = result {
+                    self.store_failure(cx, &failure.0);
+                }
+                self.received_pending = self.received_pending.saturating_sub(noted.len());
+                self.history_stored(cx, room, if result.is_ok() { &noted } else { &[] });
+            }
             Some(other @ Pending::Repair { .. }) => {
                 self.pending.insert(token, other);
                 return false;
@@ -225,6 +241,9 @@ impl Group {
             let first_ask = cx.now.mono + first_wait(cx);
             if let Some(log) = room.logs.get_mut(author) {
                 log.learn_head(seq, first_ask);
+                if log.missing() > BY_QUIC {
+                    self.behind.push((*tag, *author));
+                }
             }
         }
     }

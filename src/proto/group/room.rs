@@ -30,6 +30,11 @@ pub struct Room {
     /// Lines of epochs that ended before their turn came.
     pub left_over: Vec<Entry>,
     cached: VecDeque<(PeerId, u32)>,
+    /// When this node joined, in milliseconds since the Unix epoch: what was said before is
+    /// history.
+    pub joined_ms: u64,
+    /// Nothing was known of it at the start.
+    pub is_new: bool,
 }
 
 impl Room {
@@ -46,6 +51,8 @@ impl Room {
             last_shown: None,
             left_over: Vec::new(),
             cached: VecDeque::new(),
+            joined_ms: 0,
+            is_new: false,
         }
     }
 

@@ -27,7 +27,7 @@ impl Group {
     pub fn new(core: &Core, now: Now, snapshot: &Snapshot) -> Self {
         let mut rooms = BTreeMap::new();
         for name in &core.config.rooms {
-            let room = new_room(core, name, snapshot);
+            let room = new_room(core, now, name, snapshot);
             rooms.insert(room.id.tag(), room);
         }
         Group {
@@ -37,6 +37,8 @@ impl Group {
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
             store_failed: false,
+            own: core.identity.id(),
+            behind: Vec::new(),
         }
     }
 
@@ -124,9 +126,14 @@ impl Group {
     }
 }
 
-fn new_room(core: &Core, name: &RoomName, snapshot: &Snapshot) -> Room {
+fn new_room(core: &Core, now: Now, name: &RoomName, snapshot: &Snapshot) -> Room {
     let mut room = Room::new(name.clone(), OwnSender::default());
     let id = room.id;
+    // A node that was here before joined by then at the latest.
+    room.joined_ms = match snapshot.incarnation {
+        0 => now.wall_ms,
+        last => last,
+    };
     let own = snapshot.own_heads.iter().filter(|head| head.room == id);
     if let Some(head) = own.max_by_key(|head| head.epoch) {
         let back = u32::from(is_sabotaged(Sabotage::NumberTwice));
@@ -145,6 +152,9 @@ fn new_room(core: &Core, name: &RoomName, snapshot: &Snapshot) -> Room {
             }
         }
     }
+    let has_past = |of: &RoomId| *of == id;
+    room.is_new = !snapshot.heads.iter().any(|head| has_past(&head.room))
+        && !snapshot.own_heads.iter().any(|head| has_past(&head.room));
     room
 }
 

@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn a_page_is_bounded_and_a_fork_is_asked_for_once() {
-        let many: Vec<LogState> = (0..200).map(|author| log(author, 0, u32::MAX - 1)).collect();
+        let many: Vec<LogState> = (0..200)
+            .map(|author| log(author, 0, u32::MAX - 1))
+            .collect();
         let page = lacking(&[], &many, true, |_| 0);
         let sum: u32 = page.iter().map(|run| run.last - run.first + 1).sum();
         assert!(page.len() <= SYNC_RUNS_MAX && sum <= SYNC_WANT_MAX);

@@ -127,6 +127,11 @@ impl Exchange {
         }
     }
 
+    /// The own proof, once there is a connection that it is for.
+    pub fn set_proof(&mut self, proof: [u8; 32]) {
+        self.proof = proof;
+    }
+
     /// The next question to the store, one at a time; the answer comes by [`Exchange::loaded`].
     /// Pages only where `may_serve`.
     pub fn next_query(&mut self, may_serve: bool) -> Option<Query> {

@@ -314,7 +314,9 @@ fn list<'a, T>(
 }
 
 fn blobs(reader: &mut Reader<'_>, max: usize, len_max: usize) -> Result<Vec<Vec<u8>>, ParseError> {
-    let blobs = list(reader, max, |reader| reader.long(len_max).map(<[u8]>::to_vec))?;
+    let blobs = list(reader, max, |reader| {
+        reader.long(len_max).map(<[u8]>::to_vec)
+    })?;
     if reader.rest().is_empty() {
         Ok(blobs)
     } else {
@@ -421,7 +423,11 @@ mod tests {
         expected.extend([2, 0, 0, 0, 200, 0, 0, 0, 0, 0, 0, 0, 5]);
         assert_eq!(ask.emit(), Ok(expected.clone()));
         expected.push(9);
-        assert_eq!(Frame::parse(1, &expected), Ok(Some(ask)), "for later versions");
+        assert_eq!(
+            Frame::parse(1, &expected),
+            Ok(Some(ask)),
+            "for later versions"
+        );
         let entries = Frame::Entries(vec![vec![7, 8], Vec::new()]);
         assert_eq!(entries.emit(), Ok(vec![0, 2, 0, 2, 7, 8, 0, 0]));
     }
@@ -442,8 +448,16 @@ mod tests {
             assert!(Frame::parse(kind, &bytes).is_err(), "{kind} {bytes:?}");
         }
         assert_eq!(Frame::parse(99, &[1, 2]), Ok(None));
-        assert!(Frame::Entries(vec![Vec::new(); ENTRIES_MAX + 1]).emit().is_err());
-        assert!(Frame::Entries(vec![vec![0; ENTRY_LEN_MAX + 1]]).emit().is_err());
+        assert!(
+            Frame::Entries(vec![Vec::new(); ENTRIES_MAX + 1])
+                .emit()
+                .is_err()
+        );
+        assert!(
+            Frame::Entries(vec![vec![0; ENTRY_LEN_MAX + 1]])
+                .emit()
+                .is_err()
+        );
         let full = Frame::Vector {
             proof: [0; 32],
             more: false,

@@ -214,6 +214,8 @@ fn within(dice: &mut Dice, at: Duration, seconds: u64) -> Duration {
 }
 
 fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, end: Duration) {
+    // Where it never passes, no fault's end makes it pass.
+    let multicast = world.network.multicast;
     let dice = &mut world.dice;
     let node = dice.below(honest);
     let other = (node + 1 + dice.below(honest.max(2) - 1)) % honest;
@@ -276,7 +278,7 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             });
             script.push(cue(on, Act::Resume(node)));
         }
-        12 => both(Act::Multicast(false), Act::Multicast(true)),
+        12 => both(Act::Multicast(false), Act::Multicast(multicast)),
         13 => both(Act::Unicast(false), Act::Unicast(true)),
         14 => {
             both(Act::Leave(node), Act::Boot(node));

@@ -440,6 +440,23 @@ fn a_flood_of_suspicions_removes_nobody_and_costs_little() {
 }
 
 #[test]
+fn among_seventy_nobody_is_given_up_because_every_alive_was_lost() {
+    let mut world = crowd(70, 71);
+    let since = world.now.mono;
+    let incarnation = Liar::of(&world, 1).incarnation;
+    let mut liar = Liar::of(&world, 2);
+    let bytes = liar.suspect(world.id(1).short(), incarnation);
+    (world.loss, world.unicast_loss) = (1.0, Some(0.0));
+    for at in others(&world, 1).filter(|&at| at != 2) {
+        world.inject(at, world.nodes[2].address, true, &bytes);
+    }
+    world.run(seconds(5));
+    for at in others(&world, 1) {
+        assert_eq!(given_up(&world, at, 1, since), None, "by {at}");
+    }
+}
+
+#[test]
 fn whoever_missed_every_suspect_hears_of_the_verdict() {
     for seed in 62..72 {
         let mut world = crowd(10, seed);

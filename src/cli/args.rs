@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
+use super::history::History;
 use super::plain::Plain;
 use super::settings::{Given, Layer, Origin};
 use crate::error::{ExitCode, UserError};
@@ -66,6 +67,9 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show or search what was said
+    #[command(after_help = HISTORY_HELP)]
+    History(History),
     /// Say why somebody is not found, and what helps
     #[command(after_help = DOCTOR_HELP)]
     Doctor {
@@ -161,6 +165,11 @@ const PIPE_HELP: &str = r##"One object a line. Commands, for example (a "ref" co
   {"command":"quit"}
 The end of standard input delivers what is queued (at most 5 s), says goodbye and ends."##;
 
+const HISTORY_HELP: &str = "\
+TARGET is #room (quote it for the shell), a name, name~tag, or 8 or more characters of an id.
+TIME is 2026-11-21, 2026-11-21T09:30:00Z, or how long ago: 90s, 30m, 12h, 7d.
+It needs no network and works beside a running lanchat.";
+
 const DOCTOR_HELP: &str = "\
 It looks around for 3 seconds, for up to 26 where nobody answers or multicast does not pass, and
 changes nothing. With --peer ADDR it says why that computer is not reached.
@@ -173,6 +182,7 @@ Examples:
   lanchat who                          who is here?
   lanchat send ben 'lunch?'            write to one person
   date | lanchat send '#lobby'         write to everybody
+  lanchat history '#lobby' --since 1d  what was said since yesterday
   lanchat pipe                         talk to a script
   lanchat --peer 10.1.2.3              greet a machine behind a router
   lanchat plain tcp --listen 0.0.0.0:7000   serve netcat and programs like it

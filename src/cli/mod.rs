@@ -5,6 +5,9 @@ pub mod args;
 pub mod config_file;
 pub mod data_dir;
 pub mod doctor;
+pub mod history;
+#[cfg(test)]
+mod history_tests;
 pub mod host;
 pub mod identity;
 mod limits;
@@ -104,6 +107,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
         None => chat(&settings),
         Some(Verb::Id { json }) => id(&settings, json),
         Some(Verb::Doctor { json }) => doctor::run(&settings, json),
+        Some(Verb::History(history)) => history.run(&settings),
         Some(Verb::Plain(plain)) => plain.run(&settings.name),
         Some(Verb::Pipe { stay }) => {
             let mut pipe = Pipe::new(stay).map_err(|error| unusable("stdin", &error))?;

@@ -22,7 +22,7 @@ use crate::limits::Limits;
 use crate::limits::SOCKET_BUDGET;
 use crate::net::{Net, NetConfig, TOKENS};
 use crate::proto::{Config, Endpoint, Identity, Now, Output};
-use crate::store::Store;
+use crate::store::{Retention, Store};
 use crate::text::{PeerName, RoomName, StatusText};
 
 /// What a node is started with.
@@ -114,7 +114,8 @@ pub(super) struct Node<'f> {
 impl<'f> Node<'f> {
     /// Opens everything and lets the endpoint begin; the front end has not been asked yet.
     fn start(options: NodeOptions, front_end: &'f mut dyn FrontEnd) -> Result<Self, UserError> {
-        let store = Store::open(options.data_dir.as_deref(), &options.identity.id())?;
+        let mut store = Store::open(options.data_dir.as_deref(), &options.identity.id())?;
+        store.set_keep(options.limits.keep);
         let snapshot = store.snapshot()?;
         let poll = Poll::new().map_err(system_error)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system_error)?);
@@ -125,7 +126,9 @@ impl<'f> Node<'f> {
             return Err(UserError::new(ExitCode::Network, sentence)
                 .hint("bring one up, or name another with `--interface`"));
         }
-        let worker = StoreWorker::for_store(store, Arc::clone(&waker)).map_err(system_error)?;
+        let worker =
+            StoreWorker::for_store(store, Retention::of(&options.limits), Arc::clone(&waker))
+                .map_err(system_error)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| system_error(io::Error::other(error)))?;
         let own = SelfInfo {

@@ -3,16 +3,30 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::durable::{Batch, Loaded, Query, StoreFailure, Stored, Token};
 use crate::proto::locked::{Derivation, RoomKey, derive};
-use crate::store::Store;
+use crate::store::{Retention, Store};
+
+use super::Clock;
 
 /// Jobs that wait in the channel to the worker, and answers in the one back. More jobs wait in
 /// front of the channel, within the caps of the core.
 const CHANNEL_LEN: usize = 256;
+/// When a worker without anything to do is first called.
+const FIRST_IDLE: Duration = Duration::from_secs(5);
+/// Batches after which the store is tidied, as soon as nothing came for [`TIDY_SOON`].
+const TIDY_AFTER: usize = 64;
+const TIDY_SOON: Duration = Duration::from_secs(1);
+/// Between two turns of tidying: what came meanwhile goes first.
+const TIDY_NEXT: Duration = Duration::from_millis(10);
+/// Lines grow old without anything happening.
+const TIDY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What the store is asked.
 #[derive(Debug)]
@@ -36,14 +50,23 @@ pub enum StoreAnswer {
 pub type StoreWorker = Worker<StoreJob, StoreAnswer>;
 
 impl StoreWorker {
-    /// Starts it. All batches that wait go to disk in one commit.
+    /// Starts it. All batches that wait go to disk in one commit; when nothing waits, what is too
+    /// old is forgotten, a little at a time.
     ///
     /// # Errors
     /// The system starts no thread.
-    pub fn for_store(store: Store, waker: Arc<mio::Waker>) -> io::Result<Self> {
-        let mut store = store;
+    pub fn for_store(
+        store: Store,
+        retention: Retention,
+        waker: Arc<mio::Waker>,
+    ) -> io::Result<Self> {
+        let mut keeper = Keeper {
+            store,
+            retention,
+            since_tidy: TIDY_AFTER,
+        };
         let work = move |jobs: &mut Vec<StoreJob>, answer: &mut dyn FnMut(StoreAnswer)| {
-            work_on_store(&mut store, jobs, answer);
+            keeper.work(jobs, answer)
         };
         Worker::start("store", waker, work, |job| {
             let gone = || StoreFailure("the store has stopped".to_owned());
@@ -76,6 +99,7 @@ impl BulkWorker {
             for BulkJob(token, from) in jobs.drain(..) {
                 answer(BulkAnswer(token, derive(&from)));
             }
+            None
         };
         Worker::start("bulk", waker, work, |BulkJob(token, _)| {
             BulkAnswer(token, Err("the worker has stopped".to_owned()))
@@ -94,8 +118,8 @@ pub struct Worker<Job, Answer> {
 }
 
 impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
-    /// Starts a thread. `work` gets all jobs that wait at once and leaves the list empty;
-    /// `refuse` is the answer to a job that came after the thread died. `waker` is woken for
+    /// Starts a thread. `work` gets all jobs that wait at once and leaves the list empty; it is
+    /// called with none when nothing came for as long as it answered last. `refuse` is the answer to a job that came after the thread died. `waker` is woken for
     /// answers.
     ///
     /// # Errors
@@ -103,18 +127,30 @@ impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
     pub fn start(
         name: &str,
         waker: Arc<mio::Waker>,
-        mut work: impl FnMut(&mut Vec<Job>, &mut dyn FnMut(Answer)) + Send + 'static,
+        mut work: impl FnMut(&mut Vec<Job>, &mut dyn FnMut(Answer)) -> Option<Duration> + Send + 'static,
         refuse: fn(Job) -> Answer,
     ) -> io::Result<Self> {
         let (jobs, inbox) = sync_channel::<Job>(CHANNEL_LEN);
         let (outbox, answers) = sync_channel(CHANNEL_LEN);
         let run = move || {
             let mut turn = Vec::new();
-            while let Ok(first) = inbox.recv() {
-                turn.push(first);
-                turn.extend(inbox.try_iter().take(CHANNEL_LEN - 1));
+            let mut patience = Some(FIRST_IDLE);
+            loop {
+                let first = match patience {
+                    Some(wait) => inbox.recv_timeout(wait),
+                    None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                };
+                let idle = match first {
+                    Ok(first) => {
+                        turn.push(first);
+                        turn.extend(inbox.try_iter().take(CHANNEL_LEN - 1));
+                        false
+                    }
+                    Err(RecvTimeoutError::Timeout) => true,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
                 let mut unheard = false;
-                work(&mut turn, &mut |answer| {
+                patience = work(&mut turn, &mut |answer| {
                     // Full only if the loop is busy; it takes answers in every turn.
                     let answer = match outbox.try_send(answer) {
                         Err(TrySendError::Full(answer)) => answer,
@@ -123,6 +159,9 @@ impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
                     unheard |= waker.wake().is_err() || outbox.send(answer).is_err();
                 });
                 turn.clear();
+                if idle {
+                    continue;
+                }
                 if waker.wake().is_err() || unheard {
                     return;
                 }
@@ -195,6 +234,40 @@ impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
     }
 }
 
+/// The store and when it was last tidied.
+struct Keeper {
+    store: Store,
+    retention: Retention,
+    /// Batches kept since then.
+    since_tidy: usize,
+}
+
+impl Keeper {
+    /// Works on what waits, or tidies if nothing does. Returns how long to wait before tidying.
+    fn work(
+        &mut self,
+        jobs: &mut Vec<StoreJob>,
+        answer: &mut dyn FnMut(StoreAnswer),
+    ) -> Option<Duration> {
+        if !jobs.is_empty() {
+            let keeps = |job: &&StoreJob| matches!(job, StoreJob::Keep(..));
+            self.since_tidy += jobs.iter().filter(keeps).count();
+            work_on_store(&mut self.store, jobs, answer);
+            let due = self.since_tidy >= TIDY_AFTER;
+            return Some(if due { TIDY_SOON } else { TIDY_AGAIN });
+        }
+        self.since_tidy = 0;
+        match self.store.tidy(Clock::now().wall_ms, self.retention) {
+            Ok(true) => Some(TIDY_NEXT),
+            Ok(false) => Some(TIDY_AGAIN),
+            Err(error) => {
+                tracing::warn!(%error, "the store could not be tidied");
+                Some(TIDY_AGAIN)
+            }
+        }
+    }
+}
+
 /// Works on what waits, in order; batches that follow each other become one commit.
 fn work_on_store(store: &mut Store, jobs: &mut Vec<StoreJob>, answer: &mut dyn FnMut(StoreAnswer)) {
     let mut batches: Vec<(Token, Batch)> = Vec::new();
@@ -244,10 +317,15 @@ fn joined(batches: &[(Token, Batch)]) -> Batch {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
     use crate::durable::{Durability, Write};
+
+    const RETENTION: Retention = Retention {
+        entries: 10,
+        days: 30,
+    };
 
     fn poll() -> (mio::Poll, Arc<mio::Waker>) {
         let poll = mio::Poll::new().expect("poll");
@@ -290,6 +368,7 @@ mod tests {
             for job in jobs.drain(..) {
                 answer(job);
             }
+            None
         };
         let mut worker = Worker::start("test", waker, work, |job| job).expect("thread");
         let count = 4 * u32::try_from(CHANNEL_LEN).expect("small");
@@ -310,6 +389,7 @@ mod tests {
                 done.send(job).expect("open");
                 answer(job);
             }
+            None
         };
         let mut worker = Worker::start("test", waker, work, |job| job).expect("thread");
         for job in 0..5 * CHANNEL_LEN {
@@ -322,7 +402,8 @@ mod tests {
     #[test]
     fn a_worker_that_died_refuses_what_comes_after() {
         let (mut poll, waker) = poll();
-        let work = |_: &mut Vec<u32>, _: &mut dyn FnMut(u32)| panic!("as planned");
+        let work =
+            |_: &mut Vec<u32>, _: &mut dyn FnMut(u32)| -> Option<Duration> { panic!("as planned") };
         let mut worker = Worker::start("test", waker, work, |job| job + 100).expect("thread");
         worker.submit(1);
         let end = Instant::now() + Duration::from_secs(5);
@@ -361,7 +442,7 @@ mod tests {
     fn each_batch_and_query_has_its_answer() {
         let (mut poll, waker) = poll();
         let store = Store::open(None, &crate::id::PeerId([0; 32])).expect("store");
-        let mut worker = StoreWorker::for_store(store, waker).expect("thread");
+        let mut worker = StoreWorker::for_store(store, RETENTION, waker).expect("thread");
         for n in 1..=20 {
             worker.submit(StoreJob::Keep(Token(n), batch(n)));
         }

@@ -334,7 +334,8 @@ pub(super) fn own_past(
     Ok((epochs, all.iter().map(|all| all.2).max().unwrap_or(0)))
 }
 
-const HEAD: &str = "SELECT log.id AS id, room, author, epoch, head, hash, network, low, floor,
+pub(super) const HEAD: &str =
+    "SELECT log.id AS id, room, author, epoch, head, hash, network, low, floor,
                     fork.log IS NOT NULL AS forked
                     FROM log LEFT JOIN fork ON fork.log = log.id";
 

@@ -33,7 +33,10 @@ mod open;
 mod order;
 #[cfg(test)]
 mod parity_tests;
+mod reader;
 mod retention;
+#[cfg(test)]
+mod robust_tests;
 mod rooms;
 mod sqlite;
 #[cfg(unix)]
@@ -45,6 +48,9 @@ mod tests;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
+
+pub use open::FILE;
+pub use reader::Reader;
 
 use std::fs::OpenOptions;
 use std::path::Path;

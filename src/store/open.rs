@@ -15,7 +15,7 @@ use crate::id::PeerId;
 use crate::limits::Keep;
 
 /// The file in the data directory.
-pub(super) const FILE: &str = "lanchat.db";
+pub const FILE: &str = "lanchat.db";
 /// "LANC": tells our database from any other of SQLite (its header, offset 68).
 pub(super) const APPLICATION_ID: u32 = 0x4c41_4e43;
 /// One step of the schema.
@@ -48,6 +48,7 @@ enum Refusal {
     Sqlite(rusqlite::Error),
     Foreign,
     Newer(u32),
+    Older(u32),
     ReadOnly,
 }
 
@@ -131,6 +132,10 @@ fn explain(refusal: Refusal, path: &Path) -> UserError {
             "the message store {path:?} is from a newer lanchat (its version {version}, known here {SCHEMA})"
         ))
         .hint("update lanchat, or choose another directory with `--data-dir`; the file was left as it is"),
+        Refusal::Older(version) => failed(format!(
+            "the message store {path:?} is from an older lanchat (its version {version}, needed here {SCHEMA})"
+        ))
+        .hint("run `lanchat` once: it brings the store up to date and loses nothing"),
         Refusal::ReadOnly => failed(format!("the message store {path:?} cannot be written"))
             .hint("make it writable, choose another `--data-dir`, or run with `--ephemeral`"),
     }
@@ -181,6 +186,60 @@ fn open_file(path: &Path, own: &PeerId, boot: Option<String>) -> Result<Store, R
         unclean,
         on_disk: true,
     })
+}
+
+/// Opens the database for reading alone; none where there is none.
+pub(super) fn open_to_read(data_dir: &Path) -> Result<Option<Connection>, UserError> {
+    let path = data_dir.join(FILE);
+    read_file(&path).map_err(|refusal| explain(refusal, &path))
+}
+
+fn read_file(path: &Path) -> Result<Option<Connection>, Refusal> {
+    match File::open(path) {
+        Ok(file) => check_header(file)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let (conn, version) = match connect_to_read(path, false) {
+        // Where no file can be made beside it nobody writes it either: it does not change.
+        Err(_) if !beside(path, "-wal").exists() => connect_to_read(path, true)?,
+        opened => opened?,
+    };
+    match version {
+        SCHEMA => Ok(Some(conn)),
+        version if version > SCHEMA => Err(Refusal::Newer(version)),
+        version => Err(Refusal::Older(version)),
+    }
+}
+
+fn connect_to_read(path: &Path, immutable: bool) -> rusqlite::Result<(Connection, u32)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = match immutable {
+        false => Connection::open_with_flags(path, flags)?,
+        true => {
+            let uri = format!("file:{}?immutable=1", percent_encoded(path));
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+        }
+    };
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    let version = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((conn, version))
+}
+
+/// What may not stand as it is in the path of a `file:` URI.
+fn percent_encoded(path: &Path) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    };
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .map(|&byte| encode(byte))
+        .collect()
 }
 
 /// Looks at the bytes before SQLite does, which would replay a WAL and make files beside it.

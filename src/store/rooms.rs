@@ -57,6 +57,10 @@ pub(super) fn put_person(conn: &Connection, person: &PersonRow) -> rusqlite::Res
 
 const PERSON: &str = "SELECT id, key, incarnation, record_seq, record FROM person";
 
+/// [`PERSON`] of the authors alone.
+pub(super) const AUTHORS: &str = "SELECT id, key, incarnation, record_seq, record FROM person
+    WHERE id IN (SELECT author FROM log) ORDER BY id";
+
 fn read_person(row: &SqlRow<'_>) -> rusqlite::Result<PersonRow> {
     Ok(PersonRow {
         id: PeerId(get(row, "id")?),
@@ -81,8 +85,12 @@ pub(super) fn people(conn: &Connection, ids: &[PeerId]) -> rusqlite::Result<Vec<
 
 /// What is known of the authors of the logs that are held.
 pub(super) fn authors(conn: &Connection) -> rusqlite::Result<Vec<PersonRow>> {
-    let sql = format!("{PERSON} WHERE id IN (SELECT author FROM log) ORDER BY id");
-    rows(conn, &sql, [], read_person)
+    rows(conn, AUTHORS, [], read_person)
+}
+
+/// Everybody of whom a record is kept.
+pub(super) fn everybody(conn: &Connection) -> rusqlite::Result<Vec<PersonRow>> {
+    rows(conn, &format!("{PERSON} ORDER BY id"), [], read_person)
 }
 
 /// Forgets people of whom nothing is held, where there are too many of them.

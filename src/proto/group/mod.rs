@@ -109,6 +109,8 @@ pub struct Group {
     own: PeerId,
     /// Of whom too much is missing.
     behind: Vec<(RoomTag, PeerId)>,
+    /// The records of authors that were handed to the store in this run.
+    kept_people: BTreeMap<PeerId, (u64, u32)>,
 }
 
 impl Group {

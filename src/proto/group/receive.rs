@@ -3,8 +3,9 @@
 use super::ack::{plan_ack, say_ack};
 use super::ask::{ask, first_wait};
 use super::{Cx, Group, Pending};
-use crate::durable::{Batch, Durability, Stored, Token, Write};
+use crate::durable::{Batch, Durability, PersonRow, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
+use crate::limits::ROOM_AUTHORS_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
@@ -101,7 +102,7 @@ impl Group {
         if !wanted {
             return;
         }
-        let write = Write::Entry {
+        let entry_write = Write::Entry {
             room: id,
             author,
             epoch: entry.epoch,
@@ -109,9 +110,26 @@ impl Group {
             hash: entry.hash(&id),
             bytes: entry.bytes.clone(),
         };
+        let mut writes = vec![entry_write];
+        // With who said it: their name is in their record, and outlives their being here.
+        if let Some(record) = cx.presence.roster.get(&author).map(|peer| &peer.record) {
+            let version = (record.incarnation.0, record.record_seq);
+            if self.kept_people.insert(author, version) != Some(version) {
+                writes.push(Write::Person(PersonRow {
+                    id: author,
+                    key: record.key,
+                    incarnation: version.0,
+                    record_seq: version.1,
+                    record: record.bytes.clone(),
+                }));
+            }
+            if self.kept_people.len() > ROOM_AUTHORS_MAX {
+                self.kept_people.pop_first();
+            }
+        }
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
-            writes: vec![write],
+            writes,
         });
         if is_sabotaged(Sabotage::AckBeforePersist)
             && let Some(to) = cx.presence.address_of(&author)

@@ -39,6 +39,7 @@ impl Group {
             store_failed: false,
             own: core.identity.id(),
             behind: Vec::new(),
+            kept_people: BTreeMap::new(),
         }
     }
 

@@ -207,6 +207,8 @@ pub const SYNC_ASKED_MAX: usize = 4;
 pub const SYNC_BYTES_RATE: u32 = 2 * 1024 * 1024;
 /// Signature checks of entries that were asked for in exchanges.
 pub const SYNC_ENTRY_VERIFY_RATE: u32 = 2000;
+/// Entries that are taken in one exchange.
+pub const SYNC_ENTRIES_MAX: u32 = 65_536;
 /// Logs that the other side of an exchange may tell of.
 pub const SYNC_LOGS_MAX: usize = 8192;
 /// Longest line of JSON that a front end takes.

@@ -11,7 +11,7 @@ use super::compare::lacking;
 use super::frame::{ENTRIES_LEN_MAX, ENTRIES_MAX, Frame, LogRun, LogState, VECTOR_LOGS_MAX, Why};
 use crate::durable::{Head, LogKey, Query, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
-use crate::limits::SYNC_LOGS_MAX;
+use crate::limits::{SYNC_ENTRIES_MAX, SYNC_LOGS_MAX, SYNC_WANT_MAX};
 
 /// What an exchange is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +90,11 @@ pub struct Exchange {
     owes: bool,
     short: bool,
     wanted: Vec<LogRun>,
+    /// So many entries may come before the next DONE, and so many came.
+    allowed: u32,
+    came: u32,
+    /// So many were given.
+    given: u32,
     /// Logs of which the other side gave nothing of what it claims.
     withheld: BTreeSet<(PeerId, u64)>,
     /// Either side wants nothing more.
@@ -121,6 +126,12 @@ impl Exchange {
             owes: false,
             short: false,
             wanted: Vec::new(),
+            allowed: match (role, subject.why) {
+                (Role::Asker, Why::Join) => subject.entries,
+                _ => 0,
+            },
+            came: 0,
+            given: 0,
             withheld: BTreeSet::new(),
             content: false,
             peer_content: false,
@@ -226,7 +237,12 @@ impl Exchange {
                     self.queue.push_back(Asked::Open);
                 }
             }
-            Frame::Entries(entries) if self.theirs_whole => acts.push(Act::TakeIn(entries)),
+            Frame::Entries(entries) if self.theirs_whole => {
+                let len = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+                self.allowed = self.allowed.checked_sub(len).ok_or(Violation)?;
+                self.came = self.came.saturating_add(len);
+                acts.push(Act::TakeIn(entries));
+            }
             Frame::People(records) => acts.push(Act::People(records)),
             Frame::Done { .. } if self.theirs_whole => {
                 let awaited = !self.opened || !self.wanted.is_empty();
@@ -234,9 +250,13 @@ impl Exchange {
                     return Err(Violation);
                 }
                 self.opened = true;
+                self.allowed = 0;
                 self.queue.push_back(Asked::Again);
             }
             Frame::Want(runs) if self.theirs_whole && !self.owes && !self.peer_content => {
+                if len_of(&runs) > SYNC_WANT_MAX {
+                    return Err(Violation);
+                }
                 self.peer_content = runs.is_empty();
                 self.owes = !runs.is_empty();
                 self.serving = runs.into();
@@ -253,11 +273,29 @@ impl Exchange {
         self.content && self.withheld.is_empty()
     }
 
-    /// Whether entries of this log may come.
+    /// Whether this entry may come now: unasked, of any log that the other side told of; else one
+    /// that was asked for.
     #[must_use]
-    pub fn expects(&self, author: &PeerId, epoch: u64) -> bool {
-        let mut theirs = self.theirs.iter();
-        theirs.any(|log| log.author == *author && log.epoch == epoch)
+    pub fn expects(&self, author: &PeerId, epoch: u64, seq: u32) -> bool {
+        if self.wanted.is_empty() {
+            let mut theirs = self.theirs.iter();
+            return theirs.any(|log| log.author == *author && log.epoch == epoch);
+        }
+        self.wanted.iter().any(|run| {
+            run.author == *author && run.epoch == epoch && (run.first..=run.last).contains(&seq)
+        })
+    }
+
+    /// Whether anything went either way.
+    #[must_use]
+    pub fn is_fruitful(&self) -> bool {
+        self.came > 0 || self.given > 0
+    }
+
+    /// Whether the other side told all that it holds.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.theirs_whole
     }
 
     /// Whether the other side waits for something that this side has to say.
@@ -330,7 +368,13 @@ impl Exchange {
             let stuck: Vec<(PeerId, u64)> = stuck.map(|run| (run.author, run.epoch)).collect();
             self.wanted.clear();
             if stuck.is_empty() {
+                // An endless log is heard of elsewhere, or another time.
+                let lacks = match self.came < SYNC_ENTRIES_MAX {
+                    true => lacks,
+                    false => Vec::new(),
+                };
                 self.content = lacks.is_empty();
+                self.allowed = len_of(&lacks);
                 self.wanted.clone_from(&lacks);
                 acts.push(Act::Send(Frame::Want(lacks)));
                 return;
@@ -347,6 +391,9 @@ impl Exchange {
         });
         let last = seqs.max();
         self.short |= last.is_none();
+        self.given = self
+            .given
+            .saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
         if let Some(first) = last.filter(|&last| last < run.last).map(|last| last + 1) {
             self.serving.push_front(LogRun { first, ..run });
         }
@@ -365,6 +412,12 @@ impl Exchange {
             acts.push(Act::Finish);
         }
     }
+}
+
+/// How many entries these runs name.
+fn len_of(runs: &[LogRun]) -> u32 {
+    let len = |run: &LogRun| (run.last - run.first).saturating_add(1);
+    runs.iter().map(len).fold(0, u32::saturating_add)
 }
 
 /// How a log of the store is told; none where nothing of it is held.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::exchange::{Exchange, Role, Subject};
 use super::frame::{Frame, Refused, Why};
+use super::plan::SILENT;
 use super::{HEAD_LEN, Live, Parts, Sync};
 use crate::api::PeerState;
 use crate::durable::{Batch, Durability, PersonRow, Write};
@@ -12,7 +13,7 @@ use crate::limits::{SYNC_ASKED_MAX, SYNC_FIRST_ENTRIES, SYNC_HELPED_MAX};
 use crate::proto::bucket::Bucket;
 use crate::proto::crypto::verify;
 use crate::proto::direct::StreamKey;
-use crate::wire::PeerRecord;
+use crate::wire::{PeerRecord, RecordRoom};
 
 /// How far back a newcomer is shown things first.
 const FIRST_MS: u64 = 24 * 3600 * 1000;
@@ -24,8 +25,11 @@ impl Sync {
     pub(super) fn ask_planned(&mut self, parts: &mut Parts) {
         let now = parts.cx.now.mono;
         for tag in self.plans.due(now) {
+            // One that does not say what it holds is not waited for.
             let asking = self.live.values().any(|live| {
-                live.exchange.role == Role::Asker && live.exchange.subject.room.tag() == tag
+                live.exchange.role == Role::Asker
+                    && live.exchange.subject.room.tag() == tag
+                    && (live.exchange.is_heard() || now < live.began + SILENT)
             });
             if asking || self.count(Role::Asker) >= SYNC_ASKED_MAX {
                 self.plans.put_off(now, &tag);
@@ -57,8 +61,11 @@ impl Sync {
         if let Some(named) = plan.prefer.filter(can) {
             return Some(named);
         }
-        let members = roster.members().map(|peer| peer.id);
-        let members: Vec<PeerId> = members.filter(can).collect();
+        let can = roster.members().filter(|peer| can(&peer.id));
+        // Those who say that they are in the room, if there are any.
+        let (inside, others): (Vec<_>, Vec<_>) = can.partition(|peer| lists(&peer.record, tag));
+        let members = if inside.is_empty() { others } else { inside };
+        let members: Vec<PeerId> = members.iter().map(|peer| peer.id).collect();
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -89,7 +96,7 @@ impl Sync {
             since_ms: now.wall_ms.saturating_sub(FIRST_MS),
         };
         let key = parts.cx.direct.open_stream(now.mono, &public, at);
-        self.plans.asking(&tag, peer);
+        self.plans.asking(now.mono, &tag, peer);
         let exchange = Exchange::new(Role::Asker, subject, [0; 32]);
         self.live.insert(key, live(exchange, peer, now.mono, false));
         // What is held is looked up while the connection comes up.
@@ -191,6 +198,14 @@ impl Sync {
     }
 }
 
+/// Whether somebody's record says that they are in a room.
+fn lists(record: &PeerRecord, tag: &RoomTag) -> bool {
+    record.rooms.iter().any(|room| match room {
+        RecordRoom::Public(name) => RoomId::public(name.as_str()).tag() == *tag,
+        RecordRoom::Locked(_, part) => tag.0.starts_with(part),
+    })
+}
+
 fn live(exchange: Exchange, peer: PeerId, now: std::time::Instant, opened: bool) -> Live {
     Live {
         exchange,
@@ -199,6 +214,7 @@ fn live(exchange: Exchange, peer: PeerId, now: std::time::Instant, opened: bool)
         frames: VecDeque::new(),
         out: VecDeque::new(),
         finishing: false,
+        began: now,
         progress: now,
         wake: None,
     }

@@ -30,6 +30,8 @@ use crate::wire::Entry;
 
 /// Without progress for so long, an exchange is over and the next member is asked.
 const STALLED: Duration = Duration::from_secs(30);
+/// However much it brings, an exchange is over after so long.
+const LONGEST: Duration = Duration::from_secs(300);
 /// Bytes of a frame before its payload.
 const HEAD_LEN: usize = 5;
 /// Before frames are looked at again that the disk was too slow for.
@@ -48,9 +50,17 @@ struct Live {
     /// Not written yet.
     out: VecDeque<(u8, Vec<u8>)>,
     finishing: bool,
+    began: Instant,
     progress: Instant,
     /// When it goes on by itself.
     wake: Option<Instant>,
+}
+
+impl Live {
+    /// When it is given up.
+    fn gives_up(&self) -> Instant {
+        (self.progress + STALLED).min(self.began + LONGEST)
+    }
 }
 
 /// All exchanges of one node, and those that are planned.
@@ -273,7 +283,11 @@ impl Sync {
         for act in acts {
             match act {
                 Act::Send(frame) => self.queue_frame(key, &frame),
-                Act::TakeIn(entries) => self.take_in(parts, key, &entries),
+                Act::TakeIn(entries) => {
+                    if !self.take_in(parts, key, &entries) {
+                        return self.drop_exchange(parts, key);
+                    }
+                }
                 Act::People(records) => helper::keep_people(parts, &mut self.checks, &records),
                 Act::Finish => {
                     if let Some(live) = self.live.get_mut(&key) {
@@ -294,14 +308,15 @@ impl Sync {
         }
     }
 
-    /// Verifies entries that came and hands them to the rooms.
-    fn take_in(&mut self, parts: &mut Parts, key: StreamKey, entries: &[Vec<u8>]) {
+    /// Verifies entries that came and hands them to the rooms. False: the other side gave what
+    /// nobody asked for or signed, and is not to be dealt with.
+    fn take_in(&mut self, parts: &mut Parts, key: StreamKey, entries: &[Vec<u8>]) -> bool {
         let Some(live) = self.live.get(&key) else {
-            return;
+            return true;
         };
         let subject = live.exchange.subject;
         let tag = subject.room.tag();
-        let mut taken = Vec::new();
+        let (mut taken, mut honest) = (Vec::new(), true);
         for bytes in entries {
             let Ok(entry) = Entry::parse(bytes) else {
                 parts.cx.core.stats.malformed += 1;
@@ -309,8 +324,14 @@ impl Sync {
             };
             let fits = entry.room == tag
                 && entry.network == subject.network
-                && live.exchange.expects(&entry.author_id(), entry.epoch);
-            if !fits || !parts.group.is_wanted(&entry) {
+                && live
+                    .exchange
+                    .expects(&entry.author_id(), entry.epoch, entry.seq);
+            if !fits {
+                honest = false;
+                break;
+            }
+            if !parts.group.is_wanted(&entry) {
                 continue;
             }
             // Known to be there: whoever came here looked.
@@ -323,9 +344,12 @@ impl Sync {
                 taken.push(entry);
             } else {
                 parts.cx.core.stats.bad_signature += 1;
+                honest = false;
+                break;
             }
         }
         parts.group.take_in(&mut parts.cx, tag, taken);
+        honest
     }
 
     /// The deadline passed.
@@ -333,7 +357,7 @@ impl Sync {
         let now = parts.cx.now.mono;
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let live = self.live.iter();
-        let stalled = live.filter(|(_, live)| now >= live.progress + STALLED);
+        let stalled = live.filter(|(_, live)| now >= live.gives_up());
         let stalled: Vec<StreamKey> = stalled.map(|(&key, _)| key).collect();
         for key in stalled {
             self.drop_exchange(parts, key);
@@ -357,7 +381,7 @@ impl Sync {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let live = self.live.values();
-        let live = live.flat_map(|live| [Some(live.progress + STALLED), live.wake]);
+        let live = live.flat_map(|live| [Some(live.gives_up()), live.wake]);
         let fresh = self.fresh.values().map(|(_, since)| Some(*since + STALLED));
         live.chain(fresh)
             .chain([self.plans.deadline()])
@@ -386,7 +410,10 @@ impl Sync {
         if live.exchange.role == Role::Asker {
             let done = !lost && live.exchange.is_content();
             let tag = live.exchange.subject.room.tag();
-            self.plans.asked(parts.cx.now.mono, tag, live.peer, done);
+            let now = parts.cx.now.mono;
+            self.plans
+                .went(now, (tag, live.peer), live.exchange.is_fruitful());
+            self.plans.asked(now, tag, live.peer, done);
         }
     }
 }

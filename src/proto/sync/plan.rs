@@ -8,8 +8,14 @@ use crate::id::{PeerId, RoomTag};
 
 /// Before another member is asked.
 const NEXT: Duration = Duration::from_millis(100);
+/// How long a member may take to say what it holds before another one is asked as well.
+pub const SILENT: Duration = Duration::from_secs(3);
+/// For how long the digests of somebody are not believed with whom an exchange brought nothing: the
+/// first time, and at most.
+const VAIN_FIRST: Duration = Duration::from_secs(30);
+const VAIN_MAX: Duration = Duration::from_secs(3600);
 /// Before it is tried again where too much is under way.
-const LATER: Duration = Duration::from_millis(500);
+const LATER: Duration = Duration::from_secs(1);
 /// How long a plan waits for somebody to ask.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Members asked in vain, one after the other.
@@ -47,6 +53,9 @@ struct Differs {
 pub struct Plans {
     all: BTreeMap<RoomTag, Plan>,
     differs: BTreeMap<(RoomTag, PeerId), Differs>,
+    /// With whom an exchange brought nothing: until when their digests are not believed, and for
+    /// how long the next time.
+    vain: BTreeMap<(RoomTag, PeerId), (Instant, Duration)>,
 }
 
 impl Plans {
@@ -97,6 +106,7 @@ impl Plans {
     pub fn put_off(&mut self, now: Instant, room: &RoomTag) {
         if let Some(plan) = self.all.get_mut(room) {
             plan.due = Some(now + LATER);
+            plan.until = plan.until.max(now + PATIENCE);
         }
     }
 
@@ -108,14 +118,28 @@ impl Plans {
         }
     }
 
-    /// This one is being asked.
-    pub fn asking(&mut self, room: &RoomTag, peer: PeerId) {
+    /// This one is being asked; looked at again soon, in case it says nothing.
+    pub fn asking(&mut self, now: Instant, room: &RoomTag, peer: PeerId) {
         if let Some(plan) = self.all.get_mut(room) {
             plan.tried.insert(peer);
-            plan.due = None;
-            // As long as it goes on.
-            plan.until += PATIENCE * 60;
+            plan.due = Some(now + SILENT);
+            plan.until = plan.until.max(now + PATIENCE);
         }
+    }
+
+    /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did,
+    /// its digests are not believed for a while, longer each time.
+    pub fn went(&mut self, now: Instant, of: (RoomTag, PeerId), fruitful: bool) {
+        if fruitful {
+            self.vain.remove(&of);
+            return;
+        }
+        if self.vain.len() >= DIFFERS_MAX && !self.vain.contains_key(&of) {
+            self.vain.pop_first();
+        }
+        let (until, wait) = self.vain.entry(of).or_insert((now, VAIN_FIRST));
+        *until = now + *wait;
+        *wait = (*wait * 2).min(VAIN_MAX);
     }
 
     /// This one was asked; `done`: and gave all that it claimed to hold.
@@ -145,6 +169,9 @@ impl Plans {
         let of = (room, peer);
         if own == theirs {
             self.differs.remove(&of);
+            return false;
+        }
+        if self.vain.get(&of).is_some_and(|(until, _)| now < *until) {
             return false;
         }
         if self.differs.len() >= DIFFERS_MAX && !self.differs.contains_key(&of) {

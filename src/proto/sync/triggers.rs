@@ -21,6 +21,10 @@ const APART_MIN: Duration = Duration::from_millis(50);
 impl Endpoint {
     /// Somebody was found: the first time, all rooms are asked about.
     pub(crate) fn sync_found(&mut self, now: Now) {
+        // Who is here for one message only needs no past.
+        if self.core.config.transient {
+            return;
+        }
         if !std::mem::replace(&mut self.synced, true) {
             for (tag, is_new) in self.group.synced_rooms() {
                 let why = why_at_start(is_new);
@@ -32,6 +36,9 @@ impl Endpoint {
 
     /// A member that was given up is back.
     pub(crate) fn sync_returned(&mut self, now: Now, id: &PeerId) {
+        if self.core.config.transient {
+            return;
+        }
         for (tag, _) in self.group.synced_rooms() {
             self.sync.plans.plan(tag, Why::Heal, Some(*id), now.mono);
         }
@@ -49,6 +56,9 @@ impl Endpoint {
     /// The digests of a heartbeat: who differs for long enough exchanges with its sender, one of
     /// all that differ as a rule.
     pub(crate) fn sync_compare(&mut self, now: Now, id: &PeerId, rooms: &[RoomDigest]) {
+        if self.core.config.transient {
+            return;
+        }
         let own = self.core.identity.id();
         let apart = self.presence.group_rtt().max(APART_MIN);
         for digest in rooms {

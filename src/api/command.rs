@@ -149,6 +149,12 @@ pub enum TextKind {
     Text,
     /// Something done (`/me`).
     Action,
+    /// What a room is about from here on; empty for nothing any more. Only in a `message`.
+    Topic,
+    /// An answer to the message that `answers` names. Only in a `message`.
+    Reply,
+    /// Its author takes back the message that `answers` names. Only in a `message`.
+    Redaction,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::command::TextKind;
+use super::command::{Passphrase, TextKind};
 use super::diagnosis::Cause;
 use crate::id::{MessageId, PeerId};
 
@@ -87,6 +87,12 @@ pub enum Event {
         time: Timestamp,
         /// Whether it came too late for its place in the order.
         delayed: bool,
+        /// The message that a `reply` answers, or that a `redaction` takes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answers: Option<MessageId>,
+        /// Its author took it back: there is no text any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        redacted: bool,
     },
     /// How an own message stands.
     Receipt {
@@ -105,7 +111,8 @@ pub enum Event {
         /// Who left or went offline before having it.
         left: Vec<PeerRef>,
     },
-    /// A room and who is in it.
+    /// A room and who is in it: asked for, or because it changed. A room that only others are in
+    /// and that all of them left has no members.
     Room {
         /// The `ref` of the `rooms` that asked.
         #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +125,16 @@ pub enum Event {
         locked: bool,
         /// Ids of the others in it that are online.
         members: Vec<PeerId>,
+        /// What it is about, as far as somebody said so.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        topic: String,
+    },
+    /// Whether what is said is kept changed.
+    Store {
+        /// Whether it is.
+        kept: bool,
+        /// In a sentence.
+        message: String,
     },
     /// Lines of one author are missing.
     Gap {
@@ -151,6 +168,9 @@ pub enum Event {
         /// The message that a `send` made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<MessageId>,
+        /// The passphrase that a `join` made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passphrase: Option<Passphrase>,
     },
     /// A command failed, or something else that a person should know.
     Error {
@@ -399,6 +419,8 @@ mod tests {
             text: "hello".into(),
             time: Timestamp(1_700_000_000_123),
             delayed: false,
+            answers: None,
+            redacted: false,
         };
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["event"], "message");

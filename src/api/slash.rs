@@ -23,6 +23,16 @@ pub enum Input {
 pub enum Local {
     /// Go to the conversation with this target (`/msg TARGET` without a text).
     Open(String),
+    /// Join this room with a passphrase that is asked for now, without showing it.
+    Unlock(String),
+    /// Leave the room at hand.
+    Leave,
+    /// Say what the room at hand is about, nothing where it is empty; none: show it.
+    Topic(Option<String>),
+    /// Answer the message picked, else the last one of somebody else.
+    Reply(String),
+    /// Take back the message picked, else the last own one.
+    Redact,
     /// Empty the view of the conversation at hand.
     Clear,
     /// Show the help.
@@ -65,6 +75,31 @@ pub const COMMANDS: &[SlashCommand] = &[
     row("rooms", "", "list the rooms", |arguments| {
         alone(arguments, Input::Request(Command::Rooms))
     }),
+    row(
+        "join",
+        "ROOM [HOW]",
+        "take part in a room; locked with --passphrase or --generate",
+        join,
+    ),
+    row("leave", "[ROOM]", "take part no longer", leave),
+    row(
+        "topic",
+        "[TEXT]",
+        "say what this room is about, - for nothing",
+        |text| Ok(Input::Local(Local::Topic(topic(text)))),
+    ),
+    row(
+        "reply",
+        "TEXT",
+        "answer the line picked with Alt-Up, or the last",
+        |text| Ok(Input::Local(Local::Reply(present(text)?))),
+    ),
+    row(
+        "redact",
+        "",
+        "take back the own line picked, or the last",
+        |arguments| alone(arguments, Input::Local(Local::Redact)),
+    ),
     row("nick", "NAME", "take another name", nick),
     row("away", "[TEXT]", "say that you are away", |text| {
         Ok(status(Status::Away, text))
@@ -152,7 +187,8 @@ impl SlashCommand {
     /// Whether its first argument is a person or a room.
     #[must_use]
     pub fn takes_target(&self) -> bool {
-        self.arguments.starts_with("TARGET") || self.arguments.starts_with("PERSON")
+        let takes = ["TARGET", "PERSON", "ROOM", "[ROOM"];
+        takes.iter().any(|word| self.arguments.starts_with(word))
     }
 }
 
@@ -207,6 +243,45 @@ fn msg(arguments: &str) -> Result<Input, Wrong> {
 
 fn me(text: &str) -> Result<Input, Wrong> {
     Ok(Input::Say(TextKind::Action, present(text)?))
+}
+
+fn join(arguments: &str) -> Result<Input, Wrong> {
+    let mut words = arguments.split_whitespace();
+    let room = words.next().ok_or(Wrong::Missing)?.to_owned();
+    let how = words.next();
+    if words.next().is_some() {
+        return Err(Wrong::TooMuch);
+    }
+    let command = |generate| {
+        Input::Request(Command::Join {
+            room: room.clone(),
+            passphrase: None,
+            generate,
+        })
+    };
+    match how {
+        None => Ok(command(false)),
+        Some("--generate") => Ok(command(true)),
+        Some("--passphrase") => Ok(Input::Local(Local::Unlock(room))),
+        // Above all no passphrase, which would stay on the screen.
+        Some(_) => Err(Wrong::TooMuch),
+    }
+}
+
+fn leave(room: &str) -> Result<Input, Wrong> {
+    if room.is_empty() {
+        return Ok(Input::Local(Local::Leave));
+    }
+    let room = only_name(room)?;
+    Ok(Input::Request(Command::Leave { room }))
+}
+
+fn topic(text: &str) -> Option<String> {
+    match text {
+        "" => None,
+        "-" => Some(String::new()),
+        text => Some(text.to_owned()),
+    }
 }
 
 fn nick(name: &str) -> Result<Input, Wrong> {
@@ -354,6 +429,18 @@ mod tests {
         Input::Request(Command::Name { name: name.into() })
     }
 
+    fn join(room: &str, generate: bool) -> Input {
+        Input::Request(Command::Join {
+            room: room.into(),
+            passphrase: None,
+            generate,
+        })
+    }
+
+    fn leave(room: &str) -> Input {
+        Input::Request(Command::Leave { room: room.into() })
+    }
+
     fn trust(peer: &str) -> Input {
         Input::Request(Command::Trust { peer: peer.into() })
     }
@@ -386,6 +473,19 @@ mod tests {
             ("/me waves\ntwice ", act("waves\ntwice")),
             ("/who", Input::Request(Command::Who)),
             ("/rooms ", Input::Request(Command::Rooms)),
+            ("/join #games", join("#games", false)),
+            ("/join games --generate", join("games", true)),
+            (
+                "/join #x --passphrase",
+                Input::Local(Local::Unlock("#x".into())),
+            ),
+            ("/leave", Input::Local(Local::Leave)),
+            ("/leave #games", leave("#games")),
+            ("/topic", Input::Local(Local::Topic(None))),
+            ("/topic -", Input::Local(Local::Topic(Some(String::new())))),
+            ("/topic a b", Input::Local(Local::Topic(Some("a b".into())))),
+            ("/reply  yes", Input::Local(Local::Reply("yes".into()))),
+            ("/redact", Input::Local(Local::Redact)),
             ("/nick Ana Lee", nick("Ana Lee")),
             ("/nick \"Ana Lee\"", nick("Ana Lee")),
             ("/away lunch at 12 ", status(Status::Away, "lunch at 12")),
@@ -418,6 +518,11 @@ mod tests {
                 "/trust \"ben\" smith",
                 "there is too much after /trust",
                 "write /trust PERSON",
+            ),
+            (
+                "/join #x my secret",
+                "there is too much after /join",
+                "write /join ROOM [HOW]",
             ),
             ("/who am i", "there is too much after /who", "write /who"),
             ("/quit now", "there is too much after /quit", "write /quit"),

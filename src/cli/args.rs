@@ -1,6 +1,7 @@
 //! The command line as clap reads it, its help, and its errors as sentences.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -66,6 +67,34 @@ pub enum Verb {
         /// Print JSON: the `receipt` object
         #[arg(long)]
         json: bool,
+    },
+    /// List the rooms found
+    Rooms {
+        /// Seconds to look around
+        #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+        wait: Duration,
+        /// Print JSON, one `room` object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take part in a room, from now on and after every restart
+    #[command(after_help = JOIN_HELP)]
+    Join {
+        /// The room: '#name' (quote it for the shell)
+        #[arg(value_name = "ROOM")]
+        room: String,
+        /// Locked: the passphrase is the first line of this file, `-` for standard input
+        #[arg(long, value_name = "F", conflicts_with = "generate")]
+        passphrase_file: Option<PathBuf>,
+        /// Locked: make a passphrase of five words and print it
+        #[arg(long)]
+        generate: bool,
+    },
+    /// Take part in a room no longer
+    Leave {
+        /// The room: '#name'
+        #[arg(value_name = "ROOM")]
+        room: String,
     },
     /// Show or search what was said
     #[command(after_help = HISTORY_HELP)]
@@ -164,6 +193,10 @@ const PIPE_HELP: &str = r##"One object a line. Commands, for example (a "ref" co
   {"command":"who"}
   {"command":"quit"}
 The end of standard input delivers what is queued (at most 5 s), says goodbye and ends."##;
+
+const JOIN_HELP: &str = "\
+Without an option the room is open: anybody on the network can join it and read what is said.
+With a passphrase it is locked: only those who know it find, read and write what is said in it.";
 
 const HISTORY_HELP: &str = "\
 TARGET is #room (quote it for the shell), a name, name~tag, or 8 or more characters of an id.

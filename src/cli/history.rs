@@ -329,6 +329,12 @@ impl Archive {
             text,
             time: Timestamp(line.hlc >> 16),
             delayed: false,
+            answers: line
+                .deps
+                .first()
+                .filter(|_| matches!(kind, TextKind::Reply | TextKind::Redaction))
+                .map(|&id| MessageId(id)),
+            redacted: line.body.is_none(),
         }
     }
 }
@@ -337,12 +343,16 @@ impl Archive {
 fn words(line: &LineRow) -> (TextKind, String) {
     let kind = match line.kind {
         kind if kind == EntryKind::ACTION.0 => TextKind::Action,
+        kind if kind == EntryKind::TOPIC.0 => TextKind::Topic,
+        kind if kind == EntryKind::REPLY.0 => TextKind::Reply,
+        kind if kind == EntryKind::REDACTION.0 => TextKind::Redaction,
         _ => TextKind::Text,
     };
-    let is_text = line.kind == EntryKind::TEXT.0 || kind == TextKind::Action;
+    let is_text = line.kind == EntryKind::TEXT.0 || kind != TextKind::Text;
     let text = match &line.body {
         None => String::new(),
         Some(_) if !is_text => "(needs a newer lanchat)".to_owned(),
+        Some(body) if body.is_empty() => String::new(),
         Some(body) => DisplayText::from_wire(body)
             .map_or_else(|| "(not text)".to_owned(), DisplayText::into_string),
     };
@@ -357,6 +367,7 @@ fn plain(event: &Event) -> String {
         kind,
         text,
         time,
+        redacted,
         ..
     } = event
     else {
@@ -369,7 +380,10 @@ fn plain(event: &Event) -> String {
     };
     let text = text.replace('\n', "\n    ");
     let said = match kind {
-        TextKind::Text => format!("{name}: {text}"),
+        _ if *redacted => format!("{name}: (taken back)"),
+        TextKind::Text | TextKind::Reply => format!("{name}: {text}"),
+        TextKind::Topic => format!("* {name} set the topic: {text}"),
+        TextKind::Redaction => format!("* {name} took a message back"),
         TextKind::Action => format!("* {name} {text}"),
     };
     format!("{} {place} {said}", moment(*time))

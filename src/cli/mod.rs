@@ -10,10 +10,12 @@ pub mod history;
 mod history_tests;
 pub mod host;
 pub mod identity;
+pub mod join;
 mod limits;
 pub mod log;
 pub mod output;
 pub mod plain;
+pub mod rooms;
 pub mod send;
 pub mod settings;
 #[cfg(unix)]
@@ -23,6 +25,7 @@ mod sys_windows;
 pub mod target;
 #[cfg(test)]
 mod tests;
+mod text_in;
 pub mod who;
 
 use std::ffi::OsString;
@@ -116,6 +119,23 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
         Some(Verb::Who { wait, json, watch }) => {
             start(&settings, true, &mut who::Who::new(wait, json, watch))
         }
+        Some(Verb::Rooms { wait, json }) => {
+            start(&settings, true, &mut rooms::Rooms::new(wait, json))
+        }
+        Some(Verb::Join {
+            room,
+            passphrase_file,
+            generate,
+        }) => {
+            remembers(&settings)?;
+            let phrase = passphrase_file.as_deref().map(join::read_passphrase);
+            let mut change = join::Change::join(&room, phrase.transpose()?, generate);
+            start(&settings, true, &mut change)
+        }
+        Some(Verb::Leave { room }) => {
+            remembers(&settings)?;
+            start(&settings, true, &mut join::Change::leave(&room))
+        }
         Some(Verb::Send {
             target,
             text,
@@ -123,7 +143,7 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
             json,
         }) => {
             let text = match text.join(" ") {
-                words if words.is_empty() || words == "-" => send::read_stdin_text()?,
+                words if words.is_empty() || words == "-" => text_in::read_stdin_text()?,
                 words => words,
             };
             let send = send::Send::new(&target, text, wait, json);
@@ -134,6 +154,16 @@ fn dispatch(settings: Settings) -> Result<ExitCode, UserError> {
             )
         }
     }
+}
+
+/// A room is joined or left for the runs to come, which nothing is kept for without a directory.
+fn remembers(settings: &Settings) -> Result<(), UserError> {
+    if settings.data_dir.is_some() {
+        return Ok(());
+    }
+    let message = "with --ephemeral it would be forgotten at once";
+    let hint = "join it in the chat: lanchat --ephemeral, then /join";
+    Err(UserError::new(ExitCode::Usage, message).hint(hint))
 }
 
 /// The chat itself: the screen on a terminal, line mode where stdin or stdout is none.

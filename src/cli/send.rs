@@ -1,7 +1,7 @@
 //! `lanchat send`: one message, and the word that it arrived.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
@@ -14,7 +14,6 @@ use crate::control::output::{Output, Patience};
 use crate::control::people::{Person, Roster};
 use crate::error::{ExitCode, UserError};
 use crate::id::{MessageId, PeerId};
-use crate::limits::PRIVATE_BODY_LEN_MAX;
 use crate::proto::Now;
 use crate::runtime::{Flow, FrontEnd};
 
@@ -46,6 +45,8 @@ pub struct Send {
     errors: Output,
     roster: Roster,
     members: BTreeMap<PeerId, Person>,
+    /// Whether this node is in the room, and somebody else.
+    room: (bool, bool),
     stage: Stage,
     end: Option<Instant>,
     request: Option<Request>,
@@ -102,6 +103,7 @@ impl Send {
             errors,
             roster: Roster::default(),
             members: BTreeMap::new(),
+            room: (false, false),
             stage: Stage::Starting,
             end: None,
             request: None,
@@ -165,18 +167,51 @@ impl Send {
     fn retry(&mut self) {
         match self.target {
             Target::Person(_) => self.ask(),
-            Target::Room(_) if self.members.is_empty() => {}
+            Target::Room(_) if self.is_empty() => {}
             Target::Room(_) => self.ask(),
         }
     }
 
+    /// Whether nobody is in the room, as far as known.
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && !self.room.1
+    }
+
     fn settled(&mut self) {
-        if !self.target.is_room() || !self.members.is_empty() {
+        if !self.target.is_room() || !self.is_empty() {
             self.ask();
         } else if self.target.is_lobby() {
             self.end(Err(nobody()));
-        } else {
+        } else if self.room.0 {
             self.stage = Stage::Absent;
+        } else {
+            // Only the node can tell whether it is locked.
+            self.ask();
+        }
+    }
+
+    /// The node says who is in a room.
+    fn room(&mut self, now: Now, event: &Event) {
+        let Event::Room {
+            room,
+            joined,
+            members,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if room != self.target.as_str() {
+            return;
+        }
+        let had = self.room.1;
+        self.room = (*joined, !members.is_empty());
+        let is_new = self.room.1 && !had;
+        match &mut self.stage {
+            Stage::Settling(at, latest) if is_new => *at = (now.mono + SETTLE_QUIET).min(*latest),
+            Stage::Absent if is_new => self.retry(),
+            Stage::Asked { news } => *news |= is_new,
+            _ => {}
         }
     }
 
@@ -195,6 +230,7 @@ impl Send {
             "ambiguous_name" => ExitCode::Usage,
             // What is wrong with the target or the text as they were typed.
             "empty" | "too_long" => ExitCode::Usage,
+            "room_locked" => ExitCode::NotFound,
             _ if code.starts_with("bad_") => ExitCode::Usage,
             _ => ExitCode::Failed,
         };
@@ -304,6 +340,10 @@ impl FrontEnd for Send {
         let is_asked = matches!(self.stage, Stage::Asked { .. });
         match event {
             Event::Peer { .. } => self.peer(now, event),
+            Event::Room { .. } => self.room(now, event),
+            Event::Ready { rooms, .. } => {
+                self.room.0 = rooms.iter().any(|room| room == self.target.as_str());
+            }
             Event::Reply { reference, id, .. } if is_asked && is_own(reference.as_ref()) => {
                 self.reply(*id);
             }
@@ -350,38 +390,6 @@ impl FrontEnd for Send {
     fn flow(&self) -> Flow {
         self.flow.clone()
     }
-}
-
-/// The text to send from stdin, without the newline at its end.
-///
-/// # Errors
-/// It is longer than [`PRIVATE_BODY_LEN_MAX`] bytes, not UTF-8, empty, or cannot be read.
-pub fn read_stdin_text() -> Result<String, UserError> {
-    read_text(io::stdin().lock())
-}
-
-fn read_text(source: impl Read) -> Result<String, UserError> {
-    let usage = |message: String| UserError::new(ExitCode::Usage, message);
-    let mut bytes = Vec::new();
-    // A line ending does not count, and one more tells that there is more.
-    let most = PRIVATE_BODY_LEN_MAX as u64 + 3;
-    source
-        .take(most)
-        .read_to_end(&mut bytes)
-        .map_err(|error| usage(format!("stdin cannot be read: {error}")))?;
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    if text.len() > PRIVATE_BODY_LEN_MAX {
-        let message = format!("the text is longer than {PRIVATE_BODY_LEN_MAX} bytes");
-        return Err(usage(message).hint("send it in parts"));
-    }
-    let text = String::from_utf8(text.to_vec())
-        .map_err(|_| usage("the text on stdin is not UTF-8".to_owned()))?;
-    if text.is_empty() {
-        let error = usage("there is no text to send".to_owned());
-        return Err(error.hint("write lanchat send TARGET TEXT, or give the text on stdin"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -469,7 +477,12 @@ mod tests {
         fn taken(&mut self) {
             let (reference, id) = (Some(Value::from(REFERENCE)), Some(ID));
             let ok = true;
-            self.tell(&Event::Reply { reference, ok, id });
+            self.tell(&Event::Reply {
+                reference,
+                ok,
+                id,
+                passphrase: None,
+            });
         }
 
         fn outcome(&mut self) -> (String, String, Flow) {
@@ -703,6 +716,12 @@ mod tests {
         let mut driven = Driven::started("#games");
         driven.tell(&peer("ben", 3));
         driven.pass(5000);
+        assert_eq!(
+            driven.asked().as_deref(),
+            Some("#games"),
+            "it may be locked"
+        );
+        driven.refuse("no_such_room");
         assert_eq!(driven.asked(), None, "ben is in #lobby only");
         let mut player = peer("ben", 3);
         if let Event::Peer { rooms, .. } = &mut player {
@@ -712,9 +731,17 @@ mod tests {
         assert_eq!(driven.asked().as_deref(), Some("#games"));
 
         let mut driven = Driven::started("#games");
-        driven.pass(10_000);
+        driven.pass(1000);
+        driven.refuse("no_such_room");
+        driven.pass(9000);
         let (_, err) = driven.ends_with(ExitCode::NotFound);
         assert!(err.contains("is in #games"), "{err}");
+        assert!(err.contains("lanchat join '#games'"), "{err}");
+
+        let mut driven = Driven::started("#games");
+        driven.pass(1000);
+        driven.refuse("room_locked");
+        driven.ends_with(ExitCode::NotFound);
     }
 
     #[test]
@@ -764,21 +791,5 @@ mod tests {
         driven.pass(10_000);
         let (_, err) = driven.ends_with(ExitCode::NotDelivered);
         assert_eq!(err, "lanchat: not delivered to ben within 10 s\n");
-    }
-
-    #[test]
-    fn text_from_stdin_is_checked() {
-        let read = |bytes: &[u8]| read_text(bytes);
-        assert_eq!(read(b"a\nb\n\n").as_deref(), Ok("a\nb\n"));
-        assert_eq!(read(b"a\r\n").as_deref(), Ok("a"));
-        let longest = "x".repeat(PRIVATE_BODY_LEN_MAX);
-        let with_ending = format!("{longest}\r\n");
-        assert_eq!(read(with_ending.as_bytes()).as_deref(), Ok(&longest[..]));
-        for bad in ["", "\n", &format!("{longest}x"), &format!("{longest}x\r\n")] {
-            assert_eq!(read(bad.as_bytes()).unwrap_err().code, ExitCode::Usage);
-        }
-        assert!(read(b"\xff").unwrap_err().message.contains("UTF-8"));
-        let endless = read_text(io::repeat(b'x')).unwrap_err();
-        assert!(endless.message.contains("longer than 65536 bytes"));
     }
 }

@@ -102,7 +102,12 @@ impl Target {
             Target::Room(_) => "is in",
         };
         let message = format!("nobody found within {seconds} s {verb} {to}");
-        UserError::new(ExitCode::NotFound, message).hint("lanchat who lists the people found")
+        UserError::new(ExitCode::NotFound, message).hint(match self {
+            Target::Person(_) => "lanchat who lists the people found".to_owned(),
+            Target::Room(_) => {
+                format!("lanchat rooms lists the rooms; lanchat join '{to}' begins it")
+            }
+        })
     }
 
     /// The wait passed before everybody had it.

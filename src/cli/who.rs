@@ -289,6 +289,7 @@ mod tests {
                 reference: request.reference,
                 ok: true,
                 id: None,
+                passphrase: None,
             }]);
             self.outcome()
         }

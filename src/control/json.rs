@@ -250,6 +250,8 @@ mod tests {
             text: "hello".into(),
             time: Timestamp(1_700_000_000_123),
             delayed: false,
+            answers: None,
+            redacted: false,
         };
         assert_line(
             &message,
@@ -278,6 +280,7 @@ mod tests {
             joined: true,
             locked: false,
             members: vec![PeerId([3; 32])],
+            topic: String::new(),
         };
         assert_line(
             &room,
@@ -303,6 +306,7 @@ mod tests {
             reference: Some(json!(7)),
             ok: true,
             id: Some(MessageId([1; 16])),
+            passphrase: None,
         };
         assert_line(
             &reply,

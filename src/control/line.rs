@@ -22,8 +22,9 @@ use serde_json::Value;
 
 use super::input::{Input, Line};
 use super::output::{Output, Patience};
-use super::people::{Person, Roster, line, table};
+use super::people::{Person, Roster, line, room_line, table};
 use super::pipe::DRAIN_MAX;
+use super::said::Said;
 use crate::api::diagnosis::words;
 use crate::api::slash::{self, Local as LocalCommand};
 use crate::api::{Command, Conversation, Event, ReceiptState, Request, TextKind, Timestamp};
@@ -42,6 +43,7 @@ pub struct LineMode {
     output: Output,
     errors: Output,
     roster: Roster,
+    said: Said,
     /// The answer to `/who` so far.
     listed: Vec<Person>,
     requests: VecDeque<Request>,
@@ -70,6 +72,7 @@ impl LineMode {
             output,
             errors,
             roster: Roster::default(),
+            said: Said::default(),
             listed: Vec::new(),
             requests: VecDeque::new(),
             flow: Flow::Continue,
@@ -114,6 +117,39 @@ impl LineMode {
                 }
             }
             slash::Input::Local(LocalCommand::Clear) => {}
+            slash::Input::Local(local) => self.in_lobby(local),
+        }
+    }
+
+    /// What the commands about the room at hand do: here it is the lobby.
+    fn in_lobby(&mut self, local: LocalCommand) {
+        let room = LOBBY.to_owned();
+        let command = match local {
+            LocalCommand::Leave => Ok(Command::Leave { room }),
+            LocalCommand::Topic(Some(text)) => Ok(Command::Topic { room, text }),
+            LocalCommand::Topic(None) => Ok(Command::Rooms),
+            LocalCommand::Reply(text) => match self.said.last_of_others() {
+                Some(id) => Ok(Command::Send {
+                    to: room,
+                    text,
+                    kind: TextKind::Text,
+                    answers: Some(id),
+                }),
+                None => Err("there is nothing to answer in #lobby"),
+            },
+            LocalCommand::Redact => match self.said.last_own() {
+                Some(id) => Ok(Command::Redact { id }),
+                None => Err("there is nothing to take back in #lobby"),
+            },
+            LocalCommand::Unlock(_) => Err("a passphrase is asked for on a terminal only"),
+            LocalCommand::Open(_) | LocalCommand::Clear | LocalCommand::Help => return,
+        };
+        match command {
+            Ok(command) => self.request(command),
+            Err(message) => {
+                let error = UserError::new(ExitCode::Usage, message);
+                self.errors.push_error(&error);
+            }
         }
     }
 
@@ -136,23 +172,43 @@ impl LineMode {
         let Event::Message {
             conversation,
             from,
-            own: false,
+            own,
             kind,
             text,
             time,
+            answers,
+            redacted,
             ..
         } = event
         else {
             return;
         };
-        let (name, text, time) = (self.roster.label(from), line(text), clock(*time));
+        let answered = answers.map(|id| self.said.quote(&id));
+        self.said.push(event);
+        if *own {
+            return;
+        }
+        let (name, time) = (self.roster.label(from), clock(*time));
+        let text = match redacted {
+            true => "(taken back)".to_owned(),
+            false => line(text),
+        };
         let place = match conversation {
             Conversation::Room(_) => line(&conversation.to_string()),
             Conversation::Peer(_) => format!("@{name}"),
         };
         self.output.push_line(&match kind {
             TextKind::Text => format!("{time} {place} {name}: {text}"),
+            TextKind::Reply => {
+                let to = answered.unwrap_or_default();
+                format!("{time} {place} {name}: {text} ({to})")
+            }
             TextKind::Action => format!("{time} {place} * {name} {text}"),
+            TextKind::Topic if text.is_empty() => {
+                format!("{time} {place} * {name} cleared the topic")
+            }
+            TextKind::Topic => format!("{time} {place} * {name} set the topic: {text}"),
+            TextKind::Redaction => format!("{time} {place} * {name} took a message back"),
         });
         if self.output.is_overflowed() {
             let error = UserError::new(ExitCode::Failed, "stdout is read too slowly")
@@ -244,11 +300,8 @@ impl FrontEnd for LineMode {
                 self.note("a message could not be delivered");
             }
             Event::Room {
-                reference: Some(_),
-                room,
-                members,
-                ..
-            } => self.note(&format!("{room}  {} here", members.len())),
+                reference: Some(_), ..
+            } => self.note(&room_line(event)),
             Event::Gap {
                 conversation: Conversation::Room(room),
                 from,
@@ -274,10 +327,20 @@ impl FrontEnd for LineMode {
                     }
                 }
             }
+            Event::Reply {
+                passphrase: Some(phrase),
+                ..
+            } => self.note(&format!("the passphrase is: {}", phrase.0)),
             Event::Reply { reference, .. } => self.reply(reference.as_ref()),
             Event::Error { message, hint, .. } => {
                 self.errors.push_problem(message, hint.as_deref());
             }
+            Event::Store {
+                kept: true,
+                message,
+            } => self.note(message),
+            // An error says it too.
+            Event::Store { kept: false, .. } => {}
             Event::Receipt { .. } | Event::Room { .. } | Event::Gap { .. } => {}
         }
     }
@@ -356,6 +419,8 @@ mod tests {
             text: text.into(),
             time: TIME,
             delayed: false,
+            answers: None,
+            redacted: false,
         }
     }
 
@@ -524,6 +589,7 @@ mod tests {
             reference: Some("who".into()),
             ok: true,
             id: None,
+            passphrase: None,
         };
         let events = [
             answer(peer("cay", 4)),

@@ -4,6 +4,7 @@ pub mod json;
 pub mod line;
 pub mod people;
 pub mod pipe;
+mod said;
 
 pub use crate::stdio::{input, output};
 pub use line::LineMode;

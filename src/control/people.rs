@@ -197,6 +197,32 @@ impl Roster {
     }
 }
 
+/// A `room` event on one line; empty for any other.
+#[must_use]
+pub fn room_line(event: &Event) -> String {
+    let Event::Room {
+        room,
+        joined,
+        locked,
+        members,
+        topic,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let mut text = format!("{}  {} here", line(room), members.len());
+    for (is_so, word) in [(*joined, ", joined"), (*locked, ", locked")] {
+        if is_so {
+            text += word;
+        }
+    }
+    if !topic.is_empty() {
+        text += &format!("  {}", line(topic));
+    }
+    text
+}
+
 fn arrival(label: &str, person: &Person) -> String {
     if person.incompatible {
         return format!("{label} has another lanchat version, cannot talk");

@@ -78,6 +78,7 @@ impl Pipe {
             reference: request.reference,
             ok: true,
             id: None,
+            passphrase: None,
         });
         self.flow = Flow::Quit(ExitCode::Done);
     }

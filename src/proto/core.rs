@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::Value;
 
+use super::group::Refusal;
 use super::locked::Derivation;
 use super::{Config, Identity, Output, Stats};
 use crate::api::Event;
 use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
 use crate::durable::{Batch, Query, Token};
 use crate::id::{Incarnation, NetworkId, Nonce, ShortId};
-use crate::wire::{self, Body, Header};
+use crate::wire::{self, Body, Header, RecordRoom};
 
 /// How long an ICMP error may follow what it answers.
 const USED: Duration = Duration::from_secs(1);
@@ -26,6 +28,8 @@ pub struct Core {
     pub identity: Identity,
     /// Settings.
     pub config: Config,
+    /// The rooms this node is in, as its record lists them.
+    pub rooms: Vec<RecordRoom>,
     /// The run, part of every packet.
     pub incarnation: Incarnation,
     /// Counters.
@@ -54,8 +58,10 @@ impl Core {
     pub fn new(now: Instant, identity: Identity, config: Config, incarnation: Incarnation) -> Self {
         let rng = ChaCha12Rng::from_seed(config.seed);
         let short = identity.id().short();
+        let rooms = config.rooms.iter().cloned().map(RecordRoom::Public);
         Core {
             identity,
+            rooms: rooms.collect(),
             config,
             incarnation,
             stats: Stats::default(),
@@ -231,6 +237,16 @@ impl Core {
     /// Tells people.
     pub fn event(&mut self, event: Event) {
         self.push(Output::Event(event));
+    }
+
+    /// Answers a command that cannot be done.
+    pub fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {
+        self.event(Event::Error {
+            reference,
+            code: code.into(),
+            message,
+            hint: Some(hint),
+        });
     }
 
     /// Asks for a batch to be kept.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::core::Core;
 use super::direct::{Direct, DirectOutput};
 use super::gate::Gate;
-use super::group::{Cx, Group};
+use super::group::{Cx, Group, rooms};
 use super::locked::{Derivation, RoomKey};
+use super::presence::speak::is_all_told;
 use super::presence::{CHANGE_JITTER, GAP, Presence};
 use super::private::Private;
 use super::sync::{Parts, Sync};
@@ -16,6 +17,7 @@ use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
 use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
 use crate::id::Incarnation;
+use crate::wire::RecordRoom;
 
 /// What an endpoint wants done.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,8 +45,6 @@ pub struct Endpoint {
     pub(super) private: Private,
     pub(super) direct: Direct,
     pub(super) sync: Sync,
-    /// Somebody was found in this run.
-    pub(super) synced: bool,
     /// The incarnation is on its way to the disk; nothing is sent before.
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
@@ -70,6 +70,8 @@ impl Endpoint {
         let snapshot = std::mem::take(&mut config.snapshot);
         let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation.saturating_add(1)));
         let mut core = Core::new(now.mono, identity, config, incarnation);
+        let rooms = rooms::at_start(&core.config, &snapshot).into_iter();
+        core.rooms = rooms.map(RecordRoom::Public).collect();
         let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
         let group = Group::new(&core, now, &snapshot);
         let seed = core.random();
@@ -84,14 +86,32 @@ impl Endpoint {
             private,
             direct,
             sync: Sync::new(now),
-            synced: false,
             saving: None,
             early: Vec::new(),
             asked: None,
             doubles: 0,
         };
+        endpoint.warn_of_rooms();
         endpoint.save_incarnation();
         endpoint
+    }
+
+    /// Says which rooms have no room in the own record: others do not see this node in them.
+    fn warn_of_rooms(&mut self) {
+        if !is_all_told(&self.core) {
+            self.core.event(Event::Error {
+                reference: None,
+                code: "too_many_rooms".into(),
+                message: "not all of your rooms can be told: others do not see you in the last"
+                    .into(),
+                hint: Some("leave a room, or take a shorter name".into()),
+            });
+        }
+    }
+
+    /// The names of the rooms this node is in.
+    pub fn rooms(&self) -> impl Iterator<Item = &crate::text::RoomName> {
+        self.group.joined()
     }
 
     pub(super) fn save_incarnation(&mut self) {
@@ -436,10 +456,13 @@ impl Endpoint {
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);
         }
+        self.group
+            .rows_changed(now.mono, self.presence.rows_version());
         if found {
             self.sync_found(now);
             self.retry_early(now);
         }
+        self.sync_rooms(now);
         self.sync_behind(now);
     }
 

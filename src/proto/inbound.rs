@@ -319,7 +319,7 @@ impl Endpoint {
                 }
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_digests(&mut cx, &id, &heartbeat.rooms);
-                self.sync_compare(now, &id, &heartbeat.rooms);
+                self.sync_compare(now, (&id, heard.arrival.source), &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
             Body::Probe(probe) => self

@@ -6,10 +6,11 @@ use super::Now;
 use super::endpoint::Endpoint;
 use super::group::Refusal;
 use super::presence::Presence;
+use super::presence::speak::is_all_told;
 use super::target::{self, Target};
-use crate::api::{Command, Event, Request, TextKind};
+use crate::api::{Command, Event, Request, Status, TextKind};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{PeerId, PublicKey};
+use crate::id::{MessageId, PeerId, PublicKey};
 use crate::text::{PeerName, StatusText};
 
 /// Most requests that wait for somebody to be found at the start.
@@ -24,18 +25,16 @@ impl Endpoint {
         let reference = request.reference;
         let done = match request.command {
             Command::Send {
-                answers: Some(_), ..
-            } => Err(not_yet("replies")),
-            Command::Send {
                 to,
                 text,
                 kind,
                 answers,
             } => {
                 // Answered once it is stored.
-                match self.send(now, &to, kind, &text, reference.clone()) {
+                let said = (kind, text.as_str(), answers);
+                match self.send(now, &to, said, reference.clone()) {
                     Ok(()) => return,
-                    Err(("no_such_peer", ..)) if self.may_appear(now) => {
+                    Err(("no_such_peer" | "no_such_room", ..)) if self.may_appear(now) => {
                         let command = Command::Send {
                             to,
                             text,
@@ -53,25 +52,40 @@ impl Endpoint {
                 Ok(())
             }
             Command::Rooms => {
-                let rooms: Vec<Event> = self
-                    .group
-                    .describe(&self.presence, reference.as_ref())
-                    .collect();
-                rooms.into_iter().for_each(|room| self.core.event(room));
+                let (group, mut cx) = self.group_cx(now);
+                group.describe(&mut cx, reference.as_ref());
                 Ok(())
             }
             Command::Status { status, text } => {
                 let text = StatusText::new(&text);
-                Presence::set_self(&mut self.core, None, Some((status, text)));
-                self.presence.change_self(&mut self.core, now);
-                Ok(())
+                self.change_self(now, None, Some((status, text)))
             }
             Command::Name { name } => self.rename(now, &name),
             Command::Trust { peer } => self.trust(&peer),
-            Command::Join { .. } => Err(not_yet("joining rooms")),
-            Command::Leave { .. } => Err(not_yet("leaving rooms")),
-            Command::Topic { .. } => Err(not_yet("topics")),
-            Command::Redact { .. } => Err(not_yet("taking messages back")),
+            Command::Join {
+                passphrase: Some(_),
+                ..
+            }
+            | Command::Join { generate: true, .. } => Err(not_yet("locked rooms")),
+            // Both are answered once they are stored.
+            Command::Join { room, .. } => match self.join(now, &room, reference.clone()) {
+                Ok(()) => return self.follow_up(now),
+                Err(refusal) => Err(refusal),
+            },
+            Command::Leave { room } => match self.leave_room(now, &room, reference.clone()) {
+                Ok(()) => return self.follow_up(now),
+                Err(refusal) => Err(refusal),
+            },
+            Command::Topic { room, text } => {
+                match self.set_topic(now, &room, &text, reference.clone()) {
+                    Ok(()) => return self.follow_up(now),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Command::Redact { id } => {
+                let (group, mut cx) = self.group_cx(now);
+                return group.redact(&mut cx, id, reference);
+            }
             Command::History { .. } => Err(not_yet("history")),
             // The driver's, which knows the sockets too.
             Command::Doctor | Command::Quit => Ok(()),
@@ -81,8 +95,9 @@ impl Endpoint {
                 reference,
                 ok: true,
                 id: None,
+                passphrase: None,
             }),
-            Err(refusal) => self.refuse(reference, refusal),
+            Err(refusal) => self.core.refuse(reference, refusal),
         }
         self.follow_up(now);
     }
@@ -101,23 +116,17 @@ impl Endpoint {
         }
     }
 
-    fn refuse(&mut self, reference: Option<Value>, (code, message, hint): Refusal) {
-        self.core.event(Event::Error {
-            reference,
-            code: code.into(),
-            message,
-            hint: Some(hint),
-        });
-    }
-
     fn send(
         &mut self,
         now: Now,
         to: &str,
-        kind: TextKind,
-        text: &str,
+        (kind, text, answers): (TextKind, &str, Option<MessageId>),
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
+        if !matches!(kind, TextKind::Text | TextKind::Action) {
+            let hint = "`topic`, `redact` and `answers` make the others".to_owned();
+            return Err(("bad_kind", "only text and action are sent".into(), hint));
+        }
         if text.is_empty() {
             return Err((
                 "empty",
@@ -128,7 +137,15 @@ impl Endpoint {
         match target::resolve(&self.presence, to)? {
             Target::Room(name) => {
                 let (group, mut cx) = self.group_cx(now);
-                group.say(&mut cx, &name, (kind, text), reference)
+                group.say(&mut cx, &name, (kind, text), answers, reference)
+            }
+            Target::Peer(_) if answers.is_some() => {
+                let hint = "send it without `answers`".to_owned();
+                Err((
+                    "bad_target",
+                    "only lines of rooms are answered".into(),
+                    hint,
+                ))
             }
             Target::Peer(key) => {
                 let pin = self.pin_for(&key)?;
@@ -209,11 +226,64 @@ impl Endpoint {
                 hint,
             )
         })?;
-        Presence::set_self(&mut self.core, Some(name), None);
-        self.presence.change_self(&mut self.core, now);
+        self.change_self(now, Some(name), None)?;
         let own = self.own_info();
         self.core.event(Event::Own { own });
         Ok(())
+    }
+
+    /// Takes another name or status, unless the rooms have no room beside it any more.
+    fn change_self(
+        &mut self,
+        now: Now,
+        name: Option<PeerName>,
+        status: Option<(Status, StatusText)>,
+    ) -> Result<(), Refusal> {
+        let config = &self.core.config;
+        let before = (
+            config.name.clone(),
+            config.status_text.clone(),
+            config.status,
+        );
+        let was_told = is_all_told(&self.core);
+        Presence::set_self(&mut self.core, name, status);
+        if was_told && !is_all_told(&self.core) {
+            let (name, text, status) = before;
+            Presence::set_self(&mut self.core, Some(name), Some((status, text)));
+            let sentence = "this is too long together with the names of your rooms".to_owned();
+            return Err(("too_long", sentence, "leave a room, or write less".into()));
+        }
+        self.presence.change_self(&mut self.core, now);
+        Ok(())
+    }
+
+    fn join(&mut self, now: Now, room: &str, reference: Option<Value>) -> Result<(), Refusal> {
+        let name = target::room_name(room)?;
+        let (group, mut cx) = self.group_cx(now);
+        group.join(&mut cx, &name, reference)
+    }
+
+    fn set_topic(
+        &mut self,
+        now: Now,
+        room: &str,
+        text: &str,
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let name = target::room_name(room)?;
+        let (group, mut cx) = self.group_cx(now);
+        group.set_topic(&mut cx, &name, text, reference)
+    }
+
+    fn leave_room(
+        &mut self,
+        now: Now,
+        room: &str,
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let name = target::room_name(room)?;
+        let (group, mut cx) = self.group_cx(now);
+        group.leave(&mut cx, &name, reference)
     }
 
     fn tell_who(&mut self, reference: Option<&Value>) {
@@ -235,5 +305,5 @@ impl Endpoint {
 /// What is in the vocabulary and not built.
 fn not_yet(what: &str) -> Refusal {
     let sentence = format!("{what}: this lanchat cannot do it yet");
-    ("not_yet", sentence, "only #lobby exists so far".into())
+    ("not_yet", sentence, "a newer one may".into())
 }

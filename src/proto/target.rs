@@ -22,16 +22,23 @@ pub enum Target {
 /// Nobody of that name, several, or another key than the one the name is pinned to.
 pub fn resolve(presence: &Presence, text: &str) -> Result<Target, Refusal> {
     if text.starts_with('#') {
-        let name = RoomName::new(text).map_err(|error| {
-            (
-                "bad_target",
-                format!("{text:?} is no room: {error}"),
-                "rooms look like #lobby".into(),
-            )
-        })?;
-        return Ok(Target::Room(name));
+        return room_name(text).map(Target::Room);
     }
     resolve_peer(presence, text).map(|peer| Target::Peer(peer.key()))
+}
+
+/// The room of this name, with or without `#`.
+///
+/// # Errors
+/// No room can be called so.
+pub fn room_name(text: &str) -> Result<RoomName, Refusal> {
+    RoomName::new(text).map_err(|error| {
+        (
+            "bad_target",
+            format!("{text:?} is no room: {error}"),
+            "rooms look like #lobby".into(),
+        )
+    })
 }
 
 /// Resolves a person.

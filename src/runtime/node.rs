@@ -152,10 +152,10 @@ impl<'f> Node<'f> {
             limits: options.limits,
             seed,
         };
-        let rooms: Vec<RoomName> = config.rooms.clone();
         let now = Clock::now();
         let mut endpoint = Endpoint::new(now, options.identity, config);
         endpoint.set_links(now, net.links());
+        let rooms: Vec<RoomName> = endpoint.rooms().cloned().collect();
         let ready = network::ready_event(own, net.chat_port(), net.links(), &rooms);
         let mut node = Node {
             poll,
@@ -421,6 +421,7 @@ impl<'f> Node<'f> {
                 reference: request.reference,
                 ok: true,
                 id: None,
+                passphrase: None,
             };
             self.front_end.handle_event(now, &reply);
             return self.leave(now, Purpose::End(ExitCode::Done));

@@ -45,6 +45,10 @@ pub enum Action {
     Nth(u8),
     /// Open the next conversation with something unread.
     NextUnread,
+    /// Pick the message before, to answer it or to take it back.
+    PickOlder,
+    /// Pick the message after.
+    PickNewer,
     /// A page back.
     PageUp,
     /// A page on.
@@ -128,6 +132,12 @@ pub const BINDINGS: &[Binding] = &[
         "recall what was typed",
     ),
     bind(&[Key::plain(K::Down), c('n')], A::RecallNewer, ""),
+    bind(
+        &[Key::alt(K::Up)],
+        A::PickOlder,
+        "pick a message for /reply or /redact",
+    ),
+    bind(&[Key::alt(K::Down)], A::PickNewer, ""),
     bind(&[Key::plain(K::PageUp)], A::PageUp, "read back"),
     bind(&[Key::plain(K::PageDown)], A::PageDown, "read on"),
     bind(&[Key::plain(K::Left), c('b')], A::Left, ""),

@@ -1,6 +1,8 @@
 //! Where the parts of the screen are. Update and view both ask here, so that a click lands on
 //! what was drawn.
 
+use std::borrow::Cow;
+
 use ratatui::layout::Rect;
 
 use super::model::{Focus, Model};
@@ -99,6 +101,9 @@ pub fn layout(model: &Model) -> Layout {
 #[must_use]
 pub fn prompt(model: &Model) -> String {
     let columns = usize::from(model.size.0 / 3);
+    if let Some(asking) = &model.asking {
+        return format!("passphrase of {}: ", wrap::cut(&asking.room, columns));
+    }
     format!("{}> ", wrap::cut(&model.title_of(&model.current), columns))
 }
 
@@ -107,7 +112,25 @@ pub fn prompt(model: &Model) -> String {
 pub fn input_rows(model: &Model, width: u16) -> Vec<std::ops::Range<usize>> {
     // One column is kept free for the cursor after the last character.
     let columns = usize::from(width).saturating_sub(wrap::width(&prompt(model)) + 1);
-    wrap::fold(model.line.text(), columns)
+    wrap::fold(&typed(model), columns)
+}
+
+/// What is shown of what is typed: of a passphrase nothing but its length.
+#[must_use]
+pub fn typed(model: &Model) -> Cow<'_, str> {
+    match &model.asking {
+        Some(asking) => Cow::Owned("•".repeat(asking.phrase.0.chars().count())),
+        None => Cow::Borrowed(model.line.text()),
+    }
+}
+
+/// Where the cursor stands in it, in bytes.
+#[must_use]
+pub fn cursor(model: &Model) -> usize {
+    match &model.asking {
+        Some(_) => typed(model).len(),
+        None => model.line.cursor(),
+    }
 }
 
 /// What to tell above the input line.

@@ -68,6 +68,10 @@ pub struct Said {
     pub delayed: bool,
     /// How an own one stands, once that is known.
     pub mark: Option<Mark>,
+    /// The message that it answers.
+    pub answers: Option<MessageId>,
+    /// Its author took it back.
+    pub redacted: bool,
 }
 
 /// How an own message stands.
@@ -150,6 +154,8 @@ pub struct Log {
     pub draft: Editor,
     /// The lowest row shown; none for the end.
     pub bottom: Option<Place>,
+    /// The number of the line that is picked, to be answered or taken back.
+    pub picked: Option<u64>,
 }
 
 impl Log {
@@ -247,6 +253,41 @@ impl Log {
         }
     }
 
+    /// The message of this id, if it is still here.
+    #[must_use]
+    pub fn said(&self, id: &MessageId) -> Option<&Said> {
+        self.lines.iter().rev().find_map(|line| match line {
+            Line::Said(said) if said.id == *id => Some(said),
+            _ => None,
+        })
+    }
+
+    /// Its author took this message back.
+    pub fn redact(&mut self, id: &MessageId) {
+        for line in self.lines.iter_mut().rev() {
+            if let Line::Said(said) = line
+                && said.id == *id
+            {
+                self.bytes -= said.text.len();
+                said.text.clear();
+                said.redacted = true;
+                return;
+            }
+        }
+    }
+
+    /// Picks the message before or after the one picked, or the last one.
+    pub fn pick(&mut self, older: bool) {
+        let is_said = |number: &u64| matches!(self.get(*number), Some(Line::Said(_)));
+        let to = match (self.picked, older) {
+            (None, true) => (self.first..self.end()).rev().find(is_said),
+            (None, false) => None,
+            (Some(at), true) => (self.first..at).rev().find(is_said).or(Some(at)),
+            (Some(at), false) => (at + 1..self.end()).find(is_said),
+        };
+        self.picked = to;
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         self.first = self.end();
@@ -254,6 +295,7 @@ impl Log {
         self.bytes = 0;
         self.bottom = None;
         self.new_from = None;
+        self.picked = None;
     }
 
     /// A message of somebody came while nobody looked.

@@ -14,6 +14,7 @@ pub mod log;
 pub mod model;
 pub mod news;
 pub mod people;
+pub mod rooms;
 pub mod rows;
 pub mod theme;
 pub mod update;

@@ -74,6 +74,17 @@ pub struct Room {
     pub locked: bool,
     /// How many others are in it.
     pub members: usize,
+    /// What it is about.
+    pub topic: String,
+}
+
+/// A passphrase that is being typed and not shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asking {
+    /// For this room, with `#`.
+    pub room: String,
+    /// What is typed.
+    pub phrase: crate::api::Passphrase,
 }
 
 /// A request that is not answered yet, and what hangs on its answer.
@@ -85,6 +96,8 @@ pub(super) enum Pending {
     Status(Status, String),
     /// What is answered tells by its reference that it was asked for.
     Answer,
+    /// This room opens, or comes back into the line as it was typed.
+    Join(String, String),
 }
 
 /// The state of the screen.
@@ -112,6 +125,8 @@ pub struct Model {
     pub panel: Option<(Panel, usize)>,
     /// Whether it is asked if to leave.
     pub leaving: bool,
+    /// The passphrase that is asked for, in place of the line.
+    pub asking: Option<Asking>,
     /// What is being typed.
     pub line: Editor,
     /// What to tell until the next key.
@@ -120,6 +135,8 @@ pub struct Model {
     pub interfaces: Vec<String>,
     /// The network: in one word, and each interface; none until it was told.
     pub network: Option<(NetworkState, Vec<InterfaceState>)>,
+    /// Why nothing that is said is kept, while that is so.
+    pub unkept: Option<String>,
     /// Whether it ran long enough that whoever is on the network would have answered.
     pub settled: bool,
     /// Columns and rows of the screen.
@@ -156,10 +173,12 @@ impl Model {
             selected: lobby,
             panel: None,
             leaving: false,
+            asking: None,
             line: Editor::default(),
             notice: None,
             interfaces: Vec::new(),
             network: None,
+            unkept: None,
             settled: false,
             size,
             focused: true,
@@ -221,6 +240,25 @@ impl Model {
             .count()
     }
 
+    /// How many others are in a room.
+    #[must_use]
+    pub fn members_of(&self, name: &str) -> usize {
+        match self.rooms.get(name) {
+            // Who is in a locked one, only the node can tell.
+            Some(room) if room.locked || !room.joined => room.members,
+            _ => {
+                let here = |person: &&Person| {
+                    person.is_here() && !person.transient && !person.incompatible
+                };
+                let listed = |person: &&Person| {
+                    let mut rooms = person.rooms.iter();
+                    rooms.any(|room| room.strip_prefix('#') == Some(name))
+                };
+                self.people.iter().filter(here).filter(listed).count()
+            }
+        }
+    }
+
     /// What to say where nobody is here.
     #[must_use]
     pub fn alone_words(&self) -> &'static str {
@@ -255,9 +293,13 @@ impl Model {
         }
     }
 
-    /// What hinders the network, if something does.
+    /// What hinders the network or the disk, if something does.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
+        self.network_trouble().or_else(|| self.unkept.clone())
+    }
+
+    fn network_trouble(&self) -> Option<String> {
         let (state, interfaces) = self.network.as_ref()?;
         let hint = interfaces.iter().find_map(|interface| {
             let hint = interface.hint.as_ref()?;
@@ -281,7 +323,7 @@ impl Model {
             } else {
                 Err(Notice {
                     text: format!("you are not in #{room}"),
-                    hint: Some("/rooms lists the rooms".to_owned()),
+                    hint: Some(format!("/join #{room} takes part in it")),
                 })
             };
         }

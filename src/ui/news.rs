@@ -4,11 +4,12 @@ use super::input::Editor;
 use super::log::{Change, ChangeKind, Line, Mark, Said};
 use super::model::{Effect, Model, Notice, Pending, Room};
 use super::people::Person;
+use super::rooms;
 use super::rows::find_word;
 use crate::api::diagnosis::words;
 use crate::api::{
     Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, PeerState, SelfInfo, Status,
-    Timestamp,
+    TextKind, Timestamp,
 };
 
 /// Takes an event of the node.
@@ -29,14 +30,16 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             joined,
             locked,
             members,
+            topic,
             ..
         } => {
             let state = Room {
                 joined: *joined,
                 locked: *locked,
                 members: members.len(),
+                topic: topic.clone(),
             };
-            model.rooms.insert(bare(room), state);
+            rooms::put(model, bare(room), state);
         }
         Event::Gap {
             conversation,
@@ -50,6 +53,13 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
                 missing: *missing,
             };
             model.add(conversation, line);
+        }
+        Event::Store { kept, message } => {
+            model.unkept = (!kept).then(|| message.clone());
+            if *kept {
+                let current = model.current.clone();
+                model.note(&current, now, message.clone(), false);
+            }
         }
         Event::Network {
             reference: Some(_),
@@ -65,19 +75,25 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         Event::Network {
             state, interfaces, ..
         } => network(model, now, *state, interfaces),
-        Event::Reply { reference, .. } => {
-            if let Some(Pending::Status(status, text)) = take_pending(model, reference.as_ref()) {
+        Event::Reply { reference, .. } => match take_pending(model, reference.as_ref()) {
+            Some(Pending::Status(status, text)) => {
                 model.status = status;
                 model.status_text = text;
             }
-        }
+            Some(Pending::Join(room, _)) => rooms::joined(model, now, &room, event),
+            _ => {}
+        },
         Event::Error {
             reference,
+            code,
             message,
             hint,
             ..
         } => {
             let pending = take_pending(model, reference.as_ref());
+            if rooms::asks(model, code, pending.as_ref()) {
+                return Vec::new();
+            }
             give_back(model, pending);
             model.notice = Some(Notice {
                 text: message.clone(),
@@ -155,8 +171,10 @@ fn take_pending(model: &mut Model, reference: Option<&serde_json::Value>) -> Opt
 
 /// A text that was refused comes back to where it was typed, unless something else is there.
 fn give_back(model: &mut Model, pending: Option<Pending>) {
-    let Some(Pending::Text(conversation, typed)) = pending else {
-        return;
+    let (conversation, typed) = match pending {
+        Some(Pending::Text(conversation, typed)) => (conversation, typed),
+        Some(Pending::Join(_, typed)) => (model.current.clone(), typed),
+        _ => return,
     };
     let line = if conversation == model.current {
         &mut model.line
@@ -288,10 +306,18 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         text,
         time,
         delayed,
+        answers,
+        redacted,
     } = event
     else {
         return Vec::new();
     };
+    if let (TextKind::Redaction, Some(target)) = (kind, answers) {
+        if let Some(log) = model.logs.get_mut(conversation) {
+            log.redact(target);
+        }
+        return Vec::new();
+    }
     let said = Said {
         id: *id,
         from: from.id,
@@ -302,6 +328,8 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         time: *time,
         delayed: *delayed,
         mark: None,
+        answers: *answers,
+        redacted: *redacted,
     };
     model.add(conversation, Line::Said(said));
     if *own {

@@ -11,6 +11,7 @@ use super::log::{Change, ChangeKind, Line, Log, Mark, Place, Said};
 use super::model::Model;
 use super::wrap;
 use crate::api::{Conversation, ReceiptState, TextKind};
+use crate::id::MessageId;
 
 /// Up to this width, times are left out.
 const NARROW_COLUMNS: usize = 30;
@@ -201,7 +202,25 @@ impl<'a> Layouter<'a> {
                 self.aside(&clock, &format!("– {text}"), style, &mut rows);
             }
         }
+        if self.log.picked == Some(number) {
+            for row in &mut rows {
+                row.text = std::mem::take(&mut row.text).patch_style(self.model.theme.selected());
+            }
+        }
         rows
+    }
+
+    /// Whether any row of this line is shown in `height` rows.
+    #[must_use]
+    pub fn shows(&self, line: u64, height: usize) -> bool {
+        let place = self.bottom();
+        let mut rows = place.rows.min(self.rows(place.line).len());
+        let mut first = place.line;
+        while rows < height && first > self.log.first() {
+            first -= 1;
+            rows += self.rows(first).len();
+        }
+        (first..=place.line).contains(&line)
     }
 
     /// The time in its columns, empty where the line before shows the same.
@@ -224,9 +243,10 @@ impl<'a> Layouter<'a> {
         let theme = self.model.theme;
         let name = self.model.people.label(&said.from, &said.name);
         let name = wrap::cut(&name, (self.columns / 3).clamp(3, 24));
+        let plain = |kind| matches!(kind, TextKind::Text | TextKind::Reply);
         let same_author = |line: &Line| {
             matches!(line, Line::Said(last) if last.from == said.from
-                && last.kind == TextKind::Text && last.name == said.name)
+                && plain(last.kind) && last.name == said.name)
         };
         let name_style = if said.own {
             theme.title()
@@ -234,8 +254,10 @@ impl<'a> Layouter<'a> {
             theme.name(&said.from)
         };
         let (lead, folded, indent) = match said.kind {
-            TextKind::Action => (format!("* {name} "), false, clock.len() + 2),
-            TextKind::Text => {
+            TextKind::Action | TextKind::Topic | TextKind::Redaction => {
+                (format!("* {name} "), false, clock.len() + 2)
+            }
+            TextKind::Text | TextKind::Reply => {
                 let lead = format!("{name}: ");
                 let indent = clock.len() + wrap::width(&lead);
                 (lead, before.is_some_and(same_author), indent)
@@ -249,7 +271,16 @@ impl<'a> Layouter<'a> {
         };
         // An action goes on after the name and wraps under it.
         let hang = clock.len() + lead_columns - indent;
-        let padded = format!("{}{}", "\u{a0}".repeat(hang), said.text);
+        let words = match said.kind {
+            _ if said.redacted => "(taken back)".to_owned(),
+            TextKind::Topic if said.text.is_empty() => "cleared the topic".to_owned(),
+            TextKind::Topic => format!("set the topic: {}", said.text),
+            _ => said.text.clone(),
+        };
+        if let Some(id) = &said.answers {
+            rows.push(self.quote(id, indent));
+        }
+        let padded = format!("{}{}", "\u{a0}".repeat(hang), words);
         let columns = self.columns.saturating_sub(indent).max(4);
         for (n, range) in wrap::wrap(&padded, columns).into_iter().enumerate() {
             let mut spans = if n == 0 {
@@ -258,13 +289,38 @@ impl<'a> Layouter<'a> {
                 vec![Span::raw(" ".repeat(indent))]
             };
             let text = padded[range].trim_start_matches('\u{a0}');
-            self.text(text, said.own, &mut spans);
+            if said.redacted {
+                spans.push(Span::styled(text.to_owned(), self.dim()));
+            } else {
+                self.text(text, said.own, &mut spans);
+            }
             rows.push(Row {
                 text: Text::from(spans),
                 right: None,
             });
         }
         self.put_right(said, rows);
+    }
+
+    /// What is answered, in a row above the answer.
+    fn quote(&self, id: &MessageId, indent: usize) -> Row {
+        let words = match self.log.said(id) {
+            Some(said) if said.redacted => "↱ (taken back)".to_owned(),
+            Some(said) => {
+                let name = self.model.people.label(&said.from, &said.name);
+                format!("↱ {name}: {}", said.text.replace('\n', " "))
+            }
+            None => "↱ something said before".to_owned(),
+        };
+        let room = self.columns.saturating_sub(indent).max(4);
+        let spans = vec![
+            Span::raw(" ".repeat(indent)),
+            Span::styled(wrap::cut(&words, room), self.dim()),
+        ];
+        Row {
+            text: Text::from(spans),
+            right: None,
+        }
     }
 
     /// The text, with the own name in it standing out.

@@ -7,6 +7,7 @@ use super::key::{Input, Key, KeyCode, Mouse, MouseKind};
 use super::keymap::{self, Action};
 use super::layout::{first_shown, layout};
 use super::model::{Effect, Focus, Model, Notice, Panel, Pending};
+use super::rooms;
 use super::rows::Layouter;
 use crate::api::slash::{self, Local};
 use crate::api::{Command, Conversation, TextKind};
@@ -48,6 +49,9 @@ fn key(model: &mut Model, key: Key) -> Vec<Effect> {
     let action = keymap::action(key);
     if model.leaving {
         return answer(model, key, action);
+    }
+    if model.asking.is_some() {
+        return rooms::type_phrase(model, key, action);
     }
     if action != Some(Action::Complete) {
         model.completion = None;
@@ -164,7 +168,12 @@ fn on_line(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::DeleteToEnd => model.line.delete_to_end(),
         Action::PageUp => scroll(model, -page(model)),
         Action::PageDown => scroll(model, page(model)),
-        Action::Escape => model.current_log().bottom = None,
+        Action::Escape => {
+            let log = model.current_log();
+            (log.bottom, log.picked) = (None, None);
+        }
+        Action::PickOlder => rooms::pick(model, true),
+        Action::PickNewer => rooms::pick(model, false),
         Action::ToggleList => go_to_list(model),
         Action::EndOfInput if !model.line.is_empty() => model.line.delete_forward(),
         action => return anywhere(model, action),
@@ -222,6 +231,13 @@ fn next_unread(model: &mut Model) {
 }
 
 fn paste(model: &mut Model, text: &str) {
+    if let Some(asking) = &mut model.asking {
+        asking
+            .phrase
+            .0
+            .push_str(text.trim_end_matches(['\n', '\r']));
+        return;
+    }
     model.panel = None;
     model.focus = Focus::Input;
     model.recall.stop();
@@ -288,10 +304,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     match slash::parse(&typed) {
         Ok(slash::Input::Say(kind, text)) => say(model, text, kind, typed),
         Ok(slash::Input::Request(command)) => ask(model, command, typed),
-        Ok(slash::Input::Local(local)) => {
-            here(model, local, typed);
-            Vec::new()
-        }
+        Ok(slash::Input::Local(local)) => here(model, local, typed),
         Err(error) => {
             refuse(model, &error.message, error.hint.as_deref(), typed);
             Vec::new()
@@ -338,9 +351,9 @@ fn ask(model: &mut Model, command: Command, typed: String) -> Vec<Effect> {
             None
         }
         Command::Doctor => Some(Pending::Answer),
+        Command::Join { room, .. } => Some(Pending::Join(room.clone(), typed)),
         Command::Name { .. }
         | Command::Trust { .. }
-        | Command::Join { .. }
         | Command::Leave { .. }
         | Command::Topic { .. }
         | Command::Redact { .. } => Some(Pending::Text(model.current.clone(), typed)),
@@ -367,7 +380,7 @@ fn ask(model: &mut Model, command: Command, typed: String) -> Vec<Effect> {
     vec![model.request(command, pending)]
 }
 
-fn here(model: &mut Model, local: Local, typed: String) {
+fn here(model: &mut Model, local: Local, typed: String) -> Vec<Effect> {
     match local {
         Local::Open(target) => match model.find(&target) {
             Ok(conversation) => model.open(conversation),
@@ -375,16 +388,18 @@ fn here(model: &mut Model, local: Local, typed: String) {
         },
         Local::Clear => model.current_log().clear(),
         Local::Help => model.panel = Some((Panel::Help, 0)),
+        local => return rooms::local(model, local, typed),
     }
+    Vec::new()
 }
 
 /// Says why a line was not taken, and gives it back to be mended.
-fn refuse(model: &mut Model, text: &str, hint: Option<&str>, typed: String) {
+pub(super) fn refuse(model: &mut Model, text: &str, hint: Option<&str>, typed: String) {
     model.line = super::input::Editor::new(&typed);
     tell(model, text, hint);
 }
 
-fn tell(model: &mut Model, text: &str, hint: Option<&str>) {
+pub(super) fn tell(model: &mut Model, text: &str, hint: Option<&str>) {
     model.notice = Some(Notice {
         text: text.to_owned(),
         hint: hint.map(str::to_owned),

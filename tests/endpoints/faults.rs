@@ -81,22 +81,97 @@ fn a_number_that_the_disk_lost_is_never_used_twice() {
             assert_eq!(*first, entry.bytes, "{} twice", entry.seq);
         }
     }
-    assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
+    assert!(
+        world
+            .texts(1, &lobby())
+            .starts_with(&["one".to_owned(), "lost".to_owned()])
+    );
     let told = |event: &Event| matches!(event, Event::Error { code, .. } if code == "store_failed");
     assert!(world.nodes[0].events.iter().any(|(_, event)| told(event)));
 }
 
 #[test]
-fn after_a_failed_disk_the_next_message_goes_in_a_log_of_its_own() {
+fn with_a_full_disk_the_chat_goes_on_and_is_kept_once_there_is_room() {
+    let mut world = three(0.0, 24);
+    world.send(0, "#lobby", "before");
+    world.run(seconds(1));
+    let digests = world.nodes[1].disk.entries.len();
+    world.disk_fails = true;
+    for text in ["one", "two"] {
+        world.send(0, "#lobby", text);
+        world.run(seconds(1));
+    }
+    world.send(0, "#lobby", "three");
+    world.send(0, "#lobby", "four");
+    world.run(seconds(20));
+    let all = ["before", "one", "two", "three", "four"];
+    for index in 0..3 {
+        if index > 0 {
+            assert_eq!(world.texts(index, &lobby()), all);
+        }
+        let stored = |kept: &bool| {
+            let told = |event: &Event| matches!(event, Event::Store { kept: of, .. } if of == kept);
+            let events = world.nodes[index].events.iter();
+            events.filter(|(_, event)| told(event)).count()
+        };
+        assert_eq!((stored(&false), stored(&true)), (1, 0), "{index}");
+    }
+    // Shown everywhere, and nobody says that they have it.
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Sent, 0, 2)));
+    assert_eq!(world.nodes[1].disk.entries.len(), digests);
+    world.disk_fails = false;
+    world.run(seconds(61));
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Delivered, 2, 2)));
+    world.send(0, "#lobby", "after");
+    world.run(seconds(5));
+    for index in 0..3 {
+        let told = |event: &Event| matches!(event, Event::Store { kept: true, .. });
+        let events = world.nodes[index].events.iter();
+        assert_eq!(events.filter(|(_, event)| told(event)).count(), 1);
+        assert_eq!(
+            world.texts(index, &lobby()).len(),
+            if index > 0 { 6 } else { 0 }
+        );
+        assert_eq!(world.nodes[index].disk.entries.len(), 6, "{index}");
+    }
+    // The epoch of the full disk is kept and never continued.
+    world.kill(0);
+    world.boot(0);
+    world.run(seconds(3));
+    world.send(0, "#lobby", "later");
+    world.run(seconds(5));
+    assert_eq!(world.texts(1, &lobby()).last().unwrap(), "later");
+}
+
+#[test]
+fn what_was_said_with_a_full_disk_is_no_epoch_to_go_on_in() {
     let mut world = three(0.0, 24);
     world.disk_fails = true;
-    world.send(0, "#lobby", "lost");
-    world.run(seconds(1));
+    for text in ["one", "two"] {
+        world.send(0, "#lobby", text);
+        world.run(seconds(1));
+    }
+    world.kill(0);
+    world.boot(0);
+    world.run(seconds(3));
     world.disk_fails = false;
-    world.send(0, "#lobby", "kept");
-    world.run(seconds(5));
-    assert_eq!(world.texts(1, &lobby()), ["kept"]);
-    assert_eq!(nacks(&world, 1), 0);
+    for text in ["three", "four"] {
+        world.send(0, "#lobby", text);
+        world.run(seconds(70));
+    }
+    assert_eq!(world.texts(1, &lobby()), ["one", "two", "three", "four"]);
+    let mut numbers: BTreeMap<_, Vec<u8>> = BTreeMap::new();
+    for (_, bytes) in &world.sent {
+        if let Ok(Parsed::Packet(packet)) = wire::parse(bytes)
+            && let Body::Data(entry) = packet.body
+        {
+            let key = (entry.author_id(), entry.epoch, entry.seq);
+            let first = numbers.entry(key).or_insert_with(|| entry.bytes.clone());
+            assert_eq!(*first, entry.bytes, "{} twice", entry.seq);
+        }
+    }
 }
 
 #[test]

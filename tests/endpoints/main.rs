@@ -12,6 +12,7 @@ mod logs;
 mod observe;
 mod reach;
 mod relay;
+mod rooms;
 mod sync;
 mod world;
 

@@ -68,6 +68,7 @@ pub struct Disk {
     )>,
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
     pub neighbors: Vec<lanchat::durable::Neighbor>,
+    pub rooms: BTreeMap<[u8; 32], lanchat::durable::RoomRow>,
 }
 
 impl Disk {
@@ -112,6 +113,15 @@ impl Disk {
                 self.neighbors.retain(|kept| (kept.network, kept.id) != of);
                 self.neighbors.insert(0, *neighbor);
             }
+            Write::Room(row) => {
+                self.rooms.insert(row.id.0, row.clone());
+            }
+            Write::Stub { log, seq, bytes } => {
+                let key = (log.room.0, log.author, log.epoch, *seq);
+                if let Some((_, held)) = self.entries.get_mut(&key) {
+                    held.clone_from(bytes);
+                }
+            }
             // Nothing that these scenarios look at.
             _ => {}
         }
@@ -145,8 +155,33 @@ impl Disk {
                     message: message.clone(),
                 })
                 .collect(),
+            Query::Message { id } => {
+                let mut entries = self.entries.iter();
+                let found = entries.find(|(_, (hash, _))| hash[..16] == id.0);
+                found
+                    .map(|(key, (_, bytes))| self.line(*id, key, bytes))
+                    .into_iter()
+                    .collect()
+            }
             other => self.of_logs(other),
         }
+    }
+
+    fn line(&self, id: MessageId, key: &EntryKey, bytes: &[u8]) -> Row {
+        let (room, author, epoch, seq) = *key;
+        let entry = lanchat::wire::Entry::parse(bytes).unwrap();
+        Row::Line(Box::new(lanchat::durable::LineRow {
+            id,
+            talk: lanchat::durable::Talk::Room(lanchat::id::RoomId(room)),
+            author,
+            own: false,
+            hlc: entry.hlc,
+            kind: entry.kind.0,
+            deps: entry.deps.clone(),
+            body: (!entry.redacted).then_some(entry.body),
+            at: Some((epoch, seq)),
+            state: None,
+        }))
     }
 
     pub fn snapshot(&self, own: PeerId) -> Snapshot {
@@ -171,6 +206,7 @@ impl Disk {
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),
+            rooms: self.rooms.values().cloned().collect(),
             ..Snapshot::default()
         }
     }
@@ -331,6 +367,12 @@ impl World {
         self.nodes[index].refuses = true;
     }
 
+    /// Nothing of anybody reaches this node, though what it sends arrives.
+    pub fn stop_hearing(&mut self, index: usize) {
+        let others = (0..self.nodes.len()).filter(|&other| other != index);
+        self.cut.extend(others.map(|other| (other, index)));
+    }
+
     /// Pulls a node's cable.
     pub fn unplug(&mut self, index: usize) {
         for other in 0..self.nodes.len() {
@@ -361,6 +403,34 @@ impl World {
             act(endpoint, now);
             self.drain(index);
         }
+    }
+
+    pub fn ask(&mut self, index: usize, command: Command) {
+        let request = Request::from(command);
+        self.with(index, |endpoint, now| endpoint.handle_request(now, request));
+    }
+
+    /// The codes of the errors that a node told.
+    pub fn errors(&self, at: usize) -> Vec<String> {
+        let code = |(_, event): &(Instant, Event)| match event {
+            Event::Error { code, .. } => Some(code.clone()),
+            _ => None,
+        };
+        self.nodes[at].events.iter().filter_map(code).collect()
+    }
+
+    /// What was told of a room last: whether joined, how many others.
+    pub fn room(&self, at: usize, name: &str) -> Option<(bool, usize)> {
+        let told = |(_, event): &(Instant, Event)| match event {
+            Event::Room {
+                room,
+                joined,
+                members,
+                ..
+            } if room == name => Some((*joined, members.len())),
+            _ => None,
+        };
+        self.nodes[at].events.iter().rev().find_map(told)
     }
 
     pub fn send(&mut self, index: usize, to: &str, text: &str) {

@@ -32,7 +32,7 @@ impl Group {
 
 /// Plans the ACK for what this author wrote, unless one is planned.
 pub(super) fn plan_ack(room: &mut Room, cx: &mut Cx, author: &PeerId) {
-    let delay = ack_delay(cx.presence.roster.population());
+    let delay = ack_delay(room.seat.population());
     let Some(log) = room.logs.get_mut(author) else {
         return;
     };

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use super::Cx;
 use super::room::Room;
+use super::seat::Seat;
 use crate::api::PeerState;
 use crate::id::{PeerId, RoomTag};
 use crate::wire::{Body, Nack};
 
 /// Before the first NACK of a gap: `U[0, W]`, `W = d max(1, p^c G / 16)`.
-pub(super) fn first_wait(cx: &mut Cx) -> Duration {
+pub(super) fn first_wait(cx: &mut Cx, members: usize) -> Duration {
     let pace = cx.pace();
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    let members = cx.presence.roster.population() as f64;
+    let members = members as f64;
     let lost = pace
         .loss
         .unwrap_or(0.1)
@@ -33,7 +34,7 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
         return;
     };
     let epoch = log.epoch;
-    let Some(to) = whom_to_ask(cx, author, tries) else {
+    let Some(to) = whom_to_ask(cx, &room.seat, author, tries) else {
         return;
     };
     cx.core.stats.nacks_out += 1;
@@ -49,7 +50,7 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
 }
 
 /// Odd tries go to the author while it is here, even ones to another member.
-fn whom_to_ask(cx: &mut Cx, author: &PeerId, tries: u32) -> Option<SocketAddr> {
+fn whom_to_ask(cx: &mut Cx, seat: &Seat, author: &PeerId, tries: u32) -> Option<SocketAddr> {
     let online = |id: &PeerId| {
         cx.presence
             .roster
@@ -61,7 +62,7 @@ fn whom_to_ask(cx: &mut Cx, author: &PeerId, tries: u32) -> Option<SocketAddr> {
         .presence
         .roster
         .members()
-        .filter(|peer| peer.id != *author)
+        .filter(|peer| peer.id != *author && seat.lists(peer))
         .filter_map(|peer| peer.addresses.current())
         .collect();
     if (tries % 2 == 1 || others.is_empty()) && of_author.is_some() {

@@ -54,11 +54,18 @@ impl Group {
 
     /// The store found what a repair needs. Returns whether the token was ours.
     pub fn handle_loaded(&mut self, cx: &mut Cx, token: Token, result: &Loaded) -> bool {
-        if !matches!(self.pending.get(&token), Some(Pending::Repair { .. })) {
-            return false;
-        }
-        let Some(Pending::Repair { peer }) = self.pending.remove(&token) else {
-            return false;
+        let peer = match self.pending.remove(&token) {
+            Some(Pending::Repair { peer }) => peer,
+            Some(Pending::Asked(asked)) => {
+                let rows = result.as_ref().map_or(&[][..], Vec::as_slice);
+                self.answered(cx, asked, rows);
+                return true;
+            }
+            Some(other) => {
+                self.pending.insert(token, other);
+                return false;
+            }
+            None => return false,
         };
         let bytes = |row: &Row| match row {
             Row::Entry { bytes, .. } => Some(bytes.clone()),

@@ -31,6 +31,8 @@ pub struct AuthorLog {
     ahead: BTreeSet<u32>,
     /// Handed to the store, not answered yet.
     storing: BTreeSet<u32>,
+    /// Shown though the store could not keep them.
+    told: BTreeSet<u32>,
     /// Highest number known to exist.
     head: u32,
     /// Lines up to this were shown or given up.
@@ -73,6 +75,7 @@ impl AuthorLog {
             contiguous: floor,
             ahead: BTreeSet::new(),
             storing: BTreeSet::new(),
+            told: BTreeSet::new(),
             head: floor,
             shown: floor,
             waiting: BTreeMap::new(),
@@ -198,12 +201,30 @@ impl AuthorLog {
             self.contiguous += 1;
         }
         self.cache.insert(seq, entry.bytes.clone());
-        if is_new {
+        if self.told.remove(&seq) {
+            // Seen already.
+        } else if is_new {
             self.waiting.insert(seq, entry);
         } else if seq == self.shown + 1 {
             self.shown = seq;
         }
         self.note_gap(now);
+    }
+
+    /// The store could not keep it: it is shown, and stays on its way to the disk.
+    pub fn not_stored(&mut self, now: Instant, entry: Entry) {
+        if self.storing.contains(&entry.seq) && self.told.insert(entry.seq) {
+            self.waiting.insert(entry.seq, entry);
+            self.note_gap(now);
+        }
+    }
+
+    /// It does not wait for the store any more: it is asked for again from then on.
+    pub fn give_up(&mut self, seq: u32, next: Instant) {
+        if self.storing.remove(&seq) {
+            let tries = QUICK_TRIES;
+            self.missing.insert(seq, Ask { tries, next });
+        }
     }
 
     /// The room's cache is full: older bytes come from the store from now on.
@@ -315,7 +336,9 @@ impl AuthorLog {
     pub fn deadline(&self) -> Option<Instant> {
         let ask = self.missing.values().map(|ask| ask.next).min();
         // With something on its way to the disk the answer of the store is what wakes us.
-        let gap = self.gap_since.filter(|_| self.storing.is_empty());
+        let gap = self
+            .gap_since
+            .filter(|_| self.storing.is_subset(&self.told));
         let gap = gap.map(|since| since + GAP_HOLD);
         [ask, gap, self.ack_at].into_iter().flatten().min()
     }

@@ -6,18 +6,22 @@
 pub mod ack;
 mod ask;
 mod collect;
+mod kinds;
 pub mod log;
 pub mod logs;
+mod membership;
 pub mod order;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
-mod rooms;
+pub mod rooms;
 mod say;
+pub mod seat;
 pub mod sender;
 mod show;
 mod sync_in;
+mod unkept;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -28,8 +32,8 @@ use super::Now;
 use super::core::Core;
 use super::direct::Direct;
 use super::presence::Presence;
-use crate::api::{Event, PeerRef};
-use crate::durable::Token;
+use crate::api::PeerRef;
+use crate::durable::{Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use order::Hlc;
@@ -37,6 +41,8 @@ use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
+pub use sync_in::Source;
+use unkept::Unkept;
 
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
@@ -95,6 +101,12 @@ enum Pending {
     },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// What the store knows of what was said.
+    Asked(kinds::Asked),
+    /// That a room was joined or left.
+    Room(membership::Answer),
+    /// Entries that could not be kept before.
+    Unkept { entries: Vec<(RoomTag, Entry)> },
 }
 
 /// Everything about rooms.
@@ -105,10 +117,12 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
-    store_failed: bool,
-    own: PeerId,
     /// Of whom too much is missing.
     behind: Vec<(RoomTag, PeerId)>,
+    /// What the store knew at the start of the rooms this node is not in.
+    past: Snapshot,
+    watch: membership::Watch,
+    unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
 }
@@ -138,7 +152,8 @@ impl Group {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)
         });
-        [due, turn].into_iter().flatten().min()
+        let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
+        [due, turn, look, retry].into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.
@@ -155,19 +170,6 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
-        }
-    }
-
-    /// Tells once that the store does not keep anything any more.
-    fn store_failure(&mut self, cx: &mut Cx, failure: &str) {
-        if !self.store_failed {
-            self.store_failed = true;
-            cx.core.event(Event::Error {
-                reference: None,
-                code: "store_failed".into(),
-                message: format!("what is said here is not kept: {failure}"),
-                hint: Some("make room on the disk; the chat goes on".into()),
-            });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::ack::{plan_ack, say_ack};
 use super::ask::{ask, first_wait};
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
 use crate::durable::{Batch, Durability, PersonRow, Stored, Token, Write};
 use crate::id::{PeerId, RoomTag};
@@ -35,14 +36,17 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
-        if entry.redacted {
-            // Redactions are not known here, and a stub without one could hide anything.
+        if entry.redacted && !self.is_taken_back(entry) {
+            // A stub without its author's redaction could hide anything.
             return Worth::No;
         }
         let author = entry.author_id();
         if author == *own {
             let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
             return if beyond { Worth::OwnBeyond } else { Worth::No };
+        }
+        if !room.seat.joined {
+            return Worth::No;
         }
         match room.logs.get(&author) {
             Some(log) if entry.epoch < log.epoch => Worth::No,
@@ -81,10 +85,10 @@ impl Group {
             return;
         }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
-        let first_ask = cx.now.mono + first_wait(cx);
         let Some(room) = self.rooms.get_mut(&entry.room) else {
             return;
         };
+        let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         let tag = entry.room;
         let id = room.id;
         let roster = &cx.presence.roster;
@@ -102,31 +106,9 @@ impl Group {
         if !wanted {
             return;
         }
-        let entry_write = Write::Entry {
-            room: id,
-            author,
-            epoch: entry.epoch,
-            seq: entry.seq,
-            hash: entry.hash(&id),
-            bytes: entry.bytes.clone(),
-        };
-        let mut writes = vec![entry_write];
+        let mut writes = vec![entry_write(id, &entry)];
         // With who said it: their name is in their record, and outlives their being here.
-        if let Some(record) = cx.presence.roster.get(&author).map(|peer| &peer.record) {
-            let version = (record.incarnation.0, record.record_seq);
-            if self.kept_people.insert(author, version) != Some(version) {
-                writes.push(Write::Person(PersonRow {
-                    id: author,
-                    key: record.key,
-                    incarnation: version.0,
-                    record_seq: version.1,
-                    record: record.bytes.clone(),
-                }));
-            }
-            if self.kept_people.len() > ROOM_AUTHORS_MAX {
-                self.kept_people.pop_first();
-            }
-        }
+        writes.extend(self.person_write(cx, &author));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
@@ -151,35 +133,51 @@ impl Group {
         );
     }
 
+    /// The record of somebody who said something, unless the store has it from this run.
+    pub(super) fn person_write(&mut self, cx: &Cx, author: &PeerId) -> Option<Write> {
+        let record = cx.presence.record_of(author)?;
+        let version = (record.incarnation.0, record.record_seq);
+        if self.kept_people.insert(*author, version) == Some(version) {
+            return None;
+        }
+        if self.kept_people.len() > ROOM_AUTHORS_MAX {
+            self.kept_people.pop_first();
+        }
+        Some(Write::Person(PersonRow {
+            id: *author,
+            key: record.key,
+            incarnation: version.0,
+            record_seq: version.1,
+            record: record.bytes.clone(),
+        }))
+    }
+
     /// The store answered. Returns whether the token was one of ours.
     pub fn handle_persisted(&mut self, cx: &mut Cx, token: Token, result: &Stored) -> bool {
-        if result.is_ok() {
-            // Room again: a second time it fails is told again.
-            self.store_failed = false;
-        }
         match self.pending.remove(&token) {
             Some(Pending::Own {
                 room,
                 entry,
                 reference,
-            }) => {
-                let result = result.as_ref().map(|_| ()).map_err(Clone::clone);
-                self.own_stored(cx, room, *entry, reference, result);
-            }
+            }) => match result {
+                Ok(_) => self.own_stored(cx, room, *entry, reference),
+                Err(failure) => self.own_unkept(cx, room, *entry, reference, &failure.0),
+            },
             Some(Pending::Received {
                 room,
                 author,
                 entry,
             }) => {
                 self.received_pending -= 1;
-                let is_new = match result {
-                    Ok(kept) => kept.first().is_none_or(|kept| kept.is_new()),
-                    Err(failure) => {
-                        self.store_failure(cx, &failure.0);
-                        true
+                match result {
+                    Ok(kept) => {
+                        let is_new = kept.first().is_none_or(|kept| kept.is_new());
+                        self.received_stored(cx, room, author, *entry, is_new);
                     }
-                };
-                self.received_stored(cx, room, author, *entry, is_new);
+                    Err(failure) => {
+                        self.received_unkept(cx, room, (author, *entry), &failure.0);
+                    }
+                }
             }
             Some(Pending::History { room, noted }) => {
                 if let Err(failure) = result {
@@ -188,12 +186,15 @@ impl Group {
                 self.received_pending = self.received_pending.saturating_sub(noted.len());
                 self.history_stored(cx, room, if result.is_ok() { &noted } else { &[] });
             }
-            Some(other @ Pending::Repair { .. }) => {
+            Some(Pending::Room(answer)) => self.room_stored(cx, answer, result),
+            Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
+            Some(other @ (Pending::Repair { .. } | Pending::Asked(_))) => {
                 self.pending.insert(token, other);
                 return false;
             }
             None => return false,
         }
+        self.judge(cx);
         true
     }
 
@@ -205,7 +206,8 @@ impl Group {
         entry: Entry,
         is_new: bool,
     ) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
+        // It may have been left meanwhile.
+        let Some(room) = self.rooms.get_mut(&tag).filter(|room| room.seat.joined) else {
             return;
         };
         let (epoch, seq) = (entry.epoch, entry.seq);
@@ -246,7 +248,7 @@ impl Group {
     }
 
     fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
-        let Some(room) = self.rooms.get_mut(tag) else {
+        let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
         let roster = &cx.presence.roster;
@@ -256,7 +258,7 @@ impl Group {
         let is_news = log.is_some_and(|log| !log.knows(seq));
         Self::show_left_over(room, cx);
         if is_news {
-            let first_ask = cx.now.mono + first_wait(cx);
+            let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
             if let Some(log) = room.logs.get_mut(author) {
                 log.learn_head(seq, first_ask);
                 if log.missing() > BY_QUIC {
@@ -279,7 +281,10 @@ impl Group {
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        self.look_if_due(cx);
         self.speak(cx);
         self.listen(cx);
+        self.retry_unkept(cx);
+        self.judge(cx);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::log::AuthorLog;
 use super::logs::Logs;
+use super::seat::Seat;
 use super::sender::{OwnSender, Pace};
 use crate::api::{Conversation, Event, ReceiptState};
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
@@ -20,6 +21,8 @@ pub struct Room {
     pub name: RoomName,
     /// Its id.
     pub id: RoomId,
+    /// What this node has to do with it.
+    pub seat: Seat,
     /// The own log.
     pub own: OwnSender,
     /// The others' logs.
@@ -44,6 +47,7 @@ impl Room {
         let id = RoomId::public(name.as_str());
         let logs = Logs::default();
         Room {
+            seat: Seat::open(&name),
             name,
             id,
             own,

@@ -2,45 +2,56 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::log::AuthorLog;
 use super::order::Hlc;
 use super::rates::Rates;
 use super::room::Room;
 use super::sender::OwnSender;
 use super::{Cx, Group};
-use crate::api::Event;
-use crate::durable::Snapshot;
+use crate::durable::{RoomRow, Snapshot};
 use crate::id::{PeerId, RoomId, RoomTag, ShortId};
 use crate::limits::{HEARTBEAT_HEADS_MAX, HEARTBEAT_ROOMS_MAX};
-use crate::proto::Now;
 use crate::proto::core::Core;
-use crate::proto::presence::Presence;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
+use crate::proto::{Config, Now};
 use crate::text::RoomName;
 use crate::wire::{Body, Heads, OwnLog, RoomDigest};
 
 impl Group {
-    /// The rooms of the configuration, with the logs as the store had them.
+    /// The rooms this node is in, with the logs as the store had them.
     #[must_use]
     pub fn new(core: &Core, now: Now, snapshot: &Snapshot) -> Self {
         let mut rooms = BTreeMap::new();
-        for name in &core.config.rooms {
-            let room = new_room(core, now, name, snapshot);
+        for name in at_start(&core.config, snapshot) {
+            let room = new_room(core, now.wall_ms, &name, snapshot);
             rooms.insert(room.id.tag(), room);
         }
+        let is_open = |id: &RoomId| rooms.contains_key(&id.tag());
+        let past = Snapshot {
+            own_heads: but(&snapshot.own_heads, |head| is_open(&head.room)),
+            epochs: but(&snapshot.epochs, |(room, _)| is_open(room)),
+            heads: but(&snapshot.heads, |head| is_open(&head.room)),
+            ..Snapshot::default()
+        };
         Group {
             rooms,
             pending: BTreeMap::new(),
             hlc: Hlc::default(),
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
-            store_failed: false,
-            own: core.identity.id(),
             behind: Vec::new(),
+            past,
+            watch: super::membership::Watch::default(),
+            unkept: super::unkept::Unkept::default(),
             kept_people: BTreeMap::new(),
         }
+    }
+
+    /// The key of a locked room; none of an open one.
+    #[must_use]
+    pub fn room_key(&self, _tag: &RoomTag) -> Option<[u8; 32]> {
+        // No locked room is joined yet.
+        None
     }
 
     /// The id of the room that this entry's signature has to name.
@@ -64,7 +75,8 @@ impl Group {
             epoch: room.own.sent_epoch,
             seq: room.own.sent_seq,
         };
-        let told = |_: &(&RoomTag, &Room)| !is_sabotaged(Sabotage::NoHeads);
+        let told =
+            |(_, room): &(&RoomTag, &Room)| room.seat.joined && !is_sabotaged(Sabotage::NoHeads);
         self.rooms
             .iter()
             .filter(told)
@@ -76,7 +88,11 @@ impl Group {
     /// Rooms and heads, for the heartbeat of this number: all rooms, or as many as fit in turn.
     #[must_use]
     pub fn digests(&self, own: &PeerId, turn: usize) -> Vec<RoomDigest> {
-        let (count, most) = (self.rooms.len(), HEARTBEAT_ROOMS_MAX);
+        let joined = |(_, room): &(&RoomTag, &Room)| room.seat.joined;
+        let (count, most) = (
+            self.rooms.iter().filter(joined).count(),
+            HEARTBEAT_ROOMS_MAX,
+        );
         // How often each room was told before: its heads go in turn too.
         let (start, round) = if count > most {
             (
@@ -91,7 +107,7 @@ impl Group {
             digest: room.digest(own),
             heads: room.heads(own.short(), round, HEARTBEAT_HEADS_MAX),
         };
-        let rooms = self.rooms.iter().cycle().skip(start);
+        let rooms = self.rooms.iter().filter(joined).cycle().skip(start);
         rooms.take(count.min(most)).map(digest).collect()
     }
 
@@ -101,7 +117,10 @@ impl Group {
         let Some(to) = cx.presence.address_of(id) else {
             return;
         };
-        for (tag, room) in &self.rooms {
+        let peer = cx.presence.roster.get(id);
+        let is_in = |room: &Room| peer.is_some_and(|peer| room.seat.lists(peer));
+        let of_theirs: Vec<_> = self.rooms.iter().filter(|(_, room)| is_in(room)).collect();
+        for (tag, room) in of_theirs {
             if room.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
                 let (epoch, seq) = (room.own.sent_epoch, room.own.sent_seq);
                 let room = *tag;
@@ -110,29 +129,41 @@ impl Group {
             }
         }
     }
-
-    /// The rooms, for `rooms`.
-    pub fn describe<'a>(
-        &'a self,
-        presence: &'a Presence,
-        reference: Option<&'a Value>,
-    ) -> impl Iterator<Item = Event> + 'a {
-        self.rooms.values().map(move |room| Event::Room {
-            reference: reference.cloned(),
-            room: format!("#{}", room.name),
-            joined: true,
-            locked: false,
-            members: presence.roster.members().map(|peer| peer.id).collect(),
-        })
-    }
 }
 
-fn new_room(core: &Core, now: Now, name: &RoomName, snapshot: &Snapshot) -> Room {
+/// The names of the rooms this node is in at its start: those of the configuration that it did
+/// not leave, and those it joined in an earlier run.
+#[must_use]
+pub fn at_start(config: &Config, snapshot: &Snapshot) -> Vec<RoomName> {
+    let kept = |row: &&RoomRow| row.key.is_none();
+    let rows: Vec<&RoomRow> = snapshot.rooms.iter().filter(kept).collect();
+    let left = |name: &&RoomName| {
+        !rows
+            .iter()
+            .any(|row| !row.joined && row.name == name.as_str())
+    };
+    let mut names: Vec<RoomName> = config.rooms.iter().filter(left).cloned().collect();
+    for row in rows.into_iter().filter(|row| row.joined) {
+        if let Some(name) = RoomName::from_wire(row.name.as_bytes())
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// All of these but what is so.
+fn but<T: Clone>(all: &[T], is_so: impl Fn(&T) -> bool) -> Vec<T> {
+    all.iter().filter(|one| !is_so(one)).cloned().collect()
+}
+
+pub(super) fn new_room(core: &Core, now_ms: u64, name: &RoomName, snapshot: &Snapshot) -> Room {
     let mut room = Room::new(name.clone(), OwnSender::default());
     let id = room.id;
     // A node that was here before joined by then at the latest.
     room.joined_ms = match snapshot.incarnation {
-        0 => now.wall_ms,
+        0 => now_ms,
         last => last,
     };
     let own = snapshot.own_heads.iter().filter(|head| head.room == id);
@@ -176,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::id::Incarnation;
-    use crate::proto::{Config, Identity};
+    use crate::proto::Identity;
     use crate::text::{PeerName, StatusText};
 
     fn core(rooms: usize) -> (Core, Now) {

@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::room::Room;
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::Destination;
-use crate::durable::{Batch, Durability, StoreFailure, Write};
-use crate::id::{MessageId, RoomId, RoomTag};
+use crate::durable::{Batch, Durability, Write};
+use crate::id::{MessageId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -17,6 +18,9 @@ use crate::wire::{Body, Entry, EntryKind, Heads};
 
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
+
+/// What is said: its kind, its body, and the message that it is about.
+pub(super) type Saying = (EntryKind, Vec<u8>, Option<[u8; 16]>);
 
 impl Group {
     /// Says something in a room. The message leaves once it is stored and its turn has come.
@@ -28,43 +32,59 @@ impl Group {
         cx: &mut Cx,
         name: &RoomName,
         (kind, text): (TextKind, &str),
+        answers: Option<MessageId>,
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
-        let tag = RoomId::public(name.as_str()).tag();
-        let waiting = self.own_pending();
-        let Some(room) = self.rooms.get_mut(&tag) else {
-            let sentence = format!("there is no room #{name} here");
-            return Err(("no_such_room", sentence, "only #lobby exists so far".into()));
+        let kind = match (answers, kind) {
+            (Some(_), _) => EntryKind::REPLY,
+            (None, TextKind::Action) => EntryKind::ACTION,
+            (None, _) => EntryKind::TEXT,
         };
         if text.len() > ENTRY_BODY_LEN_MAX {
             let len = text.len();
             let sentence = format!("{len} bytes are too long for a room, {ENTRY_BODY_LEN_MAX} fit");
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
+        let tag = self.addressed(cx, name)?;
+        let said = (kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
+        self.say_entry(cx, tag, said, reference)
+    }
+
+    /// The same of any kind, in a room of which this node holds its own log.
+    pub(super) fn say_entry(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        said: Saying,
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let waiting = self.own_pending();
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            let sentence = "there is no such room here".to_owned();
+            return Err(("no_such_room", sentence, "/rooms lists the rooms".into()));
+        };
         if room.own.queued() + waiting >= SEND_QUEUE_MAX {
             let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
             return Err(("too_fast", sentence, "send more slowly".into()));
         }
         let mut writes = Vec::new();
         begin_epoch(room, cx, &mut writes);
-        let Some(entry) = next_entry(room, cx, &mut self.hlc, kind, text) else {
+        let Some(entry) = next_entry(room, cx, &mut self.hlc, said) else {
             let sentence = "the message could not be signed".to_owned();
             return Err(("internal", sentence, "report this".into()));
         };
-        writes.push(Write::Entry {
-            room: room.id,
-            author: cx.core.identity.id(),
-            epoch: entry.epoch,
-            seq: entry.seq,
-            hash: entry.hash(&room.id),
-            bytes: entry.bytes.clone(),
-        });
+        if room.own.is_volatile {
+            self.say_unkept(cx, tag, entry, reference);
+            return Ok(());
+        }
+        writes.push(entry_write(room.id, &entry));
+        writes.extend(self.person_write(cx, &cx.core.identity.id()));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
         });
         if is_sabotaged(Sabotage::TransmitBeforePersist) {
-            self.own_stored(cx, tag, entry, reference, Ok(()));
+            self.own_stored(cx, tag, entry, reference);
             return Ok(());
         }
         self.pending.insert(
@@ -78,43 +98,28 @@ impl Group {
         Ok(())
     }
 
-    /// An own entry is stored: it is said now.
+    /// An own entry is stored, or of an epoch that is not: it is said now.
     pub(super) fn own_stored(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
         entry: Entry,
         reference: Option<Value>,
-        result: Result<(), StoreFailure>,
     ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        if result.is_err() {
-            room.own.entry_lost(entry.epoch);
-        }
-        if !room.own.may_leave(entry.epoch) {
-            let why = result
-                .err()
-                .map_or_else(String::new, |why| format!(": {why}"));
-            cx.core.event(Event::Error {
-                reference,
-                code: "store_failed".into(),
-                message: format!("the message could not be kept and was not sent{why}"),
-                hint: Some("make room on the disk and send it again".into()),
-            });
-            return;
-        }
         let id = MessageId::of_entry(&entry.hash(&room.id));
         cx.core.event(Event::Reply {
             reference,
             ok: true,
             id: Some(id),
+            passphrase: None,
         });
-        let message = room.show(cx.own_reference(), &entry, true, false);
-        cx.core.event(message);
+        room.say_line(cx, &entry, true, false);
         let queued = room.queued_receipt(&entry);
         room.own.enqueue(entry);
+        self.judge(cx);
         self.send_ready(cx);
         let room = self.rooms.get(&tag);
         if room.is_some_and(|room| room.own.queued() > 0) {
@@ -179,7 +184,7 @@ impl Group {
 }
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
-fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
+pub(super) fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
     let network = cx.core.network();
     if room.own.network == Some(network) && room.own.epoch > 0 {
         return;
@@ -193,15 +198,15 @@ fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
     });
 }
 
-fn next_entry(
+pub(super) fn next_entry(
     room: &mut Room,
     cx: &mut Cx,
     hlc: &mut super::Hlc,
-    kind: TextKind,
-    text: &str,
+    (kind, body, about): Saying,
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
+    let after = after.map(|(dep, _)| dep).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
         network: room.own.network?,
@@ -209,12 +214,9 @@ fn next_entry(
         seq: room.own.seq + 1,
         hlc: stamp,
         prev: room.own.hash,
-        kind: match kind {
-            TextKind::Text => EntryKind::TEXT,
-            TextKind::Action => EntryKind::ACTION,
-        },
-        deps: after.map(|(dep, _)| dep).into_iter().collect(),
-        body: text.as_bytes().to_vec(),
+        kind,
+        deps: about.into_iter().chain(after).collect(),
+        body,
     };
     let identity = &cx.core.identity;
     let entry = Entry::build(fields, &room.id, &mut |bytes| identity.sign(bytes)).ok()?;
@@ -231,12 +233,13 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
     };
     let paths = cx.presence.group_paths();
     cx.core.send_on_all(&packet, &paths);
-    for to in cx.presence.unreached() {
+    for to in cx.presence.unreached_of(|peer| room.seat.lists(peer)) {
         cx.core.transmit(Destination::Unicast(to), packet.clone());
     }
     let roster = &cx.presence.roster;
-    let of = roster
-        .members()
+    let of = room
+        .seat
+        .members(cx.presence)
         .map(|peer| (peer.id, roster.reference(peer)))
         .collect();
     let id = MessageId::of_entry(&entry.hash(&room.id));

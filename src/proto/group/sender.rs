@@ -44,8 +44,8 @@ pub struct OwnSender {
     pub sent_epoch: u64,
     /// Number of the last entry handed to the network, in that epoch.
     pub sent_seq: u32,
-    /// An epoch of which the store lost an entry: nothing more of it leaves.
-    lost_epoch: Option<u64>,
+    /// Whether its epoch is one that the store does not know and that is never continued.
+    pub is_volatile: bool,
     ready: VecDeque<Entry>,
     followed: BTreeMap<u32, Followed>,
     cache: BTreeMap<u32, Vec<u8>>,
@@ -134,18 +134,18 @@ impl OwnSender {
     }
 
     /// The store could not keep an entry of this epoch. Its number must not be used twice, so
-    /// neither it nor what follows it may leave, and the next entry begins a new epoch.
+    /// the next entry begins a new epoch.
     pub fn entry_lost(&mut self, epoch: u64) {
-        self.lost_epoch = self.lost_epoch.max(Some(epoch));
         if self.epoch == epoch {
             self.network = None;
         }
     }
 
-    /// Whether an entry of this epoch may leave.
-    #[must_use]
-    pub fn may_leave(&self, epoch: u64) -> bool {
-        self.lost_epoch.is_none_or(|lost| epoch > lost)
+    /// The store works again: the next entry begins an epoch that it knows.
+    pub fn end_volatile(&mut self) {
+        if std::mem::take(&mut self.is_volatile) {
+            self.network = None;
+        }
     }
 
     /// An entry is stored and may go when its turn comes.
@@ -348,6 +348,19 @@ impl OwnSender {
     #[must_use]
     pub fn cached(&self, seq: u32) -> Option<&Vec<u8>> {
         self.cache.get(&seq)
+    }
+
+    /// The body of an own entry is gone: what goes out of it from now on is its stub.
+    pub fn put_stub(&mut self, epoch: u64, seq: u32, stub: &[u8]) {
+        if epoch != self.sent_epoch {
+            return;
+        }
+        if let Some(bytes) = self.cache.get_mut(&seq) {
+            *bytes = stub.to_vec();
+        }
+        if let Some(followed) = self.followed.get_mut(&seq) {
+            followed.entry = stub.to_vec();
+        }
     }
 
     /// Whether nothing waits and everybody who can have it has it.

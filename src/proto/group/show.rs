@@ -2,8 +2,9 @@
 
 use super::log::{AuthorLog, Line};
 use super::room::Room;
-use super::{Cx, Group, order};
+use super::{Cx, Group, kinds, order};
 use crate::api::{Event, PeerRef, TextKind, Timestamp};
+use crate::durable::LogKey;
 use crate::id::{MessageId, PeerId};
 use crate::text::DisplayText;
 use crate::wire::{Entry, EntryKind};
@@ -19,9 +20,7 @@ impl Group {
         {
             match line {
                 Line::Entry(entry, delayed) => {
-                    let from = cx.presence.reference_of(&entry.author);
-                    let event = room.show(from, &entry, false, delayed);
-                    cx.core.event(event);
+                    room.say_line(cx, &entry, false, delayed);
                 }
                 Line::Gap(missing) => cx.core.event(Event::Gap {
                     conversation: conversation.clone(),
@@ -35,21 +34,57 @@ impl Group {
     /// Lines of an epoch that ended before their turn came: better late than never.
     pub(super) fn show_left_over(room: &mut Room, cx: &mut Cx) {
         for entry in std::mem::take(&mut room.left_over) {
-            let from = cx.presence.reference_of(&entry.author);
-            let event = room.show(from, &entry, false, true);
-            cx.core.event(event);
+            room.say_line(cx, &entry, false, true);
         }
     }
 }
 
 impl Room {
+    /// Shows a line. What takes another back waits until it is known whose that was.
+    pub fn say_line(&mut self, cx: &mut Cx, entry: &Entry, own: bool, delayed: bool) {
+        let kind = entry.kind.base();
+        if kind == EntryKind::REDACTION {
+            return self.seat.unjudged.push(entry.clone());
+        }
+        let from = match own {
+            true => cx.own_reference(),
+            false => cx.presence.reference_of(&entry.author),
+        };
+        let event = self.show(from, entry, own, delayed);
+        cx.core.event(event);
+        if !entry.redacted && self.is_taken_back(entry) {
+            let log = LogKey {
+                room: self.id,
+                author: entry.author_id(),
+                epoch: entry.epoch,
+            };
+            kinds::keep_stub(self, cx, log, entry);
+        }
+        if kind == EntryKind::TOPIC {
+            let text = DisplayText::from_wire(&entry.body);
+            self.seat.note_topic((entry.hlc, entry.author_id()), text);
+            kinds::tell(self, cx);
+        }
+    }
+
+    /// Whether its author took an entry back before it came.
+    pub(super) fn is_taken_back(&self, entry: &Entry) -> bool {
+        let id = MessageId::of_entry(&entry.hash(&self.id)).0;
+        self.seat.early.contains(&(id, entry.author_id()))
+    }
+
     /// The event that shows an entry, and marks it as shown last.
     pub fn show(&mut self, from: PeerRef, entry: &Entry, own: bool, delayed: bool) -> Event {
         let hash = entry.hash(&self.id);
         let mut dep = [0; 16];
         dep.copy_from_slice(&hash[..16]);
         self.last_shown = Some((dep, entry.hlc));
-        let (kind, text) = line(entry);
+        let (kind, mut text) = line(entry);
+        let redacted = entry.redacted || self.is_taken_back(entry);
+        if redacted {
+            text.clear();
+        }
+        let about = entry.deps.first().copied().map(MessageId);
         Event::Message {
             id: MessageId::of_entry(&hash),
             conversation: self.conversation(),
@@ -59,22 +94,31 @@ impl Room {
             text,
             time: Timestamp(order::ms(entry.hlc)),
             delayed,
+            answers: about.filter(|_| names_one(entry.kind)),
+            redacted,
         }
     }
 }
 
+/// Whether an entry of this kind names a message by its first dependency.
+pub(super) fn names_one(kind: EntryKind) -> bool {
+    matches!(kind.base(), EntryKind::REPLY | EntryKind::REDACTION)
+}
+
 /// What of an entry is shown.
 fn line(entry: &Entry) -> (TextKind, String) {
-    let kind = if entry.kind == EntryKind::ACTION {
-        TextKind::Action
-    } else {
-        TextKind::Text
+    let kind = match entry.kind {
+        EntryKind::TEXT => TextKind::Text,
+        EntryKind::ACTION => TextKind::Action,
+        EntryKind::TOPIC => TextKind::Topic,
+        EntryKind::REPLY => TextKind::Reply,
+        EntryKind::REDACTION => TextKind::Redaction,
+        _ => return (TextKind::Text, "(needs a newer lanchat)".into()),
     };
-    if entry.kind != EntryKind::TEXT && entry.kind != EntryKind::ACTION {
-        return (TextKind::Text, "(needs a newer lanchat)".into());
-    }
     match DisplayText::from_wire(&entry.body) {
         Some(text) => (kind, text.into_string()),
-        None => (TextKind::Text, "(not text)".into()),
+        // Of those it may be empty.
+        None if entry.body.is_empty() => (kind, String::new()),
+        None => (kind, "(not text)".into()),
     }
 }

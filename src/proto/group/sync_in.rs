@@ -4,9 +4,16 @@
 use super::log::AuthorLog;
 use super::{Cx, Group, Pending};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{PeerId, RoomTag};
+use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::proto::group::order;
-use crate::wire::Entry;
+use crate::wire::{Entry, EntryKind};
+
+/// How entries came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// By history sync: asked for, and verified on a budget of its own.
+    Sync,
+}
 
 /// Where an entry belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,19 +32,15 @@ pub(super) type Noted = (PeerId, u64, u32);
 impl Group {
     /// The rooms that this node is in, and whether nothing of any past is known of each.
     pub fn synced_rooms(&self) -> impl Iterator<Item = (RoomTag, bool)> {
-        self.rooms.iter().map(|(tag, room)| (*tag, room.is_new))
+        let joined = self.rooms.iter().filter(|(_, room)| room.seat.joined);
+        joined.map(|(tag, room)| (*tag, room.is_new))
     }
 
-    /// The key of a locked room.
+    /// Hash of the heads of a room on a network, as heartbeats tell it there.
     #[must_use]
-    pub fn room_key(&self, _tag: &RoomTag) -> Option<[u8; 32]> {
-        None
-    }
-
-    /// Hash of the heads of a room.
-    #[must_use]
-    pub fn digest_of(&self, tag: &RoomTag, own: &PeerId) -> Option<[u8; 8]> {
-        self.rooms.get(tag).map(|room| room.digest(own))
+    pub fn digest_of(&self, tag: &RoomTag, _: NetworkId, own: &PeerId) -> Option<[u8; 8]> {
+        let room = self.rooms.get(tag).filter(|room| room.seat.joined);
+        room.map(|room| room.digest(own))
     }
 
     /// Rooms and authors of whom too much is missing to ask for it entry by entry.
@@ -51,21 +54,22 @@ impl Group {
         self.received_pending + entries <= super::receive::RECEIVED_PENDING_MAX
     }
 
-    /// Whether an entry of a sync, not yet verified, is worth the check of its signature.
+    /// Whether an entry of a sync, not yet verified, is worth the check of its signature. `own` is
+    /// this node.
     #[must_use]
-    pub fn is_wanted(&self, entry: &Entry) -> bool {
-        self.place(entry) != Place::No
+    pub fn is_wanted(&self, own: &PeerId, entry: &Entry) -> bool {
+        self.place(own, entry) != Place::No
     }
 
-    fn place(&self, entry: &Entry) -> Place {
-        let Some(room) = self.rooms.get(&entry.room) else {
+    fn place(&self, own: &PeerId, entry: &Entry) -> Place {
+        let Some(room) = self.rooms.get(&entry.room).filter(|room| room.seat.joined) else {
             return Place::No;
         };
-        if entry.redacted {
+        if entry.redacted && !room.is_taken_back(entry) {
             return Place::No;
         }
         let author = entry.author_id();
-        if author == self.own {
+        if author == *own {
             return Place::History;
         }
         let is_new = order::ms(entry.hlc) >= room.joined_ms;
@@ -81,24 +85,38 @@ impl Group {
         }
     }
 
-    /// Takes in entries that were asked for and are genuine.
-    pub fn take_in(&mut self, cx: &mut Cx, tag: RoomTag, entries: Vec<Entry>) {
+    /// Takes in genuine entries. `told_on`: the network of the link that they came by.
+    pub fn take_in(
+        &mut self,
+        cx: &mut Cx,
+        entries: Vec<Entry>,
+        source: Source,
+        _told_on: NetworkId,
+    ) {
+        debug_assert_eq!(source, Source::Sync);
+        let own = cx.core.identity.id();
+        let Some(tag) = entries.first().map(|entry| entry.room) else {
+            return;
+        };
         let (mut writes, mut noted) = (Vec::new(), Vec::new());
         for entry in entries {
             let Some(room) = self.rooms.get(&tag) else {
                 return;
             };
             let (id, author) = (room.id, entry.author_id());
-            match self.place(&entry) {
+            match self.place(&own, &entry) {
                 Place::No => {}
                 Place::Live => self.take(cx, entry),
                 Place::History => {
-                    if author == self.own
-                        && (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq)
-                    {
+                    if author == own && (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq) {
                         self.abandon_epoch(&entry);
                     }
                     self.hlc.observe(cx.now.wall_ms, entry.hlc);
+                    if entry.kind == EntryKind::REDACTION
+                        && let Some(room) = self.rooms.get_mut(&tag)
+                    {
+                        room.seat.unjudged.push(entry.clone());
+                    }
                     noted.push((author, entry.epoch, entry.seq));
                     writes.push(Write::Entry {
                         room: id,
@@ -119,11 +137,12 @@ impl Group {
         let token = cx.core.persist(Batch { durability, writes });
         self.pending
             .insert(token, Pending::History { room: tag, noted });
+        self.judge(cx);
     }
 
     /// History is stored: heads tell of it.
     pub(super) fn history_stored(&mut self, cx: &Cx, tag: RoomTag, noted: &[Noted]) {
-        let own = self.own;
+        let own = cx.core.identity.id();
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };

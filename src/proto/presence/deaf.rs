@@ -131,9 +131,14 @@ impl Presence {
 
     /// Addresses of members that no group path reaches, a bounded number of them.
     pub fn unreached(&self) -> impl Iterator<Item = SocketAddr> {
+        self.unreached_of(|_| true)
+    }
+
+    /// The same of those among them that are wanted.
+    pub fn unreached_of(&self, wanted: impl Fn(&Peer) -> bool) -> impl Iterator<Item = SocketAddr> {
         self.roster
             .members()
-            .filter(|peer| peer.paths() == 0)
+            .filter(move |peer| peer.paths() == 0 && wanted(peer))
             .filter_map(|peer| peer.addresses.current())
             .take(UNREACHED_MAX)
     }

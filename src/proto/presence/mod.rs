@@ -125,6 +125,8 @@ pub struct Presence {
     sources: BTreeMap<SocketAddr, PeerId>,
     /// Grows with every change of the pins.
     pins_version: u64,
+    /// Grows with every change of a row that people are told of.
+    rows_version: u64,
     opened: Option<Instant>,
     /// How many whoever greeted us first knew, itself included.
     welcomed: Option<u32>,
@@ -170,6 +172,7 @@ impl Presence {
             newsboard: Newsboard::default(),
             sources: BTreeMap::new(),
             pins_version: 0,
+            rows_version: 0,
             opened: None,
             welcomed: None,
             confirmed: Vec::new(),
@@ -242,6 +245,12 @@ impl Presence {
         self.beacon.leaving != Leaving::No
     }
 
+    /// A number that grows with every change of who is here and of what they say of themselves.
+    #[must_use]
+    pub fn rows_version(&self) -> u64 {
+        self.rows_version
+    }
+
     /// Peers of whom an address was validated since the last call.
     pub fn take_confirmed(&mut self) -> Vec<PeerId> {
         std::mem::take(&mut self.confirmed)
@@ -300,6 +309,7 @@ impl Presence {
         if self.roster.get_mut(id).is_none_or(told) {
             return;
         }
+        self.rows_version += 1;
         let Some(peer) = self.roster.get(id) else {
             return;
         };
@@ -338,6 +348,7 @@ impl Presence {
         if peer.state != state {
             peer.state = state;
             if state == PeerState::Offline {
+                self.rows_version += 1;
                 self.lost.push((*id, peer.record.key));
             }
         }

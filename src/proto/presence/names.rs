@@ -5,6 +5,7 @@ use super::roster::Peer;
 use crate::api::{Event, PeerRef};
 use crate::id::{PeerId, PublicKey};
 use crate::text::PeerName;
+use crate::wire::PeerRecord;
 
 impl Presence {
     /// Whether this name belongs to another key than this one.
@@ -45,6 +46,15 @@ impl Presence {
                 verified: false,
             },
         }
+    }
+
+    /// The newest record of somebody on the roster, or the own one.
+    #[must_use]
+    pub fn record_of(&self, id: &PeerId) -> Option<&PeerRecord> {
+        if self.record.key.id() == *id {
+            return Some(&self.record);
+        }
+        self.roster.get(id).map(|peer| &peer.record)
     }
 
     /// The event that describes a row, for `who`.

@@ -290,6 +290,7 @@ impl Presence {
             return;
         };
         peer.state = PeerState::Left;
+        self.rows_version += 1;
         self.lost.push((*id, peer.record.key));
         self.announce(core, id);
         self.roster.bury(now.mono, id);

@@ -8,14 +8,11 @@ use super::{Presence, beacon, reaches};
 use crate::api::PeerState;
 use crate::datagram::{LinkId, Path};
 use crate::id::{PeerId, ShortId};
-use crate::limits::RECORD_ROOMS_MAX;
 use crate::proto::Now;
 use crate::proto::core::Core;
 use crate::proto::group::Group;
 use crate::wire::presence::{LOSS_UNKNOWN, RecordFields};
-use crate::wire::{
-    Body, Goodbye, Heartbeat, Hello, Known, PathsHeard, PeerRecord, RecordRoom, Welcome,
-};
+use crate::wire::{Body, Goodbye, Heartbeat, Hello, Known, PathsHeard, PeerRecord, Welcome};
 
 /// Heartbeats take the paths in turn.
 const ROTATION: [Path; 4] = [Path::Mcast4, Path::Mcast6, Path::Mcast4, Path::Bcast4];
@@ -24,16 +21,27 @@ const WELCOME_LEN_MAX: usize = 578;
 /// Peers whose paths one heartbeat tells.
 const HEARD_MAX: usize = 16;
 
-/// The own record with this number, signed.
+/// The own record with this number, signed. Rooms that have no room in it are left out, see
+/// [`is_all_told`].
 pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
+    let mut fields = own_fields(core, record_seq);
+    fields.fit();
+    PeerRecord::build(fields, &mut |bytes| core.identity.sign(bytes))
+        .inspect_err(|error| tracing::error!(%error, "own record cannot be built"))
+        .ok()
+}
+
+/// Whether the own record has room for all rooms this node is in.
+#[must_use]
+pub fn is_all_told(core: &Core) -> bool {
+    let mut fields = own_fields(core, u32::MAX);
+    fields.fit();
+    fields.rooms.len() == core.rooms.len()
+}
+
+fn own_fields(core: &Core, record_seq: u32) -> RecordFields {
     let config = &core.config;
-    let rooms = config
-        .rooms
-        .iter()
-        .take(RECORD_ROOMS_MAX)
-        .cloned()
-        .map(RecordRoom::Public);
-    let mut fields = RecordFields {
+    RecordFields {
         key: core.identity.public(),
         incarnation: core.incarnation,
         record_seq,
@@ -43,13 +51,9 @@ pub fn own_record(core: &Core, record_seq: u32) -> Option<PeerRecord> {
         status: config.status,
         status_text: config.status_text.clone(),
         name: config.name.clone(),
-        rooms: rooms.collect(),
+        rooms: core.rooms.clone(),
         extensions: Vec::new(),
-    };
-    fields.fit();
-    PeerRecord::build(fields, &mut |bytes| core.identity.sign(bytes))
-        .inspect_err(|error| tracing::error!(%error, "own record cannot be built"))
-        .ok()
+    }
 }
 
 impl Presence {

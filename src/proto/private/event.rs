@@ -15,6 +15,7 @@ pub(super) fn kind_byte(kind: TextKind) -> u8 {
     match kind {
         TextKind::Text => KIND_TEXT,
         TextKind::Action => KIND_ACTION,
+        _ => KIND_TEXT,
     }
 }
 
@@ -58,6 +59,8 @@ pub(super) fn shown(message: &PrivateMessage, with: PeerId, from: PeerRef, own: 
         text,
         time: Timestamp(order::ms(message.hlc)),
         delayed: false,
+        answers: None,
+        redacted: false,
     }
 }
 

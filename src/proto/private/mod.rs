@@ -278,6 +278,7 @@ impl Private {
             reference,
             ok: true,
             id: Some(message.id),
+            passphrase: None,
         });
         let own = cx.own_reference();
         cx.core.event(shown(&message, to.id(), own, true));

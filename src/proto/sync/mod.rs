@@ -11,7 +11,7 @@ mod helper;
 mod plan;
 mod triggers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::exchange::{Act, Exchange, Role};
@@ -21,12 +21,12 @@ use super::Now;
 use super::bucket::Bucket;
 use super::crypto::verify;
 use super::direct::{DirectOutput, StreamKey};
-use super::group::{Cx, Group};
+use super::group::{Cx, Group, Source};
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::durable::{Loaded, Row, Token};
-use crate::id::{PeerId, RoomTag};
+use crate::id::{PeerId, RoomId, RoomTag};
 use crate::limits::{SYNC_BYTES_RATE, SYNC_ENTRY_VERIFY_RATE};
-use crate::wire::Entry;
+use crate::wire::{Entry, EntryKind};
 
 /// Without progress for so long, an exchange is over and the next member is asked.
 const STALLED: Duration = Duration::from_secs(30);
@@ -71,6 +71,10 @@ pub struct Sync {
     tokens: BTreeMap<Token, StreamKey>,
     /// What is to be asked of whom.
     pub plans: Plans,
+    /// Somebody was found in this run.
+    found: bool,
+    /// The rooms that were asked about.
+    known: BTreeSet<RoomTag>,
     bytes: Bucket,
     checks: Bucket,
 }
@@ -92,6 +96,8 @@ impl Sync {
             fresh: BTreeMap::new(),
             tokens: BTreeMap::new(),
             plans: Plans::default(),
+            found: false,
+            known: BTreeSet::new(),
             bytes: Bucket::new(now.mono, SYNC_BYTES_RATE, BYTES_BURST),
             checks: Bucket::new(now.mono, SYNC_ENTRY_VERIFY_RATE, SYNC_ENTRY_VERIFY_RATE / 2),
         }
@@ -316,6 +322,8 @@ impl Sync {
         };
         let subject = live.exchange.subject;
         let tag = subject.room.tag();
+        Self::note_redactions(parts, &subject.room, entries);
+        let own = parts.cx.core.identity.id();
         let (mut taken, mut honest) = (Vec::new(), true);
         for bytes in entries {
             let Ok(entry) = Entry::parse(bytes) else {
@@ -331,7 +339,7 @@ impl Sync {
                 honest = false;
                 break;
             }
-            if !parts.group.is_wanted(&entry) {
+            if !parts.group.is_wanted(&own, &entry) {
                 continue;
             }
             // Known to be there: whoever came here looked.
@@ -348,8 +356,22 @@ impl Sync {
                 break;
             }
         }
-        parts.group.take_in(&mut parts.cx, tag, taken);
+        let group = &mut parts.group;
+        group.take_in(&mut parts.cx, taken, Source::Sync, subject.network);
         honest
+    }
+
+    /// What was taken back is believed to have no body only by the word of its author, which may
+    /// stand behind it.
+    fn note_redactions(parts: &mut Parts, room: &RoomId, entries: &[Vec<u8>]) {
+        let parsed = entries.iter().filter_map(|bytes| Entry::parse(bytes).ok());
+        let redactions = parsed.filter(|entry| entry.kind == EntryKind::REDACTION);
+        for entry in redactions.filter(|entry| entry.room == room.tag()) {
+            let input = entry.signing_input(room);
+            if verify(&entry.author, &input, &entry.signature()) {
+                parts.group.note_taken_back(&entry);
+            }
+        }
     }
 
     /// The deadline passed.

@@ -1,5 +1,6 @@
 //! What makes this node look for what it lacks.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::frame::Why;
@@ -25,13 +26,24 @@ impl Endpoint {
         if self.core.config.transient {
             return;
         }
-        if !std::mem::replace(&mut self.synced, true) {
-            for (tag, is_new) in self.group.synced_rooms() {
+        self.sync.found = true;
+        self.sync_rooms(now);
+        self.sync.plans.somebody(now.mono, FOUND);
+    }
+
+    /// Asks about rooms that were joined, once somebody was found.
+    pub(crate) fn sync_rooms(&mut self, now: Now) {
+        if !self.sync.found {
+            return;
+        }
+        let known = &mut self.sync.known;
+        known.retain(|tag| self.group.synced_rooms().any(|(room, _)| room == *tag));
+        for (tag, is_new) in self.group.synced_rooms() {
+            if known.insert(tag) {
                 let why = why_at_start(is_new);
                 self.sync.plans.plan(tag, why, None, now.mono + FOUND);
             }
         }
-        self.sync.plans.somebody(now.mono, FOUND);
     }
 
     /// A member that was given up is back.
@@ -55,14 +67,21 @@ impl Endpoint {
 
     /// The digests of a heartbeat: who differs for long enough exchanges with its sender, one of
     /// all that differ as a rule.
-    pub(crate) fn sync_compare(&mut self, now: Now, id: &PeerId, rooms: &[RoomDigest]) {
+    pub(crate) fn sync_compare(
+        &mut self,
+        now: Now,
+        (id, at): (&PeerId, SocketAddr),
+        rooms: &[RoomDigest],
+    ) {
         if self.core.config.transient {
             return;
         }
         let own = self.core.identity.id();
+        let network = self.core.network_at(at);
+        let network = network.unwrap_or_else(|| self.core.network());
         let apart = self.presence.group_rtt().max(APART_MIN);
         for digest in rooms {
-            let Some(held) = self.group.digest_of(&digest.room, &own) else {
+            let Some(held) = self.group.digest_of(&digest.room, network, &own) else {
                 continue;
             };
             let (of, both) = ((digest.room, *id), (held, digest.digest));

@@ -205,6 +205,8 @@ fn said(conversation: Conversation, number: u8, minutes: u64, text: &str) -> Eve
         text: text.into(),
         time: minute(minutes),
         delayed: false,
+        answers: None,
+        redacted: false,
     }
 }
 

@@ -91,6 +91,8 @@ fn a_conversation_folds_names_and_times_and_shows_receipts() {
             text,
             time,
             delayed: true,
+            answers: None,
+            redacted: false,
         },
         other => other,
     };
@@ -352,21 +354,21 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  /me TEXT            say what you do
                         │  /who                list the people here
                         │  /rooms              list the rooms
+                        │  /join ROOM [HOW]    take part in a room; locked with
+                        │                      --passphrase or --generate
+                        │  /leave [ROOM]       take part no longer
+                        │  /topic [TEXT]       say what this room is about, - for
+                        │                      nothing
+                        │  /reply TEXT         answer the line picked with Alt-Up,
+                        │                      or the last
+                        │  /redact             take back the own line picked, or the
+                        │                      last
                         │  /nick NAME          take another name
                         │  /away [TEXT]        say that you are away
                         │  /back               say that you are back
                         │  /trust PERSON       after a warning: this is really the
                         │                      person of that name
-                        │  /doctor             say what hinders the network
-                        │  /clear              empty the conversation on the screen
-                        │  /help               show this help
-                        │  /quit               leave
-                        │
-                        │  keys
-                        │  Ctrl-L      show the list and go to it, or back
-                        │  Enter       send; in the list: open the conversation
-                        │  Alt-1       open an entry of the list, to Alt-9
-                        │  Alt-A       go to the next unread                    ↓18
+                        │  /doctor             say what hinders the network     ↓28
     #lobby> █
      ana~zdem · looking for others · eth0
     "##);
@@ -469,6 +471,7 @@ fn away_is_shown_once_the_node_agreed() {
             reference: request.reference,
             ok: true,
             id: None,
+            passphrase: None,
         },
     );
     insta::assert_snapshot!(chat.picture(), @r##"

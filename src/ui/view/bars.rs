@@ -38,12 +38,9 @@ pub(super) fn header(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 fn about(model: &Model) -> String {
-    let Conversation::Peer(id) = &model.current else {
-        return match model.online() {
-            0 => model.alone_words().to_owned(),
-            1 => "1 other here".to_owned(),
-            n => format!("{n} others here"),
-        };
+    let id = match &model.current {
+        Conversation::Peer(id) => id,
+        Conversation::Room(name) => return about_room(model, name),
     };
     let Some(person) = model.people.get(id) else {
         return "not here".to_owned();
@@ -70,6 +67,25 @@ fn about(model: &Model) -> String {
     }
     if person.is_up() && !person.confirmed {
         words.push("unconfirmed".to_owned());
+    }
+    words.join(" · ")
+}
+
+/// How many are in a room, what it is about.
+fn about_room(model: &Model, name: &str) -> String {
+    let mut words = vec![match model.members_of(name) {
+        0 if model.online() == 0 => model.alone_words().to_owned(),
+        0 => "nobody else in it".to_owned(),
+        1 => "1 other here".to_owned(),
+        n => format!("{n} others here"),
+    }];
+    if let Some(room) = model.rooms.get(name) {
+        if room.locked {
+            words.push("locked".to_owned());
+        }
+        if !room.topic.is_empty() {
+            words.push(room.topic.clone());
+        }
     }
     words.join(" · ")
 }
@@ -109,11 +125,12 @@ pub(super) fn notice(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// The input line. Returns where the cursor stands.
 pub(super) fn input(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let prompt = layout::prompt(model);
-    let text = model.line.text();
+    let text = layout::typed(model);
+    let cursor = layout::cursor(model);
     let rows = layout::input_rows(model, area.width);
     let at = rows
         .iter()
-        .rposition(|row| row.start <= model.line.cursor())
+        .rposition(|row| row.start <= cursor)
         .unwrap_or(0);
     let height = usize::from(area.height);
     // As many rows as there is room for, that of the cursor among them.
@@ -151,7 +168,7 @@ pub(super) fn input(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Po
     if area.height == 0 {
         return None;
     }
-    let before = wrap::width(&text[rows.get(at)?.start..model.line.cursor()]);
+    let before = wrap::width(&text[rows.get(at)?.start..cursor]);
     let x = right.x.saturating_add(u16::try_from(before).ok()?);
     let y = area.y + u16::try_from(at - first).ok()?;
     Some(Position::new(x.min(area.right().saturating_sub(1)), y))

@@ -41,12 +41,23 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
 }
 
+/// What stands in a room in which nothing is said yet.
+fn room_words(model: &Model, name: &str, who: &str) -> Vec<String> {
+    let locked = model.rooms.get(name).is_some_and(|room| room.locked);
+    let first = match locked {
+        true => format!("{who}What you type, only those who know the passphrase can read."),
+        false => format!("{who}What you type goes to everybody in #{name}; anybody can join it."),
+    };
+    vec![first, "/leave takes part no longer.".to_owned()]
+}
+
 /// What a conversation says in which nothing is said yet: the sentences that fit whole.
 fn welcome(model: &Model, area: Rect, buffer: &mut Buffer) {
     let who = model.own.as_ref().map_or(String::new(), |own| {
         format!("You are {}~{}. ", own.name, own.tag)
     });
     let mut sentences = match &model.current {
+        Conversation::Room(name) if name != "lobby" => room_words(model, name, &who),
         Conversation::Room(_) if model.online() > 0 => vec![
             format!("{who}What you type goes to everybody here."),
             "Ctrl-L picks a person to talk in private.".to_owned(),

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::keymap::BINDINGS;
-use super::super::model::{Model, Panel};
+use super::super::model::{Model, Panel, Room};
 use super::super::people::Person;
 use super::super::{layout, wrap};
 use super::bars::status_words;
@@ -149,19 +149,26 @@ fn words_of(person: &Person) -> String {
 }
 
 fn rooms(model: &Model) -> Vec<Line<'static>> {
+    let known = |(name, room): &(&String, &Room)| room.joined || model.members_of(name) > 0;
     model
         .rooms
         .iter()
+        .filter(known)
         .map(|(name, room)| {
-            let mut words = vec![match room.members {
+            let mut words = vec![match model.members_of(name) {
                 1 => "1 other".to_owned(),
                 n => format!("{n} others"),
             }];
             if room.joined {
                 words.push("joined".to_owned());
+            } else {
+                words.push(format!("/join #{name}"));
             }
             if room.locked {
                 words.push("locked".to_owned());
+            }
+            if !room.topic.is_empty() {
+                words.push(room.topic.clone());
             }
             Line::from(vec![
                 Span::styled(format!(" #{name}"), model.theme.title()),

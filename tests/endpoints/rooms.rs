@@ -1,0 +1,265 @@
+//! Rooms that are joined and left while the nodes run.
+
+use std::time::Duration;
+
+use lanchat::api::{Command, Conversation, Event, ReceiptState, TextKind};
+use lanchat::id::MessageId;
+
+use super::world::{World, lobby, seconds, three};
+
+fn join(room: &str) -> Command {
+    Command::Join {
+        room: room.into(),
+        passphrase: None,
+        generate: false,
+    }
+}
+
+fn leave(room: &str) -> Command {
+    Command::Leave { room: room.into() }
+}
+
+fn room(name: &str) -> Conversation {
+    Conversation::Room(name.into())
+}
+
+#[test]
+fn a_room_joined_at_run_time_is_for_its_members_alone() {
+    for seed in 1..=5 {
+        let mut world = three(0.1, seed);
+        world.ask(0, join("#games"));
+        world.ask(1, join("#Games"));
+        world.run_until(seconds(5), |w| {
+            (0..2).all(|at| w.room(at, "#games") == Some((true, 1)))
+                && w.room(2, "#games") == Some((false, 2))
+        });
+        world.nodes[0].events.clear();
+        world.send(0, "#games", "your turn");
+        world.run(seconds(2));
+        assert_eq!(world.texts(1, &room("games")), ["your turn"]);
+        assert_eq!(world.texts(2, &room("games")), [""; 0]);
+        let receipts = world.receipts(0);
+        assert_eq!(receipts.last(), Some(&(ReceiptState::Delivered, 1, 1)));
+        assert!(receipts.iter().all(|&(_, _, of)| of == 1), "{receipts:?}");
+        world.nodes[0].events.clear();
+        world.send(0, "#lobby", "hello");
+        world.run(seconds(2));
+        let last = world.receipts(0).last().copied();
+        assert_eq!(last, Some((ReceiptState::Delivered, 2, 2)));
+    }
+}
+
+#[test]
+fn what_was_joined_and_left_is_remembered() {
+    let mut world = three(0.0, 1);
+    world.ask(0, join("#games"));
+    world.ask(0, leave("#lobby"));
+    world.run(seconds(1));
+    assert_eq!(world.room(0, "#lobby"), Some((false, 2)));
+    assert_eq!(world.room(1, "#lobby"), Some((true, 1)));
+    world.kill(0);
+    world.run(Duration::from_millis(100));
+    world.nodes[0].events.clear();
+    world.boot(0);
+    world.run(seconds(2));
+    let names: Vec<&str> = world
+        .endpoint(0)
+        .rooms()
+        .map(|name| name.as_str())
+        .collect();
+    assert_eq!(names, ["games"]);
+    assert_eq!(world.room(0, "#games"), Some((true, 0)));
+    world.send(1, "#lobby", "without you");
+    world.run(seconds(1));
+    assert_eq!(world.texts(0, &lobby()), [""; 0]);
+    world.ask(0, join("#lobby"));
+    world.run(seconds(1));
+    world.send(1, "#lobby", "with you");
+    world.run(seconds(1));
+    assert_eq!(world.texts(0, &lobby()), ["with you"]);
+}
+
+#[test]
+fn an_open_room_takes_lines_of_who_is_not_in_it_and_none_where_nobody_is() {
+    let mut world = three(0.0, 2);
+    world.ask(1, join("#help"));
+    world.run(seconds(1));
+    world.nodes[0].events.clear();
+    world.send(0, "#help", "is anybody there?");
+    world.run(seconds(2));
+    assert_eq!(world.texts(1, &room("help")), ["is anybody there?"]);
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Delivered, 1, 1)));
+    world.send(1, "#help", "I am");
+    world.run(seconds(1));
+    assert_eq!(world.texts(0, &room("help")), [""; 0], "not a member");
+    assert_eq!(world.errors(0), [""; 0]);
+    world.send(0, "#nowhere", "hello");
+    world.ask(0, leave("#help"));
+    assert_eq!(world.errors(0), ["no_such_room", "no_such_room"]);
+}
+
+#[test]
+fn receipts_do_not_wait_for_who_left_the_room() {
+    let mut world = three(0.0, 3);
+    world.stop_hearing(2);
+    world.nodes[0].events.clear();
+    world.send(0, "#lobby", "hello");
+    world.run(seconds(1));
+    assert_eq!(world.receipts(0).last(), Some(&(ReceiptState::Sent, 1, 2)));
+    // What eva says still arrives, her leaving among it.
+    world.ask(2, leave("#lobby"));
+    world.run(seconds(2));
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Delivered, 1, 2)));
+}
+
+#[test]
+fn a_seventh_room_is_refused_and_so_are_names_too_long_together() {
+    let mut world = World::new(0.0, 1);
+    world.add("ana");
+    world.run(seconds(1));
+    for number in 1..=6 {
+        world.ask(0, join(&format!("#room{number}")));
+    }
+    assert_eq!(world.errors(0), ["too_many_rooms"]);
+    world.ask(0, leave("#room1"));
+    world.ask(0, join("#room6"));
+    assert_eq!(world.errors(0), ["too_many_rooms"], "there was room");
+    assert_eq!(world.endpoint(0).rooms().count(), 6);
+
+    let mut world = World::new(0.0, 1);
+    world.add("ana");
+    world.run(seconds(1));
+    for number in 1..=5 {
+        let name = format!("#{number}{}", "x".repeat(31));
+        world.ask(0, join(&name));
+    }
+    assert_eq!(world.errors(0), [""; 0]);
+    let away = || Command::Status {
+        status: lanchat::api::Status::Away,
+        text: "x".repeat(48),
+    };
+    world.ask(0, away());
+    assert_eq!(world.errors(0), ["too_long"], "beside the rooms");
+    world.ask(0, leave("#lobby"));
+    world.ask(0, leave(&format!("#5{}", "x".repeat(31))));
+    world.ask(0, away());
+    world.ask(0, join(&format!("#5{}", "x".repeat(31))));
+    assert_eq!(world.errors(0), ["too_long", "too_many_rooms"]);
+    assert_eq!(world.endpoint(0).rooms().count(), 4);
+}
+
+/// The messages told to a node: kind, text, whether it is taken back, what it names.
+type Told = (TextKind, String, bool, Option<MessageId>);
+
+fn told(world: &World, at: usize) -> Vec<(MessageId, Told)> {
+    let message = |(_, event): &(std::time::Instant, Event)| match event {
+        Event::Message {
+            id,
+            kind,
+            text,
+            answers,
+            redacted,
+            ..
+        } => Some((*id, (*kind, text.clone(), *redacted, *answers))),
+        _ => None,
+    };
+    world.nodes[at].events.iter().filter_map(message).collect()
+}
+
+fn topic(world: &World, at: usize) -> String {
+    let topic = |(_, event): &(std::time::Instant, Event)| match event {
+        Event::Room { topic, .. } => Some(topic.clone()),
+        _ => None,
+    };
+    let mut events = world.nodes[at].events.iter().rev();
+    events.find_map(topic).unwrap_or_default()
+}
+
+#[test]
+fn a_topic_is_that_of_the_room_for_everybody_and_an_answer_names_what_it_answers() {
+    let mut world = three(0.1, 4);
+    let text = "lunch at 12".to_owned();
+    let room = "#lobby".to_owned();
+    world.ask(0, Command::Topic { room, text });
+    world.run(seconds(2));
+    for at in 0..3 {
+        assert_eq!(topic(&world, at), "lunch at 12");
+    }
+    world.send(1, "#lobby", "who comes?");
+    world.run(seconds(2));
+    let question = told(&world, 2).last().unwrap().0;
+    let answer = Command::Send {
+        to: "#lobby".into(),
+        text: "I do".into(),
+        kind: TextKind::Text,
+        answers: Some(question),
+    };
+    world.ask(2, answer);
+    world.run(seconds(2));
+    for at in 0..3 {
+        let last = told(&world, at).pop().unwrap().1;
+        assert_eq!(
+            last,
+            (TextKind::Reply, "I do".into(), false, Some(question))
+        );
+    }
+}
+
+#[test]
+fn what_its_author_takes_back_is_gone_everywhere_and_nobody_else_can() {
+    for seed in 1..=5 {
+        let mut world = three(0.2, seed);
+        world.send(0, "#lobby", "the secret");
+        world.send(1, "#lobby", "a line of ben");
+        world.run(seconds(4));
+        let of = |world: &World, text: &str| {
+            let mut all = told(world, 2).into_iter();
+            all.find(|(_, (_, said, ..))| said == text).unwrap().0
+        };
+        let (secret, bens) = (of(&world, "the secret"), of(&world, "a line of ben"));
+        world.ask(0, Command::Redact { id: bens });
+        world.ask(0, Command::Redact { id: secret });
+        world.run(seconds(4));
+        assert_eq!(world.errors(0), ["not_yours"]);
+        for at in 0..3 {
+            let last = told(&world, at).pop().unwrap().1;
+            assert_eq!(
+                last,
+                (TextKind::Redaction, String::new(), false, Some(secret))
+            );
+            let kept = format!("{:?}", world.nodes[at].disk.entries.values());
+            let bytes = format!("{:?}", b"the secret");
+            let bytes = bytes.trim_matches(['[', ']']);
+            assert!(!kept.contains(bytes), "seed {seed}: {at} keeps it");
+            let entries = world.nodes[at].disk.entries.len();
+            assert_eq!(entries, 3, "the stub, ben's, the redaction");
+        }
+        world.ask(0, Command::Redact { id: secret });
+        world.run(seconds(1));
+        assert_eq!(world.errors(0), ["not_yours", "no_such_message"]);
+    }
+}
+
+#[test]
+fn a_stub_is_believed_only_once_its_author_took_it_back() {
+    let mut world = three(0.0, 6);
+    world.stop_hearing(2);
+    world.send(0, "#lobby", "the secret");
+    world.run(Duration::from_millis(100));
+    let secret = told(&world, 1).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    world.run(Duration::from_millis(500));
+    assert_eq!(told(&world, 2), []);
+    world.cut.clear();
+    world.run(seconds(20));
+    // What is left of it can only be asked for, and comes after the redaction that allows it.
+    let texts = told(&world, 2);
+    assert!(
+        texts.iter().all(|(_, (_, text, ..))| text.is_empty()),
+        "{texts:?}"
+    );
+    let stub = texts.iter().find(|(id, _)| *id == secret).unwrap();
+    assert_eq!(stub.1, (TextKind::Text, String::new(), true, None));
+}

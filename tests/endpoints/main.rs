@@ -9,6 +9,7 @@ mod hostile;
 mod limits;
 mod links;
 mod logs;
+mod networks;
 mod observe;
 mod reach;
 mod relay;

@@ -73,9 +73,13 @@ impl Group {
         if let Some(room) = self.rooms.get_mut(&tag) {
             room.seat.joined = true;
         } else {
-            let room = new_room(cx.core, cx.now.wall_ms, name, &self.past);
+            let room = new_room(cx.core, name, &self.past);
             self.rooms.insert(tag, room);
         }
+        if let Some(room) = self.rooms.get_mut(&tag) {
+            room.come_anew();
+        }
+        self.links_changed(cx.core, cx.now);
         if let Some(room) = self.rooms.get(&tag) {
             let row = row_of(room);
             self.keep_room(cx, row, Answer { reference });
@@ -208,7 +212,7 @@ impl Group {
             };
             self.rooms.remove(&tag);
         }
-        let mut room = new_room(cx.core, cx.now.wall_ms, name, &self.past);
+        let mut room = new_room(cx.core, name, &self.past);
         room.seat.joined = false;
         self.rooms.insert(tag, room);
         Ok(tag)

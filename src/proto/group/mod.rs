@@ -6,16 +6,19 @@
 pub mod ack;
 mod ask;
 mod collect;
+mod forks;
 mod kinds;
 pub mod log;
 pub mod logs;
 mod membership;
 pub mod order;
+pub mod own;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
 pub mod rooms;
+pub mod runs;
 mod say;
 pub mod seat;
 pub mod sender;
@@ -33,9 +36,10 @@ use super::core::Core;
 use super::direct::Direct;
 use super::presence::Presence;
 use crate::api::PeerRef;
-use crate::durable::{Snapshot, Token};
+use crate::durable::{ForkRow, Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
+use logs::LogAt;
 use order::Hlc;
 use rates::Rates;
 use room::Room;
@@ -91,22 +95,30 @@ enum Pending {
     /// Somebody's entry.
     Received {
         room: RoomTag,
-        author: PeerId,
+        at: LogAt,
         entry: Box<Entry>,
     },
-    /// Entries of a history sync that are not shown.
-    History {
-        room: RoomTag,
-        noted: Vec<sync_in::Noted>,
-    },
+    /// Entries of one room that are kept and not shown.
+    History { entries: Vec<Entry> },
     /// Entries for a repair.
     Repair { peer: PeerId },
+    /// The entry of this number, which the other one contradicts.
+    Fork {
+        room: RoomTag,
+        at: LogAt,
+        seq: u32,
+        second: Vec<u8>,
+    },
     /// What the store knows of what was said.
     Asked(kinds::Asked),
     /// That a room was joined or left.
     Room(membership::Answer),
     /// Entries that could not be kept before.
     Unkept { entries: Vec<(RoomTag, Entry)> },
+    /// A proof that an author contradicts itself.
+    Proof(RoomTag, Box<ForkRow>),
+    /// Nothing that anything waits for.
+    Note,
 }
 
 /// Everything about rooms.
@@ -117,14 +129,14 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
-    /// Of whom too much is missing.
-    behind: Vec<(RoomTag, PeerId)>,
     /// What the store knew at the start of the rooms this node is not in.
     past: Snapshot,
     watch: membership::Watch,
     unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
+    /// Of whom too much is missing to ask for it entry by entry.
+    behind: Vec<(RoomTag, PeerId)>,
 }
 
 impl Group {
@@ -144,14 +156,10 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self
-            .rooms
-            .values()
-            .filter_map(|room| room.own.ready_at(now));
-        let turn = waits.min().zip(settled).map(|(at, settled)| {
-            let turn = self.rates.turn_at(now);
-            at.max(settled).max(turn)
-        });
+        let waits = self.rooms.values().any(|room| room.own.queued() > 0);
+        let turn = settled
+            .filter(|_| waits)
+            .map(|settled| settled.max(self.rates.turn_at(now)));
         let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
         [due, turn, look, retry].into_iter().flatten().min()
     }

@@ -1,36 +1,36 @@
-//! Entries that came by history sync: what was said before this node joined is history, the rest is
-//! shown like anything that came late.
+//! The way in for entries, whoever handed them over: shown in their turn, or kept as history.
+//!
+//! What was said in a room before this node came is history; what was said since and came late,
+//! after a cut or a partition, is shown like anything late.
 
-use super::log::AuthorLog;
+use super::receive::RECEIVED_PENDING_MAX;
 use super::{Cx, Group, Pending};
-use crate::durable::{Batch, Durability, Write};
+use crate::durable::{Batch, Durability, Kept, Write};
 use crate::id::{NetworkId, PeerId, RoomTag};
-use crate::proto::group::order;
 use crate::wire::{Entry, EntryKind};
 
-/// How entries came.
+/// How an entry came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
+    /// From its author, as DATA.
+    Live,
+    /// As a repair, from anybody.
+    Repair,
     /// By history sync: asked for, and verified on a budget of its own.
     Sync,
 }
 
-/// Where an entry belongs.
+/// Where an entry of a sync belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
-    /// To be shown, in its turn.
-    Live,
-    /// Kept, not shown.
+    Shown,
     History,
-    /// Nowhere.
-    No,
+    Nowhere,
 }
 
-/// An entry of history: whose, of which epoch, its number.
-pub(super) type Noted = (PeerId, u64, u32);
-
 impl Group {
-    /// The rooms that this node is in, and whether nothing of any past is known of each.
+    /// The rooms that this node is in, and whether nothing of any past was known of each at the
+    /// start.
     pub fn synced_rooms(&self) -> impl Iterator<Item = (RoomTag, bool)> {
         let joined = self.rooms.iter().filter(|(_, room)| room.seat.joined);
         joined.map(|(tag, room)| (*tag, room.is_new))
@@ -38,9 +38,9 @@ impl Group {
 
     /// Hash of the heads of a room on a network, as heartbeats tell it there.
     #[must_use]
-    pub fn digest_of(&self, tag: &RoomTag, _: NetworkId, own: &PeerId) -> Option<[u8; 8]> {
-        let room = self.rooms.get(tag).filter(|room| room.seat.joined);
-        room.map(|room| room.digest(own))
+    pub fn digest_of(&self, tag: &RoomTag, network: NetworkId, own: &PeerId) -> Option<[u8; 8]> {
+        let room = self.rooms.get(tag).filter(|room| room.seat.joined)?;
+        Some(room.digest_on(network, own))
     }
 
     /// Rooms and authors of whom too much is missing to ask for it entry by entry.
@@ -51,37 +51,47 @@ impl Group {
     /// Whether so many entries can be taken in now.
     #[must_use]
     pub fn has_room_for(&self, entries: usize) -> bool {
-        self.received_pending + entries <= super::receive::RECEIVED_PENDING_MAX
+        self.received_pending + entries <= RECEIVED_PENDING_MAX
     }
 
     /// Whether an entry of a sync, not yet verified, is worth the check of its signature. `own` is
     /// this node.
     #[must_use]
     pub fn is_wanted(&self, own: &PeerId, entry: &Entry) -> bool {
-        self.place(own, entry) != Place::No
+        self.place(own, entry) != Place::Nowhere
     }
 
     fn place(&self, own: &PeerId, entry: &Entry) -> Place {
-        let Some(room) = self.rooms.get(&entry.room).filter(|room| room.seat.joined) else {
-            return Place::No;
+        let room = self.rooms.get(&entry.room);
+        let Some(room) = room.filter(|room| room.seat.joined) else {
+            return Place::Nowhere;
         };
-        if entry.redacted && !room.is_taken_back(entry) {
-            return Place::No;
+        if entry.redacted && !self.is_taken_back(entry) {
+            return Place::Nowhere;
         }
         let author = entry.author_id();
         if author == *own {
             return Place::History;
         }
-        let is_new = order::ms(entry.hlc) >= room.joined_ms;
-        match room.logs.get(&author) {
-            Some(log) if entry.epoch < log.epoch => Place::History,
-            Some(log) if entry.epoch == log.epoch && entry.seq <= log.floor() => Place::History,
-            Some(log) if entry.epoch == log.epoch => {
-                let wanted = !log.has(entry.seq) && log.is_near(entry.seq);
-                if wanted { Place::Live } else { Place::No }
-            }
-            _ if is_new => Place::Live,
-            _ => Place::History,
+        let place = match room.is_history(entry.network, entry.hlc) {
+            true => Place::History,
+            false => Place::Shown,
+        };
+        let Some(log) = room.logs.get(&(author, entry.epoch)) else {
+            return place;
+        };
+        if log.is_forked() || !log.may_name(entry.network) {
+            return Place::Nowhere;
+        }
+        // The store tells whether what it has is another.
+        let is_same = log.has(entry.seq) && log.other_than(entry, &room.id).is_none();
+        let is_known = is_same && log.cached(entry.seq).is_some();
+        if is_known || !log.is_near(entry.seq) || !log.has_room() {
+            return Place::Nowhere;
+        }
+        match log.has(entry.seq) {
+            true => Place::History,
+            false => place,
         }
     }
 
@@ -91,72 +101,98 @@ impl Group {
         cx: &mut Cx,
         entries: Vec<Entry>,
         source: Source,
-        _told_on: NetworkId,
+        told_on: NetworkId,
     ) {
-        debug_assert_eq!(source, Source::Sync);
+        if source != Source::Sync {
+            for entry in entries {
+                if self.is_admitted(cx, &entry) {
+                    self.take(cx, entry, source, told_on);
+                }
+            }
+            return;
+        }
+        let own = cx.core.identity.id();
+        let mut history = Vec::new();
+        for entry in entries {
+            match self.place(&own, &entry) {
+                Place::Nowhere => {}
+                Place::Shown => self.take(cx, entry, source, told_on),
+                Place::History => history.push(entry),
+            }
+        }
+        self.keep_history(cx, history);
+    }
+
+    /// Whether an entry that nobody asked for may come: strangers are few a second.
+    fn is_admitted(&mut self, cx: &mut Cx, entry: &Entry) -> bool {
+        let author = entry.author_id();
+        let logs = self.rooms.get(&entry.room).map(|room| &room.logs);
+        let log = logs.and_then(|logs| logs.get(&(author, entry.epoch)));
+        let is_asked = log.is_some_and(|log| log.is_missing(entry.seq));
+        let is_met = is_asked || cx.presence.roster.get(&author).is_some();
+        let is_admitted = is_met || self.rates.admit_stranger(cx.now.mono, author);
+        cx.core.stats.limited += u64::from(!is_admitted);
+        is_admitted
+    }
+
+    fn keep_history(&mut self, cx: &mut Cx, entries: Vec<Entry>) {
         let own = cx.core.identity.id();
         let Some(tag) = entries.first().map(|entry| entry.room) else {
             return;
         };
-        let (mut writes, mut noted) = (Vec::new(), Vec::new());
-        for entry in entries {
-            let Some(room) = self.rooms.get(&tag) else {
+        let (mut writes, mut kept) = (Vec::new(), Vec::new());
+        for entry in entries.into_iter().filter(|entry| entry.room == tag) {
+            let Some(room) = self.rooms.get_mut(&tag) else {
                 return;
             };
-            let (id, author) = (room.id, entry.author_id());
-            match self.place(&own, &entry) {
-                Place::No => {}
-                Place::Live => self.take(cx, entry),
-                Place::History => {
-                    if author == own && (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq) {
-                        self.abandon_epoch(&entry);
-                    }
-                    self.hlc.observe(cx.now.wall_ms, entry.hlc);
-                    if entry.kind == EntryKind::REDACTION
-                        && let Some(room) = self.rooms.get_mut(&tag)
-                    {
-                        room.seat.unjudged.push(entry.clone());
-                    }
-                    noted.push((author, entry.epoch, entry.seq));
-                    writes.push(Write::Entry {
-                        room: id,
-                        author,
-                        epoch: entry.epoch,
-                        seq: entry.seq,
-                        hash: entry.hash(&id),
-                        bytes: entry.bytes,
-                    });
+            let (id, at) = (room.id, (entry.author_id(), entry.epoch));
+            let is_own = at.0 == own;
+            if is_own && room.own.is_foreign(&entry, &id) {
+                self.abandon_epoch(cx, &entry);
+            } else if !is_own {
+                let roster = &cx.presence.roster;
+                let here = |id: &PeerId| roster.get(id).is_some();
+                let log = room.log_for(at, (entry.network, entry.seq - 1), here);
+                if log.is_some_and(|log| !log.names(entry.network)) {
+                    continue;
                 }
             }
+            self.hlc.observe(cx.now.wall_ms, entry.hlc);
+            if entry.kind == EntryKind::REDACTION
+                && let Some(room) = self.rooms.get_mut(&tag)
+            {
+                room.seat.unjudged.push(entry.clone());
+            }
+            writes.push(Write::Entry {
+                room: id,
+                author: at.0,
+                epoch: at.1,
+                seq: entry.seq,
+                hash: entry.hash(&id),
+                bytes: entry.bytes.clone(),
+            });
+            kept.push(entry);
         }
-        if writes.is_empty() {
-            return;
-        }
-        self.received_pending += noted.len();
+        self.received_pending += kept.len();
         let durability = Durability::Process;
         let token = cx.core.persist(Batch { durability, writes });
-        self.pending
-            .insert(token, Pending::History { room: tag, noted });
+        let pending = Pending::History { entries: kept };
+        self.pending.insert(token, pending);
         self.judge(cx);
     }
 
     /// History is stored: heads tell of it.
-    pub(super) fn history_stored(&mut self, cx: &Cx, tag: RoomTag, noted: &[Noted]) {
-        let own = cx.core.identity.id();
-        let Some(room) = self.rooms.get_mut(&tag) else {
-            return;
-        };
-        let roster = &cx.presence.roster;
-        for &(author, epoch, seq) in noted.iter().filter(|(author, ..)| *author != own) {
-            match room.logs.get_mut(&author) {
-                Some(log) if log.epoch == epoch => log.fill(seq),
-                Some(log) if log.epoch > epoch => {}
-                _ => {
-                    let here = |id: &PeerId| roster.get(id).is_some();
-                    if let Some(log) = room.log_for(author, epoch, seq, here) {
-                        *log = AuthorLog::new(epoch, seq);
-                    }
-                }
+    pub(super) fn history_stored(&mut self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
+        for (entry, kept) in entries.iter().zip(kept) {
+            let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
+            let room = self.rooms.get_mut(&tag);
+            let Some(log) = room.and_then(|room| room.logs.get_mut(&at)) else {
+                continue;
+            };
+            match kept {
+                Kept::New { .. } | Kept::Old => log.filled(entry.seq),
+                Kept::BelowFloor => log.raise_floor(entry.seq),
+                Kept::Fork => self.contradicted(cx, (tag, at, entry.seq), None, entry),
             }
         }
     }

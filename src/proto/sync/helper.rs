@@ -226,8 +226,7 @@ fn network_towards(parts: &Parts, tag: &RoomTag, at: std::net::SocketAddr) -> Ne
     if parts.group.room_key(tag).is_some() {
         return NetworkId([0; 8]);
     }
-    let core = &parts.cx.core;
-    core.network_at(at).unwrap_or_else(|| core.network())
+    parts.cx.core.network_towards(at)
 }
 
 /// What shows that a side has the key of a locked room, on this connection alone.

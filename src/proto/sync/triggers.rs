@@ -1,11 +1,10 @@
 //! What makes this node look for what it lacks.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::frame::Why;
 use super::helper::why_at_start;
-use crate::id::PeerId;
+use crate::id::{NetworkId, PeerId};
 use crate::proto::Now;
 use crate::proto::endpoint::Endpoint;
 use crate::wire::RoomDigest;
@@ -70,15 +69,13 @@ impl Endpoint {
     pub(crate) fn sync_compare(
         &mut self,
         now: Now,
-        (id, at): (&PeerId, SocketAddr),
+        (id, network): (&PeerId, NetworkId),
         rooms: &[RoomDigest],
     ) {
         if self.core.config.transient {
             return;
         }
         let own = self.core.identity.id();
-        let network = self.core.network_at(at);
-        let network = network.unwrap_or_else(|| self.core.network());
         let apart = self.presence.group_rtt().max(APART_MIN);
         for digest in rooms {
             let Some(held) = self.group.digest_of(&digest.room, network, &own) else {

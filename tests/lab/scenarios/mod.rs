@@ -9,6 +9,7 @@ mod hostile;
 mod interfaces;
 mod leave;
 mod meet;
+mod networks;
 mod plain;
 mod reach;
 mod scale;
@@ -28,6 +29,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         hostile::TESTS,
         history::TESTS,
         interfaces::TESTS,
+        networks::TESTS,
         errors::TESTS,
         doctor::TESTS,
         screen::TESTS,

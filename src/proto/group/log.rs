@@ -55,8 +55,8 @@ pub struct AuthorLog {
     waiting: BTreeMap<u32, Waiting>,
     /// Passed over because they are too far behind, not told yet.
     skipped: u32,
-    /// The key of the line shown last in its turn.
-    last_key: Option<u64>,
+    /// Number and key of the line shown last in its turn.
+    last_key: Option<(u32, u64)>,
     gap_since: Option<Instant>,
     missing: BTreeMap<u32, Ask>,
     cache: BTreeMap<u32, Cached>,
@@ -426,8 +426,10 @@ impl AuthorLog {
     /// A line in its turn: behind the one before, whose place may not have been known when this
     /// one was stored.
     fn in_turn(&mut self, entry: Entry, key: u64) -> Line {
-        let key = key.max(self.last_key.map_or(0, |last| last.saturating_add(1)));
-        self.last_key = Some(key);
+        // Behind a gap it is what the store says: the one before is not held there either.
+        let before = self.last_key.filter(|(seq, _)| seq + 1 == entry.seq);
+        let key = key.max(before.map_or(0, |(_, last)| last.saturating_add(1)));
+        self.last_key = Some((entry.seq, key));
         Line::Entry(Box::new(entry), key)
     }
 

@@ -116,7 +116,7 @@ impl Room {
     fn is_begun_here(&self, (author, epoch): &LogAt, told_on: NetworkId) -> bool {
         let since = self.since.get(&told_on).copied();
         let is_young = || since.is_some_and(|since| *epoch >= since);
-        self.logs.contains(author) && (self.logs.was_heard_on(author, told_on) || is_young())
+        (self.logs.contains(author) && self.logs.was_heard_on(author, told_on)) || is_young()
     }
 
     /// Puts an entry's bytes on the list of what is in memory; the oldest goes.

@@ -3,9 +3,12 @@
 mod actor;
 mod detect;
 mod faults;
+mod helper;
+mod history;
 mod hostile;
 mod limits;
 mod links;
+mod logs;
 mod networks;
 mod observe;
 mod reach;

@@ -57,6 +57,13 @@ impl Group {
         }
     }
 
+    /// The key of a locked room; none of an open one.
+    #[must_use]
+    pub fn room_key(&self, _tag: &RoomTag) -> Option<[u8; 32]> {
+        // No locked room is joined yet.
+        None
+    }
+
     /// The id of the room that this entry's signature has to name.
     #[must_use]
     pub fn room_id(&self, tag: &RoomTag) -> Option<RoomId> {

@@ -8,6 +8,9 @@ use crate::proto::presence::roster::Peer;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, RecordRoom};
 
+/// Redactions of what is not held, for when it comes.
+const EARLY_MAX: usize = 1024;
+
 /// A node's place in a room.
 #[derive(Debug)]
 pub struct Seat {
@@ -45,6 +48,16 @@ impl Seat {
             unjudged: Vec::new(),
             early: BTreeSet::new(),
             told: None,
+        }
+    }
+
+    /// Somebody took something back that may not have come yet.
+    pub fn note_early(&mut self, redaction: &Entry) {
+        if let Some(&id) = redaction.deps.first() {
+            self.early.insert((id, redaction.author_id()));
+            while self.early.len() > EARLY_MAX {
+                self.early.pop_first();
+            }
         }
     }
 

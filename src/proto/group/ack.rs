@@ -63,7 +63,7 @@ pub(super) fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
 }
 
 /// Upper bound of an ACK's delay: the larger the room the longer, so that ACKs do not collide.
-fn ack_delay(members: usize) -> Duration {
+pub(super) fn ack_delay(members: usize) -> Duration {
     Duration::from_millis(2)
         .saturating_mul(u32::try_from(members).unwrap_or(u32::MAX))
         .max(Duration::from_millis(20))

@@ -165,7 +165,7 @@ impl OwnSender {
                 id,
                 packet,
                 entry: entry.bytes.clone(),
-                next_resend: (!of.is_empty()).then(|| last_copy + pace.rtt * 3 + ACK_DELAY),
+                next_resend: (!of.is_empty()).then(|| last_copy + acked_within(pace.rtt, of.len())),
                 of,
                 acked: BTreeSet::new(),
                 left: BTreeSet::new(),
@@ -231,7 +231,8 @@ impl OwnSender {
                 resend.doubtful |= followed.resends >= DOUBT_AFTER;
             }
             followed.resends += 1;
-            let wait = (rtt * 3 + ACK_DELAY).saturating_mul(1 << (followed.resends / 2).min(10));
+            let wait = acked_within(rtt, followed.of.len());
+            let wait = wait.saturating_mul(1 << (followed.resends / 2).min(10));
             let again = followed.resends < RESENDS_MAX && followed.missing().next().is_some();
             followed.next_resend = again.then(|| now + wait.min(RESEND_SLOWEST));
         }
@@ -324,8 +325,14 @@ impl OwnSender {
     }
 }
 
-/// How long a member may hold its ACK back, with room for a slow moment.
-const ACK_DELAY: Duration = Duration::from_millis(30);
+/// A slow moment on the way of an ACK.
+const ACK_SLACK: Duration = Duration::from_millis(10);
+
+/// Within this time so many members have acknowledged what reached them: the more there are, the
+/// longer each holds its ACK back.
+fn acked_within(rtt: Duration, members: usize) -> Duration {
+    rtt * 3 + super::ack::ack_delay(members + 1) + ACK_SLACK
+}
 
 /// What copies and repairs are paced by.
 #[derive(Clone, Copy, Debug)]

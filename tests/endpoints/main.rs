@@ -6,6 +6,7 @@ mod faults;
 mod hostile;
 mod limits;
 mod links;
+mod locked;
 mod observe;
 mod reach;
 mod relay;

@@ -5,7 +5,7 @@ use super::room::Room;
 use super::rooms::author_of;
 use super::{Cx, Group, Pending};
 use crate::durable::{Loaded, Query, Row, Token};
-use crate::id::PeerId;
+use crate::id::{PeerId, RoomTag};
 use crate::proto::presence::Heard;
 use crate::wire::Nack;
 
@@ -46,16 +46,21 @@ impl Group {
                 network: None,
             };
             let token = cx.core.load(query);
-            self.pending
-                .insert(token, Pending::Repair { peer: heard.id });
+            self.pending.insert(
+                token,
+                Pending::Repair {
+                    peer: heard.id,
+                    room: nack.room,
+                },
+            );
         }
-        self.answer(cx, heard.id, &found);
+        self.answer(cx, heard.id, &nack.room, &found);
     }
 
     /// The store found what a repair needs. Returns whether the token was ours.
     pub fn handle_loaded(&mut self, cx: &mut Cx, token: Token, result: &Loaded) -> bool {
-        let peer = match self.pending.remove(&token) {
-            Some(Pending::Repair { peer }) => peer,
+        let (peer, room) = match self.pending.remove(&token) {
+            Some(Pending::Repair { peer, room }) => (peer, room),
             Some(Pending::Asked(asked)) => {
                 let rows = result.as_ref().map_or(&[][..], Vec::as_slice);
                 self.answered(cx, asked, rows);
@@ -73,13 +78,14 @@ impl Group {
         };
         if let Ok(rows) = result {
             let found: Vec<Vec<u8>> = rows.iter().filter_map(bytes).collect();
-            self.answer(cx, peer, &found);
+            self.answer(cx, peer, &room, &found);
         }
         true
     }
 
-    fn answer(&mut self, cx: &mut Cx, peer: PeerId, entries: &[Vec<u8>]) {
-        let Some(to) = cx.presence.address_of(&peer) else {
+    fn answer(&mut self, cx: &mut Cx, peer: PeerId, room: &RoomTag, entries: &[Vec<u8>]) {
+        let to = cx.presence.address_of(&peer);
+        let Some((to, room)) = to.zip(self.rooms.get(room)) else {
             return;
         };
         let now = cx.now.mono;
@@ -93,7 +99,7 @@ impl Group {
         if fitting < entries.len() {
             cx.core.stats.limited += 1;
         }
-        send_repairs(cx.core, to, &entries[..fitting]);
+        send_repairs(cx.core, &room.seat, to, &entries[..fitting]);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod ack;
 mod ask;
+mod beacon;
 mod collect;
 mod kinds;
 pub mod log;
@@ -21,6 +22,7 @@ pub mod seat;
 pub mod sender;
 mod show;
 mod unkept;
+mod unlock;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -90,7 +92,7 @@ enum Pending {
         entry: Box<Entry>,
     },
     /// Entries for a repair.
-    Repair { peer: PeerId },
+    Repair { peer: PeerId, room: RoomTag },
     /// What the store knows of what was said.
     Asked(kinds::Asked),
     /// That a room was joined or left.
@@ -110,6 +112,7 @@ pub struct Group {
     /// What the store knew at the start of the rooms this node is not in.
     past: Snapshot,
     watch: membership::Watch,
+    joining: Vec<unlock::Joining>,
     unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
@@ -132,16 +135,19 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self
-            .rooms
-            .values()
-            .filter_map(|room| room.own.ready_at(now));
+        let waits = self.rooms.values().filter_map(|room| {
+            let ready = room.own.ready_at(now)?;
+            Some(room.seat.held_until().map_or(ready, |held| held.max(ready)))
+        });
         let turn = waits.min().zip(settled).map(|(at, settled)| {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)
         });
+        let beacons = self.rooms.values().filter_map(Room::beacon_at).min();
         let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
-        [due, turn, look, retry].into_iter().flatten().min()
+        let unlock = self.unlock_deadline(settled);
+        let all = [due, turn, look, retry, beacons, unlock];
+        all.into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.

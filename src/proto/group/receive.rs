@@ -211,7 +211,12 @@ impl Group {
 
     /// The author tells where its logs stand, in a HELLO or WELCOME.
     pub fn learn_logs(&mut self, cx: &mut Cx, author: &PeerId, logs: &[OwnLog]) {
-        for log in logs {
+        for log in logs
+            .iter()
+            .filter(|log| !self.is_locked(&log.room))
+            .copied()
+            .collect::<Vec<_>>()
+        {
             self.learn_head(cx, author, &log.room, log.epoch, log.seq);
         }
     }
@@ -225,13 +230,23 @@ impl Group {
     pub fn learn_digests(&mut self, cx: &mut Cx, author: &PeerId, rooms: &[RoomDigest]) {
         for digest in rooms {
             let own = |head: &&HeadOf| head.author == author.short();
+            if self.is_locked(&digest.room) {
+                continue;
+            }
             if let Some(head) = digest.heads.iter().find(own) {
                 self.learn_head(cx, author, &digest.room, head.epoch, head.seq);
             }
         }
     }
 
-    fn learn_head(&mut self, cx: &mut Cx, author: &PeerId, tag: &RoomTag, epoch: u64, seq: u32) {
+    pub(super) fn learn_head(
+        &mut self,
+        cx: &mut Cx,
+        author: &PeerId,
+        tag: &RoomTag,
+        epoch: u64,
+        seq: u32,
+    ) {
         let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
@@ -263,6 +278,8 @@ impl Group {
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
         self.look_if_due(cx);
+        self.join_derived(cx);
+        self.say_beacons(cx);
         self.speak(cx);
         self.listen(cx);
         self.retry_unkept(cx);

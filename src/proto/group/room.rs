@@ -11,6 +11,7 @@ use crate::api::{Conversation, Event, ReceiptState};
 use crate::id::{MessageId, PeerId, RoomId, ShortId};
 use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
 use crate::proto::core::Core;
+use crate::proto::locked::RoomKey;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
 use crate::wire::{Entry, HeadOf};
@@ -51,6 +52,22 @@ impl Room {
             left_over: Vec::new(),
             cached: VecDeque::new(),
         }
+    }
+
+    /// The same, locked with this key.
+    #[must_use]
+    pub fn locked(name: RoomName, key: RoomKey, own: OwnSender) -> Self {
+        let mut room = Room::new(name, own);
+        room.id = key.room(&room.name);
+        room.seat = Seat::locked(&room.name, &room.id, key);
+        room
+    }
+
+    /// When its members are told of it, if it is a locked one that this node is in.
+    #[must_use]
+    pub fn beacon_at(&self) -> Option<Instant> {
+        let is_due = self.seat.is_locked() && self.seat.joined;
+        self.seat.beacons.deadline().filter(|_| is_due)
     }
 
     /// The conversation that events name.

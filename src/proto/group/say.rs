@@ -19,6 +19,9 @@ use crate::wire::{Body, Entry, EntryKind, Heads};
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
 
+/// Longest text in a locked room, where an entry that names two others has to fit when sealed.
+const LOCKED_BODY_LEN_MAX: usize = 880;
+
 /// What is said: its kind, its body, and the message that it is about.
 pub(super) type Saying = (EntryKind, Vec<u8>, Option<[u8; 16]>);
 
@@ -46,6 +49,17 @@ impl Group {
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
         let tag = self.addressed(cx, name)?;
+        let is_locked = self
+            .rooms
+            .get(&tag)
+            .is_some_and(|room| room.seat.is_locked());
+        if is_locked && text.len() > LOCKED_BODY_LEN_MAX {
+            let sentence = format!(
+                "{} bytes are too long for a locked room, {LOCKED_BODY_LEN_MAX} fit",
+                text.len()
+            );
+            return Err(("too_long", sentence, "write it in several messages".into()));
+        }
         let said = (kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
         self.say_entry(cx, tag, said, reference)
     }
@@ -134,7 +148,10 @@ impl Group {
             return;
         }
         loop {
-            let is_ready = |room: &Room| room.own.ready_at(now).is_some_and(|at| at <= now);
+            let is_ready = |room: &Room| {
+                room.own.ready_at(now).is_some_and(|at| at <= now)
+                    && room.seat.held_until().is_none_or(|held| held <= now)
+            };
             let rooms = self.rooms.iter();
             let waiting = rooms
                 .filter(|(_, room)| is_ready(room))
@@ -165,7 +182,7 @@ impl Group {
                     epoch: room.own.sent_epoch,
                     seq: room.own.sent_seq,
                 };
-                if let Some(bytes) = cx.core.packet(&Body::Heads(heads)) {
+                if let Some(bytes) = room.seat.packet(cx.core, &Body::Heads(heads)) {
                     cx.core.send_on_all(&bytes, &paths);
                 }
             }
@@ -174,7 +191,7 @@ impl Group {
                 let Some(to) = cx.presence.address_of(&member).filter(|_| here) else {
                     continue;
                 };
-                super::repair::send_repairs(cx.core, to, &resend.entries);
+                super::repair::send_repairs(cx.core, &room.seat, to, &resend.entries);
                 if resend.doubtful {
                     cx.presence.doubt(cx.now.mono, &member);
                 }
@@ -185,7 +202,7 @@ impl Group {
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
 pub(super) fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
-    let network = cx.core.network();
+    let network = room.seat.network(cx.core);
     if room.own.network == Some(network) && room.own.epoch > 0 {
         return;
     }
@@ -228,7 +245,7 @@ pub(super) fn next_entry(
 /// Sends an entry whose turn has come, and follows it.
 fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
     let pace: sender::Pace = cx.pace();
-    let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else {
+    let Some(packet) = room.seat.packet(cx.core, &Body::Data(entry.clone())) else {
         return;
     };
     let paths = cx.presence.group_paths();

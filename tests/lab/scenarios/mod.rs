@@ -10,6 +10,7 @@ mod leave;
 mod meet;
 mod plain;
 mod reach;
+mod rooms;
 mod scale;
 mod screen;
 
@@ -28,6 +29,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         interfaces::TESTS,
         errors::TESTS,
         doctor::TESTS,
+        rooms::TESTS,
         screen::TESTS,
         scale::TESTS,
     ]

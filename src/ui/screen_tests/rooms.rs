@@ -102,6 +102,25 @@ fn a_passphrase_is_asked_for_and_not_shown() {
     assert!(!chat.picture().contains("typed"), "nor remembered");
 }
 
+#[test]
+fn who_joins_a_room_and_leaves_it_is_told_in_it() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.tell(4, room("#games", true, 0, ""));
+    chat.keys("<A-2>");
+    let mut player = person(1, "ben");
+    player.rooms.push("#games".into());
+    chat.tell(5, told(player));
+    assert!(
+        chat.picture().contains("→ ben joined"),
+        "{}",
+        chat.picture()
+    );
+    chat.tell(6, told(person(1, "ben")));
+    let picture = chat.picture();
+    assert!(picture.contains("← ben left the room"), "{picture}");
+    assert!(picture.contains("#games  nobody else in it"), "{picture}");
+}
+
 fn id_of(event: &Event) -> MessageId {
     match event {
         Event::Message { id, .. } => *id,

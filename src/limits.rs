@@ -141,6 +141,8 @@ pub const UNREACHED_MAX: usize = 64;
 pub const STRANGER_MESSAGE_RATE: u32 = 1;
 /// Authors in a room.
 pub const ROOM_AUTHORS_MAX: usize = 1024;
+/// Epochs of one author of which a room knows where they stand.
+pub const AUTHOR_EPOCHS_MAX: usize = 8;
 /// Entries asked for in one NACK.
 pub const NACK_RUNS_MAX: usize = 16;
 /// Bytes out to an unvalidated address, as a multiple of the bytes in.

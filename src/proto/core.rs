@@ -1,6 +1,6 @@
 //! What the parts of an endpoint share: who it is, its randomness, and the way out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::locked::Derivation;
 use super::locked::seal::Seal;
 use super::{Config, Identity, Output, Stats};
 use crate::api::Event;
-use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
+use crate::datagram::{Arrival, Destination, Link, LinkId, Path, Transmit};
 use crate::durable::{Batch, Query, Token};
 use crate::id::{Incarnation, NetworkId, Nonce, ShortId};
 use crate::wire::{self, Body, Header, RecordRoom};
@@ -195,6 +195,16 @@ impl Core {
         }
     }
 
+    /// Sends these bytes by each of these paths on the links of the networks that `told` says.
+    pub fn send_where(&mut self, told: impl Fn(NetworkId) -> bool, bytes: &[u8], paths: &[Path]) {
+        let links: Vec<LinkId> = self.links.iter().map(|link| link.id).collect();
+        for link in links {
+            if told(self.network_on(link)) {
+                self.send_on_link(link, bytes, paths);
+            }
+        }
+    }
+
     /// Whether a group path can be used on this link.
     pub fn path_usable(&self, link: &Link, path: Path) -> bool {
         match path {
@@ -209,11 +219,41 @@ impl Core {
         }
     }
 
-    /// The network that the public logs of this node belong to: the prefix of the first link
-    /// that is not the loopback.
+    /// The network that what this node says in public belongs to: that of the first link that is
+    /// not the loopback.
     pub fn network(&self) -> NetworkId {
         let outside = self.links.iter().find(|link| !link.loopback && link.group);
         network_of(outside)
+    }
+
+    /// The network of a link; that of the node for the loopback.
+    pub fn network_on(&self, link: LinkId) -> NetworkId {
+        let found = self.links.iter().find(|entry| entry.id == link);
+        match found.filter(|entry| !entry.loopback) {
+            Some(entry) => network_of(Some(entry)),
+            None => self.network(),
+        }
+    }
+
+    /// The networks of all links; that of the node alone where there is none but the loopback.
+    pub fn networks(&self) -> BTreeSet<NetworkId> {
+        let outside = self.links.iter().filter(|link| !link.loopback);
+        let outside = outside.map(|link| self.network_on(link.id));
+        outside.chain([self.network()]).collect()
+    }
+
+    /// The network by which an address is reached: that of the link that leads to it, else the
+    /// node's.
+    pub fn network_towards(&self, at: SocketAddr) -> NetworkId {
+        self.network_at(at).unwrap_or_else(|| self.network())
+    }
+
+    /// The network of the link that something came by.
+    pub fn network_from(&self, arrival: &Arrival) -> NetworkId {
+        match arrival.link {
+            Some(link) => self.network_on(link),
+            None => self.network_towards(arrival.source),
+        }
     }
 
     /// The network that an address is remembered of: that of the link which reaches it, else the
@@ -227,7 +267,7 @@ impl Core {
             .links
             .iter()
             .find(|link| !link.loopback && link.reaches(at));
-        Some(link.map_or_else(|| self.network(), |link| network_of(Some(link))))
+        Some(link.map_or_else(|| self.network(), |link| self.network_on(link.id)))
     }
 
     /// Whether an address is one of this host's own.

@@ -127,6 +127,7 @@ impl Endpoint {
         let before = std::mem::replace(&mut self.core.links, links.to_vec());
         let is_link = |id: &LinkId| links.iter().any(|link| link.id == *id);
         self.core.group_sent.retain(|id, _| is_link(id));
+        self.group.links_changed(&self.core, now);
         let most = Duration::from_millis(self.core.config.first_hello_ms_max);
         let jitter = if first { most } else { CHANGE_JITTER };
         self.presence

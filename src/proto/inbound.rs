@@ -5,7 +5,7 @@ use super::crypto::verify;
 use super::direct::Direct;
 use super::endpoint::Endpoint;
 use super::gate::{Fingerprint, Sighting};
-use super::group::{ack::wants_ack, receive::Worth};
+use super::group::{Source, ack::wants_ack, receive::Worth};
 use super::presence::Heard;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{Arrival, canonical};
@@ -176,11 +176,11 @@ impl Endpoint {
             return;
         }
         match body {
-            Body::Data(entry) => self.handle_entry(now, inbound, entry),
+            Body::Data(entry) => self.handle_entry(now, inbound, entry, Source::Live),
             Body::Repair(repair) => {
                 for entry in repair.entries {
                     if !is_open || !self.group.is_locked(&entry.room) {
-                        self.handle_entry(now, inbound, entry);
+                        self.handle_entry(now, inbound, entry, Source::Repair);
                     }
                 }
             }
@@ -348,18 +348,19 @@ impl Endpoint {
     /// A packet of a peer, genuine and fresh.
     fn act(&mut self, now: Now, heard: &Heard, body: Body) {
         let id = heard.id;
+        let on = self.core.network_from(&heard.arrival);
         match body {
             Body::Hello(hello) => {
                 self.presence
                     .handle_hello(&mut self.core, now, heard, &hello);
                 let (group, mut cx) = self.group_cx(now);
-                group.learn_logs(&mut cx, &id, &hello.logs);
+                group.learn_logs(&mut cx, &id, on, &hello.logs);
             }
             Body::Welcome(welcome) => {
                 self.presence
                     .handle_welcome(&mut self.core, now, heard, &welcome);
                 let (group, mut cx) = self.group_cx(now);
-                group.learn_logs(&mut cx, &id, &welcome.logs);
+                group.learn_logs(&mut cx, &id, on, &welcome.logs);
             }
             Body::Heartbeat(heartbeat) => {
                 if self
@@ -371,7 +372,7 @@ impl Endpoint {
                         .ask(&mut self.core, now, &self.group, from, Some(&id));
                 }
                 let (group, mut cx) = self.group_cx(now);
-                group.learn_digests(&mut cx, &id, &heartbeat.rooms);
+                group.learn_digests(&mut cx, &id, on, &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
             Body::Probe(probe) => self
@@ -383,7 +384,7 @@ impl Endpoint {
             }
             Body::Heads(heads) => {
                 let (group, mut cx) = self.group_cx(now);
-                group.handle_heads(&mut cx, &id, &heads);
+                group.handle_heads(&mut cx, &id, on, &heads);
             }
             Body::Nack(nack) => {
                 if self.presence.is_validated(&id, heard.arrival.source) {
@@ -422,7 +423,7 @@ impl Endpoint {
     }
 
     /// An entry: genuine if its author signed it, whoever sent it.
-    fn handle_entry(&mut self, now: Now, inbound: &Inbound, entry: Entry) {
+    fn handle_entry(&mut self, now: Now, inbound: &Inbound, entry: Entry, source: Source) {
         let own = self.core.identity.id();
         let worth = self.group.worth(&own, &entry);
         match worth {
@@ -434,7 +435,7 @@ impl Endpoint {
                 }
                 return;
             }
-            Worth::New | Worth::OwnBeyond => {}
+            Worth::New | Worth::Fork | Worth::OwnBeyond => {}
         }
         let author = entry.author_id();
         // Anybody can name a known author; nobody can pose as a validated address but who is
@@ -471,11 +472,13 @@ impl Endpoint {
             return;
         }
         if worth == Worth::OwnBeyond {
-            self.group.abandon_epoch(&entry);
+            let (group, mut cx) = self.group_cx(now);
+            group.abandon_epoch(&mut cx, &entry);
             return;
         }
+        let told_on = self.core.network_from(&inbound.arrival);
         let (group, mut cx) = self.group_cx(now);
-        group.accept(&mut cx, entry);
+        group.take_in(&mut cx, vec![entry], source, told_on);
     }
 }
 

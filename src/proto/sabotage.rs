@@ -69,11 +69,15 @@ pub enum Sabotage {
     RefusalIsProof,
     /// Trusts its own judgement however it fares itself.
     HealthIgnored,
+    /// Serves what belongs to one network on any other.
+    NetworkIgnored,
+    /// Goes on with a log that contradicts itself.
+    ForkIgnored,
 }
 
 impl Sabotage {
     /// Every one, by the name that `simulate --sabotage` takes.
-    pub const ALL: [(&'static str, Sabotage); 31] = [
+    pub const ALL: [(&'static str, Sabotage); 33] = [
         ("no-heads", Sabotage::NoHeads),
         ("dedup-before-verify", Sabotage::DedupBeforeVerify),
         ("ack-before-persist", Sabotage::AckBeforePersist),
@@ -105,6 +109,8 @@ impl Sabotage {
         ("wake-ignored", Sabotage::WakeIgnored),
         ("refusal-is-proof", Sabotage::RefusalIsProof),
         ("health-ignored", Sabotage::HealthIgnored),
+        ("network-ignored", Sabotage::NetworkIgnored),
+        ("fork-ignored", Sabotage::ForkIgnored),
     ];
 
     /// The one of this name.

@@ -51,7 +51,10 @@ pub struct Byzantine {
     identity: Identity,
     address: SocketAddr,
     sequence: u32,
-    entries: u32,
+    /// Its log: the epoch, how many entries, and the hash of the last one.
+    log: (u64, u32, [u8; 32]),
+    /// What it said last and contradicts itself with.
+    twin: Option<Entry>,
     turn: usize,
     /// HELLO and GOODBYE; they matter most and are rare.
     rare: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -70,7 +73,8 @@ impl Byzantine {
             identity,
             address,
             sequence: 0,
-            entries: 0,
+            log: (INCARNATION.0, 0, [0; 32]),
+            twin: None,
             turn: 0,
             rare: VecDeque::new(),
             common: VecDeque::new(),
@@ -335,23 +339,32 @@ impl Byzantine {
         })
     }
 
-    /// A line of its own, sometimes with a clock of its own.
+    /// A line of its own, sometimes with a clock of its own; sometimes it says two things at once,
+    /// or begins anew.
     fn speak(&mut self, dice: &mut Dice, now_ms: u64) -> Option<Send> {
-        self.entries += 1;
         let ahead = [0, 50_000, 3_600_000][dice.below(3)];
+        let (mut epoch, mut entries, mut prev) = self.log;
+        let twin = self.twin.take().filter(|_| dice.chance(0.1));
+        if let Some(twin) = &twin {
+            (entries, prev) = (twin.seq - 1, twin.prev);
+        } else if dice.chance(0.05) {
+            (epoch, entries, prev) = (epoch + 1, 0, [0; 32]);
+        }
         let fields = EntryFields {
             author: self.identity.public(),
             network: NetworkId([0; 8]),
-            epoch: INCARNATION.0,
-            seq: self.entries,
+            epoch,
+            seq: entries + 1,
             hlc: (now_ms + ahead) << 16,
-            prev: [0; 32],
+            prev,
             kind: EntryKind::TEXT,
             deps: Vec::new(),
-            body: format!("\u{202e}eve {}\u{7}", self.entries).into_bytes(),
+            body: format!("\u{202e}eve {} {now_ms}\u{7}", entries + 1).into_bytes(),
         };
         let identity = self.identity.clone();
         let entry = Entry::build(fields, &lobby(), &mut |bytes| identity.sign(bytes)).ok()?;
+        self.log = (epoch, entry.seq, entry.hash(&lobby()));
+        self.twin = Some(entry.clone());
         let bytes = self.packet(&Body::Data(entry.clone()));
         Some(Send {
             entry: Some(entry),
@@ -361,7 +374,7 @@ impl Byzantine {
 
     fn lie(&mut self, dice: &mut Dice) -> Option<Send> {
         let seq = u32::try_from(dice.below(5000)).ok()?;
-        let (room, epoch) = (lobby().tag(), INCARNATION.0);
+        let (room, epoch) = (lobby().tag(), self.log.0);
         let bytes = self.packet(&Body::Heads(Heads { room, epoch, seq }));
         Some(self.own(GROUP, bytes))
     }
@@ -372,7 +385,7 @@ impl Byzantine {
         let bytes = self.packet(&Body::Nack(Nack {
             room,
             author,
-            epoch: INCARNATION.0,
+            epoch: self.log.0,
             runs: vec![Run { first, last }],
         }));
         let destination = self.destination(dice);

@@ -280,6 +280,19 @@ impl Disk {
         self.entries.contains_key(key)
     }
 
+    /// Whether these bytes are part of a proof against this log.
+    #[must_use]
+    pub fn proves(&self, log: &LogKey, bytes: &[u8]) -> bool {
+        let fork = self.forks.get(log);
+        fork.is_some_and(|fork| fork.first == bytes || fork.second == bytes)
+    }
+
+    /// Whether there is a proof against this log.
+    #[must_use]
+    pub fn is_forked(&self, log: &LogKey) -> bool {
+        self.forks.contains_key(log)
+    }
+
     /// The numbers kept of one log.
     pub fn log(
         &self,

@@ -354,7 +354,8 @@ impl World {
 
     fn hand(&mut self, index: usize, batch: Batch, token: Token) {
         let times = (self.true_ms(), self.ahead_ms());
-        self.checker.handed(self.now, index, times, &batch);
+        let disk = &self.nodes[index].disk;
+        self.checker.handed(self.now, index, times, &batch, disk);
         let after = self.disk_time();
         let node = &mut self.nodes[index];
         // One worker, one after the other.

@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod links;
 mod locked;
+mod networks;
 mod observe;
 mod reach;
 mod relay;

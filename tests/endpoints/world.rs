@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
-use lanchat::durable::{Kept, Loaded, Query, Row, Snapshot, StoreFailure, Stored, Token, Write};
+use lanchat::durable::{
+    EntryHead, Kept, Loaded, OwnHead, Query, Row, Snapshot, StoreFailure, Stored, Token, Write,
+};
 use lanchat::id::{MessageId, PeerId};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::text::{PeerName, RoomName, StatusText};
@@ -59,7 +61,7 @@ pub type EntryKey = ([u8; 32], PeerId, u64, u32);
 pub struct Disk {
     pub incarnation: u64,
     pub entries: BTreeMap<EntryKey, ([u8; 32], Vec<u8>)>,
-    pub epochs: Vec<lanchat::durable::OwnHead>,
+    pub epochs: Vec<OwnHead>,
     pub received: BTreeSet<MessageId>,
     pub outbox: Vec<(
         lanchat::id::PublicKey,
@@ -81,7 +83,7 @@ impl Disk {
                 epoch,
             } => {
                 let (room, network, epoch) = (*room, *network, *epoch);
-                let head = lanchat::durable::OwnHead {
+                let head = OwnHead {
                     room,
                     network,
                     epoch,
@@ -113,6 +115,10 @@ impl Disk {
                 self.neighbors.retain(|kept| (kept.network, kept.id) != of);
                 self.neighbors.insert(0, *neighbor);
             }
+            Write::Retire { room, epoch } => {
+                let is_it = |head: &OwnHead| head.room == *room && head.epoch == *epoch;
+                self.epochs.retain(|head| !is_it(head));
+            }
             Write::Room(row) => {
                 self.rooms.insert(row.id.0, row.clone());
             }
@@ -135,11 +141,15 @@ impl Disk {
                 author,
                 epoch,
                 seqs,
-                ..
+                network,
             } => seqs
                 .iter()
                 .filter_map(|&seq| {
                     let (_, bytes) = self.entries.get(&(room.0, *author, *epoch, seq))?;
+                    let of = EntryHead::of(bytes)?.network;
+                    if network.is_some_and(|network| network != of) {
+                        return None;
+                    }
                     Some(Row::Entry {
                         seq,
                         bytes: bytes.clone(),
@@ -187,7 +197,8 @@ impl Disk {
     /// How far the logs of others are held without a gap.
     fn heads(&self, own: PeerId) -> Vec<lanchat::durable::Head> {
         let mut heads: BTreeMap<([u8; 32], PeerId, u64), lanchat::durable::Head> = BTreeMap::new();
-        for (&(room, author, epoch, seq), (hash, _)) in &self.entries {
+        for (&(room, author, epoch, seq), (hash, bytes)) in &self.entries {
+            let of = EntryHead::of(bytes).expect("an entry");
             let last = heads.get(&(room, author, epoch)).map_or(0, |head| head.seq);
             if author != own && seq == last + 1 {
                 let head = lanchat::durable::Head {
@@ -196,7 +207,7 @@ impl Disk {
                     epoch,
                     seq,
                     hash: *hash,
-                    network: lanchat::id::NetworkId([0; 8]),
+                    network: of.network,
                     low: 1,
                     floor: 0,
                     forked: false,

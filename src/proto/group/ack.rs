@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::logs::LogAt;
 use super::room::Room;
 use super::{Cx, Group};
 use crate::datagram::Arrival;
@@ -11,9 +12,9 @@ use crate::wire::{Ack, Body, Entry};
 impl Group {
     /// An entry that we hold came again: whoever sent it does not know that we do.
     pub fn held_again(&mut self, cx: &mut Cx, entry: &Entry) {
-        let author = entry.author_id();
+        let at = (entry.author_id(), entry.epoch);
         if let Some(room) = self.rooms.get_mut(&entry.room) {
-            plan_ack(room, cx, &author);
+            plan_ack(room, cx, &at);
         }
     }
 
@@ -22,37 +23,34 @@ impl Group {
         let Some(room) = self.rooms.get_mut(&ack.room) else {
             return;
         };
-        if ack.epoch != room.own.sent_epoch || ack.seq > room.own.sent_seq {
-            return;
-        }
-        let changed = room.own.acknowledged(member, ack.seq);
+        let changed = room.own.acknowledged(member, (ack.epoch, ack.seq));
         room.tell_receipts(cx.core, changed);
     }
 }
 
 /// Plans the ACK for what this author wrote, unless one is planned.
-pub(super) fn plan_ack(room: &mut Room, cx: &mut Cx, author: &PeerId) {
+pub(super) fn plan_ack(room: &mut Room, cx: &mut Cx, at: &LogAt) {
     let delay = ack_delay(room.seat.population());
-    let Some(log) = room.logs.get_mut(author) else {
+    let Some(log) = room.logs.get_mut(at) else {
         return;
     };
-    if log.ack_at.is_none() {
+    if log.ack_at.is_none() && !log.is_forked() {
         log.ack_at = Some(cx.now.mono + cx.core.jitter(delay));
     }
 }
 
-pub(super) fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
-    let Some(log) = room.logs.get_mut(author) else {
+pub(super) fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
+    let Some(log) = room.logs.get_mut(at) else {
         return;
     };
     if log.ack_at.is_none_or(|at| at > cx.now.mono) {
         return;
     }
     log.ack_at = None;
-    let epoch = log.epoch;
+    let (author, epoch) = *at;
     let Some(seq) = log.held() else { return };
     // An author that is not validated yet is told by the answer to its next resend.
-    if let Some(to) = cx.presence.address_of(author) {
+    if let Some(to) = cx.presence.address_of(&author) {
         room.seat.send_to(
             cx.core,
             to,

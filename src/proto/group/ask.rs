@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Cx;
+use super::log::AuthorLog;
+use super::logs::LogAt;
 use super::room::Room;
 use super::seat::Seat;
 use crate::api::PeerState;
@@ -24,17 +26,17 @@ pub(super) fn first_wait(cx: &mut Cx, members: usize) -> Duration {
 }
 
 /// Asks for what is missing of one log: the author first, then others in turn.
-pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
+pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
     let rtt = cx.pace().rtt;
-    let Some(log) = room.logs.get_mut(author) else {
+    let Some(log) = room.logs.get_mut(at) else {
         return;
     };
     let core = &mut *cx.core;
     let Some((tries, runs)) = log.take_asks(cx.now.mono, || rtt * 2 + core.jitter(rtt)) else {
         return;
     };
-    let epoch = log.epoch;
-    let Some(to) = whom_to_ask(cx, &room.seat, author, tries) else {
+    let (author, epoch) = *at;
+    let Some(to) = whom_to_ask(cx, (&room.seat, log), &author, tries) else {
         return;
     };
     cx.core.stats.nacks_out += 1;
@@ -50,8 +52,14 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, author: &PeerId) {
     );
 }
 
-/// Odd tries go to the author while it is here, even ones to another member.
-fn whom_to_ask(cx: &mut Cx, seat: &Seat, author: &PeerId, tries: u32) -> Option<SocketAddr> {
+/// Odd tries go to the author while it is here, even ones to another member on a network of the
+/// log.
+fn whom_to_ask(
+    cx: &mut Cx,
+    (seat, log): (&Seat, &AuthorLog),
+    author: &PeerId,
+    tries: u32,
+) -> Option<SocketAddr> {
     let online = |id: &PeerId| {
         cx.presence
             .roster
@@ -65,6 +73,7 @@ fn whom_to_ask(cx: &mut Cx, seat: &Seat, author: &PeerId, tries: u32) -> Option<
         .members()
         .filter(|peer| peer.id != *author && seat.lists(peer))
         .filter_map(|peer| peer.addresses.current())
+        .filter(|at| log.is_on(cx.core.network_towards(*at)))
         .collect();
     if (tries % 2 == 1 || others.is_empty()) && of_author.is_some() {
         return of_author;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::room::Room;
 use super::{Cx, Group};
 use crate::datagram::Destination;
-use crate::id::{PeerId, RoomTag, ShortId};
+use crate::id::{NetworkId, PeerId, RoomTag, ShortId};
 use crate::limits::{BEACON_HEADS_MAX, BEACON_MEMBERS_MAX};
 use crate::wire::{Body, RoomBeacon};
 
@@ -82,7 +82,8 @@ impl Group {
         }
         let head = beacon.heads.iter().find(|head| head.author == from.short());
         if let Some(head) = head.copied() {
-            self.learn_head(cx, from, &beacon.room, head.epoch, head.seq);
+            let on = NetworkId::EVERYWHERE;
+            self.learn_head(cx, from, on, (&beacon.room, (head.epoch, head.seq)));
         }
     }
 
@@ -123,7 +124,12 @@ pub(super) fn say_beacon(room: &mut Room, cx: &mut Cx, tag: RoomTag, leaving: bo
     let beacon = RoomBeacon {
         room: tag,
         members: heard,
-        heads: room.heads(cx.core.short(), turn, BEACON_HEADS_MAX),
+        heads: room.heads_on(
+            NetworkId::EVERYWHERE,
+            cx.core.short(),
+            turn,
+            BEACON_HEADS_MAX,
+        ),
         leaving,
     };
     let Some(bytes) = room.seat.packet(cx.core, &Body::RoomBeacon(beacon)) else {

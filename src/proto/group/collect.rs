@@ -1,12 +1,14 @@
 //! Answering NACKs: whoever holds what somebody misses sends it, from memory or the store.
 
+use super::logs::LogAt;
 use super::repair::send_repairs;
 use super::room::Room;
 use super::rooms::author_of;
 use super::{Cx, Group, Pending};
 use crate::durable::{Loaded, Query, Row, Token};
-use crate::id::{PeerId, RoomTag};
+use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::proto::presence::Heard;
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Nack;
 
 /// Most entries that one NACK is answered with.
@@ -28,11 +30,29 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         }
+        let Some(to) = cx.presence.address_of(&heard.id) else {
+            return;
+        };
+        // Of another network than the one that leads there nothing is told.
+        let network = room.seat.network_of(cx.core.network_towards(to));
+        let at = (author, nack.epoch);
+        if let Some(fork) = room.forks.get(&at) {
+            let proof = [fork.first.clone(), fork.second.clone()];
+            let is_on = room.logs.get(&at).is_some_and(|log| log.is_on(network));
+            if is_on && proof.iter().all(|entry| !entry.is_empty()) {
+                self.answer(cx, heard.id, &nack.room, &proof);
+            }
+            return;
+        }
+        let served = is_served(room, &own, &at, network);
+        if served == Some(false) {
+            return;
+        }
         let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
         let mut found = Vec::new();
         let mut absent = Vec::new();
         for seq in numbers.take(ANSWER_ENTRIES_MAX) {
-            match held(room, &own, &author, nack.epoch, seq) {
+            match held(room, &own, &at, seq) {
                 Some(bytes) => found.push(bytes.clone()),
                 None => absent.push(seq),
             }
@@ -43,7 +63,8 @@ impl Group {
                 author,
                 epoch: nack.epoch,
                 seqs: absent,
-                network: None,
+                // Where nothing is known here, the store knows what it belongs to.
+                network: served.is_none().then_some(network),
             };
             let token = cx.core.load(query);
             self.pending.insert(
@@ -59,6 +80,9 @@ impl Group {
 
     /// The store found what a repair needs. Returns whether the token was ours.
     pub fn handle_loaded(&mut self, cx: &mut Cx, token: Token, result: &Loaded) -> bool {
+        if self.fork_loaded(cx, token, result) {
+            return true;
+        }
         let (peer, room) = match self.pending.remove(&token) {
             Some(Pending::Repair { peer, room }) => (peer, room),
             Some(Pending::Asked(asked)) => {
@@ -83,7 +107,13 @@ impl Group {
         true
     }
 
-    fn answer(&mut self, cx: &mut Cx, peer: PeerId, room: &RoomTag, entries: &[Vec<u8>]) {
+    pub(super) fn answer(
+        &mut self,
+        cx: &mut Cx,
+        peer: PeerId,
+        room: &RoomTag,
+        entries: &[Vec<u8>],
+    ) {
         let to = cx.presence.address_of(&peer);
         let Some((to, room)) = to.zip(self.rooms.get(room)) else {
             return;
@@ -103,21 +133,20 @@ impl Group {
     }
 }
 
-fn held<'a>(
-    room: &'a Room,
-    own: &PeerId,
-    author: &PeerId,
-    epoch: u64,
-    seq: u32,
-) -> Option<&'a Vec<u8>> {
-    if author == own {
-        return room
-            .own
-            .cached(seq)
-            .filter(|_| room.own.sent_epoch == epoch);
+/// Whether a log that is known here is served on a network.
+fn is_served(room: &Room, own: &PeerId, at: &LogAt, network: NetworkId) -> Option<bool> {
+    if is_sabotaged(Sabotage::NetworkIgnored) {
+        return Some(true);
     }
-    room.logs
-        .get(author)
-        .filter(|log| log.epoch == epoch)?
-        .cached(seq)
+    if at.0 == *own {
+        return room.own.get(at.1).map(|log| log.is_on(network));
+    }
+    room.logs.get(at).map(|log| log.is_on(network))
+}
+
+fn held<'a>(room: &'a Room, own: &PeerId, at: &LogAt, seq: u32) -> Option<&'a Vec<u8>> {
+    if at.0 == *own {
+        return room.own.get(at.1)?.cached(seq);
+    }
+    room.logs.get(at)?.cached(seq)
 }

@@ -221,10 +221,8 @@ impl Group {
 pub(super) fn keep_stub(room: &mut Room, cx: &mut Cx, log: LogKey, entry: &Entry) {
     let (seq, bytes) = (entry.seq, entry.stub().bytes);
     if log.author == cx.core.identity.id() {
-        room.own.put_stub(log.epoch, seq, &bytes);
-    } else if let Some(held) = room.logs.get_mut(&log.author)
-        && held.epoch == log.epoch
-    {
+        room.own.put_stub((log.epoch, seq), &bytes);
+    } else if let Some(held) = room.logs.get_mut(&(log.author, log.epoch)) {
         held.forget(seq);
     }
     cx.core.persist(Batch {

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::runs::Runs;
+use crate::durable::{EntryHead, Head};
+use crate::id::{NetworkId, RoomId};
 use crate::limits::NACK_RUNS_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Entry, Run};
@@ -13,24 +16,35 @@ pub const GAP_HOLD: Duration = Duration::from_millis(500);
 const CATCH_UP_MAX: u32 = 200;
 /// An entry further ahead of what is held than this is not taken, nor asked for.
 const AHEAD_MAX: u32 = 2048;
+/// Most runs of numbers that are held of one log.
+const HELD_RUNS_MAX: usize = 2048;
 /// The last number that a log can have, so that the one after it is a number too.
 const SEQ_MAX: u32 = u32::MAX - 1;
 /// Tries at the measured pace; after them the pace doubles to [`ASK_SLOWEST`].
 const QUICK_TRIES: u32 = 12;
 const ASK_SLOWEST: Duration = Duration::from_secs(10);
+/// Networks remembered on which an author spoke of one log.
+const HEARD_ON_MAX: usize = 4;
 
-/// One author's log.
+/// One epoch of one author's log.
+#[derive(Default)]
 pub struct AuthorLog {
-    /// The epoch held; 0 if the author is known to have none yet.
-    pub epoch: u64,
-    /// Up to this nothing is wanted, and nothing is said to be held either.
+    /// The network that its entries name; none before the first of them.
+    network: Option<NetworkId>,
+    /// Where its author itself spoke of it in this run: hosts of one link may disagree on what
+    /// their network is.
+    heard_on: Vec<NetworkId>,
+    /// Up to this nothing is kept, asked for, accepted or served.
     floor: u32,
-    /// Everything above the floor and up to this is stored.
+    /// Up to this nothing is asked for entry by entry, and nothing is said to be held either: it
+    /// was said before this node came.
+    start: u32,
+    /// Everything above the start and up to this is stored.
     contiguous: u32,
-    /// Stored beyond a gap.
-    ahead: BTreeSet<u32>,
+    /// What is stored.
+    held: Runs,
     /// Handed to the store, not answered yet.
-    storing: BTreeSet<u32>,
+    storing: BTreeMap<u32, Cached>,
     /// Shown though the store could not keep them.
     told: BTreeSet<u32>,
     /// Highest number known to exist.
@@ -38,14 +52,30 @@ pub struct AuthorLog {
     /// Lines up to this were shown or given up.
     shown: u32,
     /// Stored, not shown yet.
-    waiting: BTreeMap<u32, Entry>,
+    waiting: BTreeMap<u32, Waiting>,
     /// Passed over because they are too far behind, not told yet.
     skipped: u32,
     gap_since: Option<Instant>,
     missing: BTreeMap<u32, Ask>,
-    cache: BTreeMap<u32, Vec<u8>>,
+    cache: BTreeMap<u32, Cached>,
+    /// Number and hash of the last entry that the store had at the start.
+    restored: Option<(u32, [u8; 32])>,
+    /// Its author used a number twice: nothing more is taken of it, nor told.
+    forked: bool,
     /// When to acknowledge.
     pub ack_at: Option<Instant>,
+}
+
+/// An entry's bytes, and its hash.
+struct Cached {
+    bytes: Vec<u8>,
+    hash: [u8; 32],
+}
+
+/// A line whose turn has not come.
+struct Waiting {
+    entry: Entry,
+    key: u64,
 }
 
 /// How often one entry was asked for.
@@ -58,48 +88,101 @@ struct Ask {
 /// What to show next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
-    /// An entry; whether it came too late for its place.
-    Entry(Box<Entry>, bool),
+    /// An entry; its place in the order; whether it came too late for its turn.
+    Entry(Box<Entry>, u64, bool),
     /// So many lines are missing here.
     Gap(u32),
 }
 
 impl AuthorLog {
-    /// A log of which everything up to `floor` is held or not wanted.
+    /// A log of which everything up to `start` is not wanted.
     #[must_use]
-    pub fn new(epoch: u64, floor: u32) -> Self {
-        let floor = floor.min(SEQ_MAX);
+    pub fn new(start: u32) -> Self {
+        let start = start.min(SEQ_MAX);
         AuthorLog {
-            epoch,
-            floor,
-            contiguous: floor,
-            ahead: BTreeSet::new(),
-            storing: BTreeSet::new(),
-            told: BTreeSet::new(),
-            head: floor,
-            shown: floor,
-            waiting: BTreeMap::new(),
-            skipped: 0,
-            gap_since: None,
-            missing: BTreeMap::new(),
-            cache: BTreeMap::new(),
-            ack_at: None,
+            start,
+            contiguous: start,
+            head: start,
+            shown: start,
+            ..AuthorLog::default()
         }
     }
 
-    /// A log of which everything up to `held` was stored in an earlier run.
+    /// A log as the store had it.
     #[must_use]
-    pub fn restored(epoch: u64, held: u32) -> Self {
+    pub fn restored(head: &Head) -> Self {
+        let (seq, floor) = (head.seq.min(SEQ_MAX), head.floor.min(SEQ_MAX));
+        let mut held = Runs::default();
+        held.insert_run(head.low.max(1), seq);
+        let start = if head.low <= seq {
+            head.low.saturating_sub(1).max(floor)
+        } else {
+            seq.max(floor)
+        };
+        let is_known = head.hash != [0; 32];
         AuthorLog {
-            floor: 0,
-            ..AuthorLog::new(epoch, held)
+            network: Some(head.network),
+            floor,
+            start,
+            contiguous: seq.max(floor),
+            held,
+            head: seq.max(floor),
+            shown: seq.max(floor),
+            restored: is_known.then_some((seq, head.hash)),
+            forked: head.forked,
+            ..AuthorLog::default()
         }
+    }
+
+    /// An entry names this network; whether that is the one of the entries before.
+    pub fn names(&mut self, network: NetworkId) -> bool {
+        *self.network.get_or_insert(network) == network
+    }
+
+    /// Whether an entry that names this network can be of this log.
+    #[must_use]
+    pub fn may_name(&self, network: NetworkId) -> bool {
+        self.network.is_none_or(|named| named == network)
+    }
+
+    /// The author itself spoke of it on this network.
+    pub fn heard_on(&mut self, network: NetworkId) {
+        if !self.heard_on.contains(&network) {
+            self.heard_on.truncate(HEARD_ON_MAX - 1);
+            self.heard_on.insert(0, network);
+        }
+    }
+
+    /// Whether its author spoke of it on this network in this run.
+    #[must_use]
+    pub fn was_heard_on(&self, network: NetworkId) -> bool {
+        self.heard_on.contains(&network)
+    }
+
+    /// Whether it is told of and served on this network.
+    #[must_use]
+    pub fn is_on(&self, network: NetworkId) -> bool {
+        let is_of = |network| self.network == Some(network) || self.was_heard_on(network);
+        is_of(network) || is_of(NetworkId::EVERYWHERE)
+    }
+
+    /// Nothing more is taken of it.
+    pub fn mark_forked(&mut self) {
+        self.forked = true;
+        self.missing.clear();
+        self.ack_at = None;
+    }
+
+    /// Whether its author used a number twice.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.forked
     }
 
     /// The number to acknowledge, if anything is held.
     #[must_use]
     pub fn held(&self) -> Option<u32> {
-        Some(self.contiguous).filter(|&seq| seq > self.floor)
+        Some(self.contiguous).filter(|&seq| seq > self.start)
     }
 
     /// The number up to which all is stored.
@@ -108,16 +191,40 @@ impl AuthorLog {
         self.contiguous
     }
 
+    /// Up to this nothing is asked for entry by entry.
+    #[must_use]
+    pub fn start(&self) -> u32 {
+        self.start
+    }
+
     /// Whether this number is held or on its way to the disk.
     #[must_use]
     pub fn has(&self, seq: u32) -> bool {
-        seq <= self.contiguous || self.ahead.contains(&seq) || self.storing.contains(&seq)
+        self.held.contains(seq) || self.storing.contains_key(&seq)
     }
 
     /// Whether an entry of this number can be taken.
     #[must_use]
     pub fn is_near(&self, seq: u32) -> bool {
-        seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
+        seq > self.floor && seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
+    }
+
+    /// Whether one more run of numbers can be held.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.held.len() + self.storing.len() < HELD_RUNS_MAX
+    }
+
+    /// Whether this number is asked for.
+    #[must_use]
+    pub fn is_missing(&self, seq: u32) -> bool {
+        self.missing.contains_key(&seq)
+    }
+
+    /// How many numbers are known to exist, are wanted and not here.
+    #[must_use]
+    pub fn missing_len(&self) -> u32 {
+        u32::try_from(self.missing.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether it is known that numbers up to this exist.
@@ -129,18 +236,19 @@ impl AuthorLog {
     /// The author says, or an entry shows, that numbers up to `head` exist. What is missing is
     /// asked for from `first_ask` on.
     pub fn learn_head(&mut self, head: u32, first_ask: Instant) {
-        if head <= self.head || head > SEQ_MAX {
+        if head <= self.head || head > SEQ_MAX || self.forked {
             return;
         }
         let behind = head - self.contiguous;
-        if behind > CATCH_UP_MAX && self.ahead.is_empty() && self.storing.is_empty() {
+        let is_beyond_held = self.held.last().is_none_or(|last| last <= self.contiguous);
+        if behind > CATCH_UP_MAX && is_beyond_held && self.storing.is_empty() {
             // Too far behind to ask entry by entry: begin a little before the head.
-            let floor = head - CATCH_UP_MAX;
-            self.skipped = self.skipped.saturating_add(floor - self.contiguous);
-            self.contiguous = floor;
-            self.floor = floor;
-            self.shown = self.shown.max(floor);
-            self.missing = self.missing.split_off(&(floor + 1));
+            let start = head - CATCH_UP_MAX;
+            self.skipped = self.skipped.saturating_add(start - self.contiguous);
+            self.contiguous = start;
+            self.start = start;
+            self.shown = self.shown.max(start);
+            self.missing = self.missing.split_off(&(start + 1));
         }
         // What is further ahead is asked for once this is here, or a later head tells of it.
         let head = head.min(self.contiguous.saturating_add(AHEAD_MAX));
@@ -148,63 +256,130 @@ impl AuthorLog {
         self.head = self.head.max(head);
         for seq in from..=head {
             if !self.has(seq) {
-                self.missing.insert(
-                    seq,
-                    Ask {
-                        tries: 0,
-                        next: first_ask,
-                    },
-                );
+                let next = first_ask;
+                self.missing.insert(seq, Ask { tries: 0, next });
             }
         }
     }
 
     /// An entry goes to the store.
-    pub fn storing(&mut self, seq: u32) {
-        self.missing.remove(&seq);
-        self.storing.insert(seq);
+    pub fn storing(&mut self, entry: &Entry, hash: [u8; 32]) {
+        self.missing.remove(&entry.seq);
+        let bytes = entry.bytes.clone();
+        self.storing.insert(entry.seq, Cached { bytes, hash });
     }
 
-    /// The store has it. `is_new` is false where it had it before, so that nothing is shown twice.
-    pub fn stored(&mut self, now: Instant, entry: Entry, is_new: bool) {
+    /// The store has it. `key`: its place in the order if it is to be shown, which it is not where
+    /// the store had it before.
+    pub fn stored(&mut self, now: Instant, entry: Entry, key: Option<u64>) {
         let seq = entry.seq;
-        if !self.storing.remove(&seq) {
+        let Some(cached) = self.storing.remove(&seq) else {
             return;
-        }
-        self.ahead.insert(seq);
-        while self.ahead.remove(&(self.contiguous + 1)) {
-            self.contiguous += 1;
-        }
-        self.cache.insert(seq, entry.bytes.clone());
-        if self.told.remove(&seq) {
+        };
+        self.hold(seq);
+        self.cache.insert(seq, cached);
+        match key {
             // Seen already.
-        } else if is_new {
-            self.waiting.insert(seq, entry);
-        } else if seq == self.shown + 1 {
-            self.shown = seq;
+            _ if self.told.remove(&seq) => {}
+            Some(key) => {
+                self.waiting.insert(seq, Waiting { entry, key });
+            }
+            None if seq == self.shown + 1 => self.shown = seq,
+            None => {}
         }
         self.note_gap(now);
     }
 
     /// The store could not keep it: it is shown, and stays on its way to the disk.
     pub fn not_stored(&mut self, now: Instant, entry: Entry) {
-        if self.storing.contains(&entry.seq) && self.told.insert(entry.seq) {
-            self.waiting.insert(entry.seq, entry);
+        if self.storing.contains_key(&entry.seq) && self.told.insert(entry.seq) {
+            let key = entry.hlc;
+            self.waiting.insert(entry.seq, Waiting { entry, key });
             self.note_gap(now);
         }
     }
 
     /// It does not wait for the store any more: it is asked for again from then on.
     pub fn give_up(&mut self, seq: u32, next: Instant) {
-        if self.storing.remove(&seq) {
+        if self.storing.remove(&seq).is_some() {
             let tries = QUICK_TRIES;
             self.missing.insert(seq, Ask { tries, next });
         }
     }
 
+    /// An entry is stored that is not shown: it was said before this node came.
+    pub fn filled(&mut self, seq: u32) {
+        if seq <= self.floor || seq > SEQ_MAX {
+            return;
+        }
+        self.missing.remove(&seq);
+        self.hold(seq);
+        if seq == self.shown + 1 {
+            self.shown = seq;
+        }
+    }
+
+    fn hold(&mut self, seq: u32) {
+        self.held.insert(seq);
+        self.contiguous = self.held.end_after(self.contiguous);
+        self.head = self.head.max(self.contiguous);
+    }
+
+    /// The store did not take it.
+    pub fn refused(&mut self, seq: u32) {
+        self.storing.remove(&seq);
+    }
+
+    /// Nothing at or below this is kept any more.
+    pub fn raise_floor(&mut self, floor: u32) {
+        let floor = floor.min(SEQ_MAX);
+        if floor <= self.floor {
+            return;
+        }
+        self.floor = floor;
+        self.start = self.start.max(floor);
+        self.contiguous = self.contiguous.max(floor);
+        self.head = self.head.max(floor);
+        self.shown = self.shown.max(floor);
+        self.held.remove_up_to(floor);
+        self.missing = self.missing.split_off(&(floor + 1));
+        self.cache = self.cache.split_off(&(floor + 1));
+        self.contiguous = self.held.end_after(self.contiguous);
+    }
+
     /// The room's cache is full: older bytes come from the store from now on.
     pub fn forget(&mut self, seq: u32) {
         self.cache.remove(&seq);
+    }
+
+    /// The entry of this number, if it is in memory and another than this one. A redacted form of
+    /// it is no other.
+    #[must_use]
+    pub fn other_than(&self, entry: &Entry, room: &RoomId) -> Option<&Vec<u8>> {
+        let held = self.storing.get(&entry.seq);
+        let held = held.or_else(|| self.cache.get(&entry.seq))?;
+        let is_same = held.bytes == entry.bytes || held.hash == entry.hash(room);
+        (!is_same).then_some(&held.bytes)
+    }
+
+    /// The number of a neighbour that this entry does not join on to, of those in memory.
+    #[must_use]
+    pub fn broken_by(&self, entry: &Entry, hash: &[u8; 32]) -> Option<u32> {
+        let before = entry.seq - 1;
+        if self.hash_of(before).is_some_and(|held| held != entry.prev) {
+            return Some(before);
+        }
+        let after = entry.seq + 1;
+        let held = self.storing.get(&after).or_else(|| self.cache.get(&after));
+        let prev = held.and_then(|held| EntryHead::of(&held.bytes));
+        prev.is_some_and(|head| head.prev != *hash).then_some(after)
+    }
+
+    fn hash_of(&self, seq: u32) -> Option<[u8; 32]> {
+        let held = self.storing.get(&seq).or_else(|| self.cache.get(&seq));
+        let restored = self.restored.filter(|(of, _)| *of == seq);
+        held.map(|held| held.hash)
+            .or(restored.map(|(_, hash)| hash))
     }
 
     /// The next line to show, if one may be shown now.
@@ -217,22 +392,20 @@ impl AuthorLog {
             return self
                 .waiting
                 .remove(&seq)
-                .map(|entry| Line::Entry(Box::new(entry), true));
+                .map(|Waiting { entry, key }| Line::Entry(Box::new(entry), key, true));
         }
         if seq == self.shown + 1 {
             self.shown = seq;
-            let entry = self.waiting.remove(&seq)?;
+            let Waiting { entry, key } = self.waiting.remove(&seq)?;
             self.gap_since = None;
             self.note_gap(now);
-            return Some(Line::Entry(Box::new(entry), false));
+            return Some(Line::Entry(Box::new(entry), key, false));
         }
         if self.storing.range(self.shown + 1..seq).next().is_some() {
             // On its way to the disk: no gap.
             return None;
         }
-        let missing = (self.shown + 1..seq)
-            .filter(|&number| !self.has(number))
-            .count();
+        let missing = seq - self.shown - 1 - self.held.count(self.shown + 1, seq - 1);
         let held = self.gap_since.is_some_and(|since| now < since + GAP_HOLD);
         if missing > 0 && held {
             return None;
@@ -246,7 +419,7 @@ impl AuthorLog {
         if is_sabotaged(Sabotage::GapSilent) {
             return self.next_line(now);
         }
-        Some(Line::Gap(u32::try_from(missing).unwrap_or(u32::MAX)))
+        Some(Line::Gap(missing))
     }
 
     /// Whether something is on its way to the disk.
@@ -255,9 +428,17 @@ impl AuthorLog {
         !self.storing.is_empty()
     }
 
-    /// What is stored and was not shown, in order: the log ends here.
-    pub fn take_waiting(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.waiting).into_values().collect()
+    /// Whether lines wait for others that are missing.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The lines behind a gap wait no longer.
+    pub fn let_go(&mut self, now: Instant) {
+        if self.gap_since.is_some() {
+            self.gap_since = now.checked_sub(GAP_HOLD).or(self.gap_since);
+        }
     }
 
     fn note_gap(&mut self, now: Instant) {
@@ -303,7 +484,7 @@ impl AuthorLog {
     /// An entry's bytes, if still in memory.
     #[must_use]
     pub fn cached(&self, seq: u32) -> Option<&Vec<u8>> {
-        self.cache.get(&seq)
+        self.cache.get(&seq).map(|cached| &cached.bytes)
     }
 
     /// When something is due.
@@ -311,9 +492,8 @@ impl AuthorLog {
     pub fn deadline(&self) -> Option<Instant> {
         let ask = self.missing.values().map(|ask| ask.next).min();
         // With something on its way to the disk the answer of the store is what wakes us.
-        let gap = self
-            .gap_since
-            .filter(|_| self.storing.is_subset(&self.told));
+        let is_told = self.storing.keys().all(|seq| self.told.contains(seq));
+        let gap = self.gap_since.filter(|_| is_told);
         let gap = gap.map(|since| since + GAP_HOLD);
         [ask, gap, self.ack_at].into_iter().flatten().min()
     }
@@ -323,7 +503,6 @@ impl AuthorLog {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
-    use crate::id::{NetworkId, RoomId};
     use crate::proto::Identity;
     use crate::wire::EntryKind;
     use crate::wire::group::EntryFields;
@@ -349,13 +528,22 @@ mod tests {
 
     fn take(log: &mut AuthorLog, now: Instant, seq: u32) {
         log.learn_head(seq, now);
-        log.storing(seq);
-        log.stored(now, entry(seq), true);
+        store(log, now, seq);
+    }
+
+    fn storing(log: &mut AuthorLog, seq: u32) {
+        let entry = entry(seq);
+        log.storing(&entry, entry.hash(&RoomId::public("lobby")));
+    }
+
+    fn store(log: &mut AuthorLog, now: Instant, seq: u32) {
+        storing(log, seq);
+        log.stored(now, entry(seq), Some(1));
     }
 
     fn lines(log: &mut AuthorLog, now: Instant) -> Vec<(u32, bool)> {
         let line = |line| match line {
-            Line::Entry(entry, delayed) => (entry.seq, delayed),
+            Line::Entry(entry, _, delayed) => (entry.seq, delayed),
             Line::Gap(missing) => (1000 + missing, false),
         };
         std::iter::from_fn(|| log.next_line(now))
@@ -366,7 +554,7 @@ mod tests {
     #[test]
     fn a_gap_holds_later_lines_half_a_second_and_is_then_told() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         take(&mut log, now, 1);
         take(&mut log, now, 4);
         assert_eq!(lines(&mut log, now), [(1, false)]);
@@ -382,7 +570,7 @@ mod tests {
     #[test]
     fn a_gap_filled_in_time_is_never_seen() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         for seq in [2, 3, 1] {
             take(&mut log, now, seq);
         }
@@ -393,20 +581,19 @@ mod tests {
     #[test]
     fn an_entry_on_its_way_to_the_disk_is_no_gap() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         log.learn_head(2, now);
-        log.storing(2);
-        log.stored(now, entry(2), true);
-        log.storing(1);
+        store(&mut log, now, 2);
+        storing(&mut log, 1);
         assert_eq!(lines(&mut log, now + GAP_HOLD), []);
-        log.stored(now, entry(1), true);
+        log.stored(now, entry(1), Some(1));
         assert_eq!(lines(&mut log, now + GAP_HOLD), [(1, false), (2, false)]);
     }
 
     #[test]
     fn missing_numbers_are_asked_for_in_runs_and_ever_more_slowly() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         take(&mut log, now, 3);
         take(&mut log, now, 6);
         let pace = Duration::from_millis(30);
@@ -427,7 +614,7 @@ mod tests {
     #[test]
     fn a_log_far_ahead_is_joined_near_its_head() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 10);
+        let mut log = AuthorLog::new(10);
         log.learn_head(100_000, now);
         assert_eq!(log.missing.len(), CATCH_UP_MAX as usize);
         assert!(!log.is_near(200_000));
@@ -436,7 +623,7 @@ mod tests {
     #[test]
     fn the_lines_passed_over_on_the_way_to_a_far_head_are_told_as_a_gap() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 10);
+        let mut log = AuthorLog::new(10);
         log.learn_head(1000, now);
         assert_eq!(lines(&mut log, now), []);
         take(&mut log, now, 801);
@@ -446,7 +633,7 @@ mod tests {
     #[test]
     fn a_head_without_bounds_costs_a_bounded_amount_of_memory() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         take(&mut log, now, 2);
         for head in [3_000_000_000, u32::MAX - 1, u32::MAX] {
             log.learn_head(head, now);
@@ -460,7 +647,7 @@ mod tests {
     #[test]
     fn the_last_number_there_is_ends_a_log_and_not_the_program() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, u32::MAX - 2);
+        let mut log = AuthorLog::new(u32::MAX - 2);
         assert!(log.is_near(u32::MAX - 1) && !log.is_near(u32::MAX));
         for seq in [u32::MAX - 1, u32::MAX - 1] {
             take(&mut log, now, seq);
@@ -473,11 +660,11 @@ mod tests {
     #[test]
     fn a_slow_disk_does_not_make_the_gap_timer_spin() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         take(&mut log, now, 3);
         log.learn_head(3, now);
-        log.storing(1);
-        log.storing(2);
+        storing(&mut log, 1);
+        storing(&mut log, 2);
         let later = now + GAP_HOLD * 2;
         assert_eq!(lines(&mut log, later), []);
         assert!(log.deadline().is_none_or(|at| at > later), "at once again");
@@ -486,12 +673,85 @@ mod tests {
     #[test]
     fn what_the_store_had_already_is_not_shown_again() {
         let now = Instant::now();
-        let mut log = AuthorLog::new(7, 0);
+        let mut log = AuthorLog::new(0);
         for seq in [1, 2, 3] {
             log.learn_head(seq, now);
-            log.storing(seq);
-            log.stored(now, entry(seq), seq != 2);
+            storing(&mut log, seq);
+            log.stored(now, entry(seq), (seq != 2).then_some(1));
         }
         assert_eq!(lines(&mut log, now), [(1, false), (3, false)]);
+    }
+
+    #[test]
+    fn what_is_older_than_the_start_is_filled_in_and_not_shown() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(10);
+        take(&mut log, now, 11);
+        assert_eq!(lines(&mut log, now), [(11, false)]);
+        for seq in [9, 10, 8] {
+            assert!(!log.has(seq));
+            log.filled(seq);
+            assert!(log.has(seq));
+        }
+        assert_eq!((log.contiguous(), lines(&mut log, now)), (11, vec![]));
+        // What was said since this node came, and came late: shown, out of its turn.
+        store(&mut log, now, 7);
+        assert_eq!(lines(&mut log, now), [(7, true)]);
+    }
+
+    #[test]
+    fn a_log_from_the_store_holds_what_the_store_holds_and_no_more() {
+        let head = Head {
+            room: RoomId::public("lobby"),
+            author: Identity::from_secret(&[1; 32]).id(),
+            epoch: 7,
+            seq: 9,
+            hash: [4; 32],
+            network: NetworkId([0; 8]),
+            low: 5,
+            floor: 2,
+            forked: false,
+        };
+        let log = AuthorLog::restored(&head);
+        assert!(log.has(5) && log.has(9) && !log.has(4) && !log.has(10));
+        assert_eq!((log.contiguous(), log.held()), (9, Some(9)));
+        assert!(!log.is_near(2) && log.is_near(3));
+        let mut next = entry(10);
+        assert_eq!(log.broken_by(&next, &[0; 32]), Some(9));
+        next.prev = [4; 32];
+        assert_eq!(log.broken_by(&next, &[0; 32]), None);
+    }
+
+    #[test]
+    fn a_floor_takes_everything_below_it_away() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(0);
+        for seq in [1, 2, 6] {
+            take(&mut log, now, seq);
+        }
+        log.raise_floor(4);
+        assert!(!log.has(2) && !log.is_near(4) && log.has(6));
+        assert_eq!((log.missing_len(), log.contiguous()), (1, 4));
+        take(&mut log, now, 5);
+        assert_eq!(log.contiguous(), 6);
+        log.raise_floor(3);
+        assert!(log.has(5), "a floor never goes back");
+    }
+
+    #[test]
+    fn an_entry_is_told_from_another_of_its_number_and_from_one_that_does_not_join() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(0);
+        take(&mut log, now, 2);
+        let (held, room) = (entry(2), RoomId::public("lobby"));
+        assert_eq!(log.other_than(&held, &room), None);
+        let mut other = held.clone();
+        other.bytes[100] ^= 1;
+        assert_eq!(log.other_than(&other, &room), Some(&held.bytes));
+        assert_eq!(log.other_than(&held.stub(), &room), None);
+        assert_eq!(log.other_than(&entry(3), &room), None);
+        assert_eq!(log.broken_by(&entry(3), &[0; 32]), Some(2));
+        assert_eq!(log.broken_by(&entry(1), &[0; 32]), None);
+        assert_eq!(log.broken_by(&entry(1), &[5; 32]), Some(2));
     }
 }

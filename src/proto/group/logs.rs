@@ -7,67 +7,114 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::log::AuthorLog;
-use crate::id::{PeerId, ShortId};
+use crate::id::{NetworkId, PeerId, ShortId};
+use crate::limits::{AUTHOR_EPOCHS_MAX, ROOM_AUTHORS_MAX};
 
-/// The logs, by author.
+/// Whose log, and of which epoch; epoch 0 stands for an author that said to have none.
+pub type LogAt = (PeerId, u64);
+
+/// The logs, by author and epoch.
 #[derive(Default)]
 pub struct Logs {
-    all: BTreeMap<PeerId, AuthorLog>,
+    all: BTreeMap<LogAt, AuthorLog>,
+    authors: usize,
     /// Those that were touched and may have a deadline.
-    active: BTreeSet<PeerId>,
+    active: BTreeSet<LogAt>,
 }
 
 impl Logs {
-    /// The log of this author.
+    /// This log.
     #[must_use]
-    pub fn get(&self, author: &PeerId) -> Option<&AuthorLog> {
-        self.all.get(author)
+    pub fn get(&self, at: &LogAt) -> Option<&AuthorLog> {
+        self.all.get(at)
     }
 
-    /// The log of this author, to be changed: from now on its deadline counts.
-    pub fn get_mut(&mut self, author: &PeerId) -> Option<&mut AuthorLog> {
-        let log = self.all.get_mut(author)?;
-        self.active.insert(*author);
+    /// This log, to be changed: from now on its deadline counts.
+    pub fn get_mut(&mut self, at: &LogAt) -> Option<&mut AuthorLog> {
+        let log = self.all.get_mut(at)?;
+        self.active.insert(*at);
         Some(log)
     }
 
-    /// The log of this author, made if there is none.
-    pub fn get_or_insert_with(
-        &mut self,
-        author: PeerId,
-        make: impl FnOnce() -> AuthorLog,
-    ) -> &mut AuthorLog {
-        self.active.insert(author);
-        self.all.entry(author).or_insert_with(make)
+    /// Adds a log, in place of what was held of that epoch. Where there are too many, one makes
+    /// way: the oldest of its author, or all of an author that is not `here`; false if there is
+    /// no such.
+    pub fn add(&mut self, at: LogAt, log: AuthorLog, here: impl Fn(&PeerId) -> bool) -> bool {
+        if !self.all.contains_key(&at) && !self.make_room(&at, here) {
+            return false;
+        }
+        self.authors += usize::from(!self.contains(&at.0));
+        self.active.insert(at);
+        self.all.insert(at, log);
+        true
     }
 
-    /// Puts a log in place of what was held.
-    pub fn insert(&mut self, author: PeerId, log: AuthorLog) {
-        self.active.insert(author);
-        self.all.insert(author, log);
+    fn make_room(&mut self, at: &LogAt, here: impl Fn(&PeerId) -> bool) -> bool {
+        if !self.contains(&at.0) {
+            if self.authors < ROOM_AUTHORS_MAX {
+                return true;
+            }
+            let idle = |author: &PeerId| {
+                let busy = self.of(author).any(|(_, log)| log.is_storing());
+                !here(author) && !busy
+            };
+            let gone = self.all.keys().map(|(id, _)| *id).find(idle);
+            return gone.is_some_and(|gone| {
+                self.remove_author(&gone);
+                true
+            });
+        }
+        if self.of(&at.0).count() < AUTHOR_EPOCHS_MAX {
+            return true;
+        }
+        let idle = |(epoch, log): &(u64, &AuthorLog)| *epoch < at.1 && !log.is_storing();
+        let oldest = self.of(&at.0).find(idle).map(|(epoch, _)| (at.0, epoch));
+        oldest.is_some_and(|oldest| {
+            self.active.remove(&oldest);
+            self.all.remove(&oldest).is_some()
+        })
     }
 
-    /// Forgets a log.
-    pub fn remove(&mut self, author: &PeerId) {
-        self.active.remove(author);
-        self.all.remove(author);
+    fn remove_author(&mut self, author: &PeerId) {
+        let range = (*author, 0)..=(*author, u64::MAX);
+        let gone: Vec<LogAt> = self.all.range(range).map(|(at, _)| *at).collect();
+        for at in &gone {
+            self.active.remove(at);
+            self.all.remove(at);
+        }
+        self.authors -= usize::from(!gone.is_empty());
     }
 
-    /// Whether there is a log of this author.
+    /// Whether there is any log of this author.
     #[must_use]
     pub fn contains(&self, author: &PeerId) -> bool {
-        self.all.contains_key(author)
+        self.of(author).next().is_some()
     }
 
-    /// How many there are.
+    /// The logs of an author, by epoch.
+    pub fn of(&self, author: &PeerId) -> impl Iterator<Item = (u64, &AuthorLog)> {
+        let range = (*author, 0)..=(*author, u64::MAX);
+        self.all.range(range).map(|((_, epoch), log)| (*epoch, log))
+    }
+
+    /// Whether an author has told of its logs on this network in this run.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.all.len()
+    pub fn was_heard_on(&self, author: &PeerId, network: NetworkId) -> bool {
+        self.of(author).any(|(_, log)| log.was_heard_on(network))
     }
 
-    /// All, by author.
-    pub fn iter(&self) -> impl Iterator<Item = (&PeerId, &AuthorLog)> {
-        self.all.iter()
+    /// Of each author the newest log of which something is told on a network, by author.
+    #[must_use]
+    pub fn told_on(&self, network: NetworkId) -> Vec<(LogAt, u32)> {
+        let mut newest: Vec<(LogAt, u32)> = Vec::new();
+        for (at, log) in &self.all {
+            let is_told = at.1 > 0 && log.contiguous() > 0 && !log.is_forked();
+            if is_told && log.is_on(network) {
+                newest.pop_if(|(before, _)| before.0 == at.0);
+                newest.push((*at, log.contiguous()));
+            }
+        }
+        newest
     }
 
     /// The full id of the author that packets name like this.
@@ -75,7 +122,7 @@ impl Logs {
     pub fn author(&self, short: &ShortId) -> Option<PeerId> {
         let mut from = [0; 32];
         from[..8].copy_from_slice(&short.0);
-        let (id, _) = self.all.range(PeerId(from)..).next()?;
+        let ((id, _), _) = self.all.range((PeerId(from), 0)..).next()?;
         (id.short() == *short).then_some(*id)
     }
 
@@ -83,20 +130,20 @@ impl Logs {
     pub fn deadline(&mut self) -> Option<Instant> {
         let mut first = None;
         let all = &self.all;
-        self.active.retain(|author| {
-            let deadline = all.get(author).and_then(AuthorLog::deadline);
+        self.active.retain(|at| {
+            let deadline = all.get(at).and_then(AuthorLog::deadline);
             first = [first, deadline].into_iter().flatten().min();
             deadline.is_some()
         });
         first
     }
 
-    /// The authors with something due.
+    /// The logs with something due.
     #[must_use]
-    pub fn due(&self, now: Instant) -> Vec<PeerId> {
-        let is_due = |author: &&PeerId| {
-            let deadline = self.get(author).and_then(AuthorLog::deadline);
-            deadline.is_some_and(|at| at <= now)
+    pub fn due(&self, now: Instant) -> Vec<LogAt> {
+        let is_due = |at: &&LogAt| {
+            let deadline = self.get(at).and_then(AuthorLog::deadline);
+            deadline.is_some_and(|due| due <= now)
         };
         self.active.iter().filter(is_due).copied().collect()
     }
@@ -107,21 +154,54 @@ impl Logs {
 mod tests {
     use super::*;
 
+    fn author(number: u32) -> PeerId {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        PeerId(id)
+    }
+
     #[test]
     fn only_what_was_touched_is_looked_at_and_it_is_found() {
         let now = Instant::now();
         let mut logs = Logs::default();
-        let author = |i: u8| PeerId([i; 32]);
-        for i in 0..100 {
-            logs.insert(author(i), AuthorLog::new(1, 0));
+        for number in 0..100 {
+            assert!(logs.add((author(number), 1), AuthorLog::new(0), |_| true));
         }
         assert_eq!(logs.deadline(), None);
         assert!(logs.active.is_empty(), "nobody has anything to do");
-        logs.get_mut(&author(7)).unwrap().learn_head(1, now);
+        let at = (author(7), 1);
+        logs.get_mut(&at).unwrap().learn_head(1, now);
         assert_eq!(logs.deadline(), Some(now));
-        assert_eq!(logs.due(now), [author(7)]);
+        assert_eq!(logs.due(now), [at]);
         assert_eq!(logs.active.len(), 1);
-        logs.remove(&author(7));
-        assert_eq!(logs.deadline(), None);
+        logs.remove_author(&author(7));
+        assert_eq!((logs.deadline(), logs.authors), (None, 99));
+    }
+
+    #[test]
+    fn an_author_has_several_logs_and_its_oldest_makes_way() {
+        let mut logs = Logs::default();
+        for epoch in 1..=20 {
+            assert!(logs.add((author(1), epoch), AuthorLog::new(0), |_| true));
+        }
+        let epochs: Vec<u64> = logs.of(&author(1)).map(|(epoch, _)| epoch).collect();
+        assert_eq!(epochs, (13..=20).collect::<Vec<u64>>());
+        assert!(!logs.add((author(1), 3), AuthorLog::new(0), |_| true));
+        assert_eq!((logs.authors, logs.all.len()), (1, 8));
+    }
+
+    #[test]
+    fn a_full_room_has_no_room_but_for_who_takes_the_place_of_somebody_gone() {
+        let mut logs = Logs::default();
+        let most = u32::try_from(ROOM_AUTHORS_MAX).unwrap();
+        for number in 0..most {
+            logs.add((author(number), 1), AuthorLog::new(0), |_| true);
+        }
+        let new = (author(most), 1);
+        assert!(!logs.add(new, AuthorLog::new(0), |_| true));
+        let gone = author(3);
+        assert!(logs.add(new, AuthorLog::new(0), |id| *id != gone));
+        assert!(!logs.contains(&gone) && logs.contains(&new.0));
+        assert_eq!(logs.authors, ROOM_AUTHORS_MAX);
     }
 }

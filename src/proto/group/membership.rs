@@ -92,6 +92,10 @@ impl Group {
             let room = new_room(cx.core, name, None, &self.past);
             self.rooms.insert(tag, room);
         }
+        if let Some(room) = self.rooms.get_mut(&tag) {
+            room.come_anew();
+        }
+        self.links_changed(cx.core, cx.now);
         if let Some(room) = self.rooms.get(&tag) {
             let row = row_of(room);
             self.keep_room(cx, row, Answer::to(reference));

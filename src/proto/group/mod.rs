@@ -7,20 +7,24 @@ pub mod ack;
 mod ask;
 mod beacon;
 mod collect;
+mod forks;
 mod kinds;
 pub mod log;
 pub mod logs;
 mod membership;
 pub mod order;
+pub mod own;
 mod rates;
 pub mod receive;
 mod repair;
 pub mod room;
 pub mod rooms;
+pub mod runs;
 mod say;
 pub mod seat;
 pub mod sender;
 mod show;
+mod sync_in;
 mod unkept;
 mod unlock;
 
@@ -33,14 +37,16 @@ use super::Now;
 use super::core::Core;
 use super::presence::Presence;
 use crate::api::PeerRef;
-use crate::durable::{Snapshot, Token};
+use crate::durable::{ForkRow, Snapshot, Token};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
+use logs::LogAt;
 use order::Hlc;
 use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
+pub use sync_in::Source;
 use unkept::Unkept;
 
 /// What a part of the endpoint works with.
@@ -88,17 +94,30 @@ enum Pending {
     /// Somebody's entry.
     Received {
         room: RoomTag,
-        author: PeerId,
+        at: LogAt,
         entry: Box<Entry>,
     },
+    /// Entries of one room that are kept and not shown.
+    History { entries: Vec<Entry> },
     /// Entries for a repair.
     Repair { peer: PeerId, room: RoomTag },
+    /// The entry of this number, which the other one contradicts.
+    Fork {
+        room: RoomTag,
+        at: LogAt,
+        seq: u32,
+        second: Vec<u8>,
+    },
     /// What the store knows of what was said.
     Asked(kinds::Asked),
     /// That a room was joined or left.
     Room(membership::Answer),
     /// Entries that could not be kept before.
     Unkept { entries: Vec<(RoomTag, Entry)> },
+    /// A proof that an author contradicts itself.
+    Proof(RoomTag, Box<ForkRow>),
+    /// Nothing that anything waits for.
+    Note,
 }
 
 /// Everything about rooms.
@@ -116,6 +135,8 @@ pub struct Group {
     unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
+    /// Of whom too much is missing to ask for it entry by entry.
+    behind: Vec<(RoomTag, PeerId)>,
 }
 
 impl Group {
@@ -135,10 +156,8 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self.rooms.values().filter_map(|room| {
-            let ready = room.own.ready_at(now)?;
-            Some(room.seat.held_until().map_or(ready, |held| held.max(ready)))
-        });
+        let waits = self.rooms.values().filter(|room| room.own.queued() > 0);
+        let waits = waits.map(|room| room.seat.held_until().unwrap_or(now));
         let turn = waits.min().zip(settled).map(|(at, settled)| {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)

@@ -14,6 +14,14 @@ pub struct Hlc {
 }
 
 impl Hlc {
+    /// Continues behind an own past, unless that is too far in the future to be true.
+    #[must_use]
+    pub fn restored(wall_ms: u64, last: u64) -> Hlc {
+        let mut hlc = Hlc::default();
+        hlc.observe(wall_ms, last);
+        hlc
+    }
+
     /// The stamp of an own entry: after everything seen, and not before the wall clock.
     pub fn tick(&mut self, wall_ms: u64) -> u64 {
         self.last = (wall_ms << 16).max(self.last + 1);
@@ -52,6 +60,13 @@ mod tests {
         let ahead = 5000 << 16 | 3;
         assert!(hlc.observe(1000, ahead));
         assert!(hlc.tick(1001) > ahead);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_fall_behind_the_own_past() {
+        let own = Hlc::default().tick(31_000);
+        assert!(Hlc::restored(1000, own).tick(1000) > own);
+        assert_eq!(ms(Hlc::restored(1000, 3_600_000 << 16).tick(1000)), 1000);
     }
 
     #[test]

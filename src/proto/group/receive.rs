@@ -2,24 +2,29 @@
 
 use super::ack::{plan_ack, say_ack};
 use super::ask::{ask, first_wait};
+use super::logs::LogAt;
 use super::unkept::entry_write;
-use super::{Cx, Group, Pending};
-use crate::durable::{Batch, Durability, PersonRow, Stored, Token, Write};
-use crate::id::{PeerId, RoomTag};
+use super::{Cx, Group, Pending, Source};
+use crate::durable::{Batch, Durability, Kept, PersonRow, Stored, Token, Write};
+use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::limits::ROOM_AUTHORS_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
 /// Most entries of others that wait for the store.
-const RECEIVED_PENDING_MAX: usize = 4096;
+pub(super) const RECEIVED_PENDING_MAX: usize = 4096;
+/// More missing entries of one log than this come by history sync.
+const BEHIND: u32 = 20;
 
 /// Whether an entry is worth the check of its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Worth {
     /// New here.
     New,
-    /// Held already.
+    /// Held already, or older than this node.
     Held,
+    /// Another entry of its number is held.
+    Fork,
     /// Signed by our own key, beyond our head: our log was copied or restored.
     OwnBeyond,
     /// Not for us, too old, or over a cap.
@@ -39,89 +44,112 @@ impl Group {
         }
         let author = entry.author_id();
         if author == *own {
-            let beyond = (entry.epoch, entry.seq) > (room.own.epoch, room.own.seq);
-            return if beyond { Worth::OwnBeyond } else { Worth::No };
+            return match room.own.is_foreign(entry, &room.id) {
+                true => Worth::OwnBeyond,
+                false => Worth::No,
+            };
         }
-        if !room.seat.joined {
+        let names_none = entry.network == NetworkId::EVERYWHERE;
+        if !room.seat.joined || names_none != room.seat.is_locked() {
             return Worth::No;
         }
-        match room.logs.get(&author) {
-            Some(log) if entry.epoch < log.epoch => Worth::No,
-            Some(log) if entry.epoch == log.epoch && log.has(entry.seq) => Worth::Held,
-            Some(log) if entry.epoch == log.epoch && !log.is_near(entry.seq) => Worth::No,
-            _ => Worth::New,
+        let Some(log) = room.logs.get(&(author, entry.epoch)) else {
+            return Worth::New;
+        };
+        if log.is_forked() || !log.may_name(entry.network) {
+            return Worth::No;
+        }
+        if log.other_than(entry, &room.id).is_some() {
+            return Worth::Fork;
+        }
+        if log.has(entry.seq) || entry.seq <= log.start() {
+            return Worth::Held;
+        }
+        match log.is_near(entry.seq) && log.has_room() {
+            true => Worth::New,
+            false => Worth::No,
         }
     }
 
     /// Our own log exists beyond what we hold: numbers must not be used twice, so the next entry
-    /// begins a new epoch.
-    pub fn abandon_epoch(&mut self, entry: &Entry) {
-        if let Some(room) = self.rooms.get_mut(&entry.room) {
-            room.own.abandon(entry.epoch);
-        }
+    /// begins a new epoch, also if this process ends before there is one.
+    pub fn abandon_epoch(&mut self, cx: &mut Cx, entry: &Entry) {
+        let Some(room) = self.rooms.get_mut(&entry.room) else {
+            return;
+        };
+        let id = room.id;
+        let ended = room.own.abandon(entry.epoch).into_iter();
+        let retire = |epoch| Write::Retire { room: id, epoch };
+        let token = cx.core.persist(Batch {
+            durability: Durability::Process,
+            writes: ended.map(retire).collect(),
+        });
+        self.pending.insert(token, Pending::Note);
     }
 
-    /// A verified entry that is new here: stored first.
-    pub fn accept(&mut self, cx: &mut Cx, entry: Entry) {
-        let author = entry.author_id();
-        if cx.presence.roster.get(&author).is_none()
-            && !self.rates.admit_stranger(cx.now.mono, author)
-        {
-            cx.core.stats.limited += 1;
-            return;
-        }
+    /// Takes a verified entry that is to be shown: stored first. `told_on`: the network of the
+    /// link that it came by.
+    pub(super) fn take(&mut self, cx: &mut Cx, entry: Entry, source: Source, told_on: NetworkId) {
         if self.received_pending >= RECEIVED_PENDING_MAX {
             // The disk is too slow: what is dropped here is asked for again later.
             cx.core.stats.limited += 1;
             return;
         }
         self.hlc.observe(cx.now.wall_ms, entry.hlc);
-        let Some(room) = self.rooms.get_mut(&entry.room) else {
+        let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
+        let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
         let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
-        let tag = entry.room;
+        let told_on = room.seat.network_of(told_on);
         let id = room.id;
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
-        let Some(log) = room.log_for(author, entry.epoch, entry.seq - 1, here) else {
+        let Some(log) = room.log_for(at, (told_on, entry.seq - 1), here) else {
             cx.core.stats.limited += 1;
             return;
         };
-        let wanted = !log.has(entry.seq) && log.is_near(entry.seq);
-        if wanted {
-            log.learn_head(entry.seq, first_ask);
-            log.storing(entry.seq);
+        if source == Source::Live {
+            log.heard_on(told_on);
         }
-        Self::show_left_over(room, cx);
-        if !wanted {
+        if log.is_forked() || !log.names(entry.network) {
             return;
         }
+        let hash = entry.hash(&id);
+        let contradicted = match log.other_than(&entry, &id) {
+            Some(first) => Some((entry.seq, Some(first.clone()))),
+            None => log.broken_by(&entry, &hash).map(|seq| {
+                let first = log.cached(seq).cloned();
+                (seq, first)
+            }),
+        };
+        if let Some((seq, first)) = contradicted {
+            self.contradicted(cx, (tag, at, seq), first, &entry);
+            return;
+        }
+        if log.has(entry.seq) || !log.is_near(entry.seq) {
+            return;
+        }
+        log.learn_head(entry.seq, first_ask);
+        log.storing(&entry, hash);
         let mut writes = vec![entry_write(id, &entry)];
         // With who said it: their name is in their record, and outlives their being here.
-        writes.extend(self.person_write(cx, &author));
+        writes.extend(self.person_write(cx, &at.0));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
         });
         if is_sabotaged(Sabotage::AckBeforePersist)
-            && let Some(to) = cx.presence.address_of(&author)
+            && let Some(to) = cx.presence.address_of(&at.0)
         {
-            let (epoch, seq) = (entry.epoch, entry.seq);
-            let room = tag;
-            cx.core
-                .send_to(to, &Body::Ack(crate::wire::Ack { room, epoch, seq }));
+            let (room, epoch, seq) = (tag, entry.epoch, entry.seq);
+            let ack = crate::wire::Ack { room, epoch, seq };
+            cx.core.send_to(to, &Body::Ack(ack));
         }
-        let entry = Box::new(entry);
         self.received_pending += 1;
-        self.pending.insert(
-            token,
-            Pending::Received {
-                room: tag,
-                author,
-                entry,
-            },
-        );
+        let (room, entry) = (tag, Box::new(entry));
+        self.pending
+            .insert(token, Pending::Received { room, at, entry });
     }
 
     /// The record of somebody who said something, unless the store has it from this run.
@@ -154,25 +182,28 @@ impl Group {
                 Ok(_) => self.own_stored(cx, room, *entry, reference),
                 Err(failure) => self.own_unkept(cx, room, *entry, reference, &failure.0),
             },
-            Some(Pending::Received {
-                room,
-                author,
-                entry,
-            }) => {
+            Some(Pending::Received { room, at, entry }) => {
                 self.received_pending -= 1;
                 match result {
                     Ok(kept) => {
-                        let is_new = kept.first().is_none_or(|kept| kept.is_new());
-                        self.received_stored(cx, room, author, *entry, is_new);
+                        let kept = kept.first().copied().unwrap_or(Kept::New { key: 0 });
+                        self.received_stored(cx, room, at, *entry, kept);
                     }
-                    Err(failure) => {
-                        self.received_unkept(cx, room, (author, *entry), &failure.0);
-                    }
+                    Err(failure) => self.received_unkept(cx, room, (at, *entry), &failure.0),
+                }
+            }
+            Some(Pending::History { entries }) => {
+                self.received_pending = self.received_pending.saturating_sub(entries.len());
+                match result {
+                    Ok(kept) => self.history_stored(cx, &entries, kept),
+                    Err(failure) => self.store_failure(cx, &failure.0),
                 }
             }
             Some(Pending::Room(answer)) => self.room_stored(cx, answer, result),
             Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
-            Some(other @ (Pending::Repair { .. } | Pending::Asked(_))) => {
+            Some(Pending::Proof(room, fork)) => self.fork_stored(&room, *fork),
+            Some(Pending::Note) => {}
+            Some(other @ (Pending::Repair { .. } | Pending::Fork { .. } | Pending::Asked(_))) => {
                 self.pending.insert(token, other);
                 return false;
             }
@@ -182,60 +213,69 @@ impl Group {
         true
     }
 
-    fn received_stored(
-        &mut self,
-        cx: &mut Cx,
-        tag: RoomTag,
-        author: PeerId,
-        entry: Entry,
-        is_new: bool,
-    ) {
+    fn received_stored(&mut self, cx: &mut Cx, tag: RoomTag, at: LogAt, entry: Entry, kept: Kept) {
         // It may have been left meanwhile.
         let Some(room) = self.rooms.get_mut(&tag).filter(|room| room.seat.joined) else {
             return;
         };
-        let (epoch, seq) = (entry.epoch, entry.seq);
-        let Some(log) = room.logs.get_mut(&author).filter(|log| log.epoch == epoch) else {
-            // Its author began another epoch meanwhile.
-            if is_new {
-                room.left_over.push(entry);
-                Self::show_left_over(room, cx);
-            }
+        let Some(log) = room.logs.get_mut(&at) else {
             return;
         };
-        log.stored(cx.now.mono, entry, is_new);
-        room.note_cached(author, seq);
-        plan_ack(room, cx, &author);
-        Self::show_lines(room, cx, &author);
+        let seq = entry.seq;
+        let key = match kept {
+            Kept::New { key } => Some(key.max(entry.hlc)),
+            Kept::Old => None,
+            Kept::BelowFloor => {
+                log.refused(seq);
+                log.raise_floor(seq);
+                return;
+            }
+            Kept::Fork => {
+                log.refused(seq);
+                return self.contradicted(cx, (tag, at, seq), None, &entry);
+            }
+        };
+        log.stored(cx.now.mono, entry, key);
+        room.note_cached(at, seq);
+        plan_ack(room, cx, &at);
+        Self::show_lines(room, cx, &at);
     }
 
-    /// The author tells where its logs stand, in a HELLO or WELCOME.
-    pub fn learn_logs(&mut self, cx: &mut Cx, author: &PeerId, logs: &[OwnLog]) {
-        for log in logs
-            .iter()
-            .filter(|log| !self.is_locked(&log.room))
-            .copied()
-            .collect::<Vec<_>>()
-        {
-            self.learn_head(cx, author, &log.room, log.epoch, log.seq);
+    /// The author tells where its logs stand, in a HELLO or WELCOME that came by a link of this
+    /// network.
+    pub fn learn_logs(&mut self, cx: &mut Cx, author: &PeerId, on: NetworkId, logs: &[OwnLog]) {
+        for log in logs {
+            if self.is_locked(&log.room) {
+                continue;
+            }
+            let head = (log.epoch, log.seq);
+            self.learn_head(cx, author, on, (&log.room, head));
         }
     }
 
     /// The author's HEADS.
-    pub fn handle_heads(&mut self, cx: &mut Cx, author: &PeerId, heads: &Heads) {
-        self.learn_head(cx, author, &heads.room, heads.epoch, heads.seq);
+    pub fn handle_heads(&mut self, cx: &mut Cx, author: &PeerId, on: NetworkId, heads: &Heads) {
+        let head = (heads.epoch, heads.seq);
+        self.learn_head(cx, author, on, (&heads.room, head));
     }
 
     /// The heads of a heartbeat; only what the author says of its own log is taken.
-    pub fn learn_digests(&mut self, cx: &mut Cx, author: &PeerId, rooms: &[RoomDigest]) {
+    pub fn learn_digests(
+        &mut self,
+        cx: &mut Cx,
+        author: &PeerId,
+        on: NetworkId,
+        rooms: &[RoomDigest],
+    ) {
         for digest in rooms {
             let own = |head: &&HeadOf| head.author == author.short();
             if self.is_locked(&digest.room) {
                 continue;
             }
             if let Some(head) = digest.heads.iter().find(own) {
-                self.learn_head(cx, author, &digest.room, head.epoch, head.seq);
+                self.learn_head(cx, author, on, (&digest.room, (head.epoch, head.seq)));
             }
+            self.disprove(cx, author, &digest.room, &digest.heads);
         }
     }
 
@@ -243,23 +283,29 @@ impl Group {
         &mut self,
         cx: &mut Cx,
         author: &PeerId,
-        tag: &RoomTag,
-        epoch: u64,
-        seq: u32,
+        on: NetworkId,
+        (tag, (epoch, seq)): (&RoomTag, (u64, u32)),
     ) {
         let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
+        let on = room.seat.network_of(on);
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
-        let log = room.log_for(*author, epoch, seq, here);
+        let at = (*author, epoch);
+        let Some(log) = room.log_for(at, (on, seq), here) else {
+            return;
+        };
+        log.heard_on(on);
         // Told in every HELLO and heartbeat, and nearly always known.
-        let is_news = log.is_some_and(|log| !log.knows(seq));
-        Self::show_left_over(room, cx);
-        if is_news {
-            let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
-            if let Some(log) = room.logs.get_mut(author) {
-                log.learn_head(seq, first_ask);
+        if log.knows(seq) {
+            return;
+        }
+        let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
+        if let Some(log) = room.logs.get_mut(&at) {
+            log.learn_head(seq, first_ask);
+            if log.missing_len() > BEHIND && self.behind.len() < RECEIVED_PENDING_MAX {
+                self.behind.push((*tag, *author));
             }
         }
     }
@@ -267,10 +313,10 @@ impl Group {
     /// What time does to the others' logs: NACKs, gaps shown, ACKs.
     pub(super) fn listen(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
-            for author in room.logs.due(cx.now.mono) {
-                Self::show_lines(room, cx, &author);
-                ask(room, cx, *tag, &author);
-                say_ack(room, cx, *tag, &author);
+            for at in room.logs.due(cx.now.mono) {
+                Self::show_lines(room, cx, &at);
+                ask(room, cx, *tag, &at);
+                say_ack(room, cx, *tag, &at);
             }
         }
     }

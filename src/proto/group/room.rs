@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::log::AuthorLog;
-use super::logs::Logs;
+use super::logs::{LogAt, Logs};
+use super::own::{OwnAt, OwnLogs};
 use super::seat::Seat;
-use super::sender::{OwnSender, Pace};
 use crate::api::{Conversation, Event, ReceiptState};
-use crate::id::{MessageId, PeerId, RoomId, ShortId};
-use crate::limits::{ROOM_AUTHORS_MAX, ROOM_CACHE_ENTRIES};
+use crate::durable::ForkRow;
+use crate::id::{MessageId, NetworkId, PeerId, RoomId, ShortId};
+use crate::limits::ROOM_CACHE_ENTRIES;
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
-use crate::wire::{Entry, HeadOf};
+use crate::wire::{Entry, HeadOf, OwnLog};
 
 /// A room that this node is in.
 pub struct Room {
@@ -24,40 +25,46 @@ pub struct Room {
     pub id: RoomId,
     /// What this node has to do with it.
     pub seat: Seat,
-    /// The own log.
-    pub own: OwnSender,
+    /// The own logs.
+    pub own: OwnLogs,
     /// The others' logs.
     pub logs: Logs,
+    /// Who used a number twice: the proof.
+    pub forks: BTreeMap<LogAt, ForkRow>,
     /// The entry shown last: what an own entry names as a dependency where the clocks would
     /// otherwise put the answer first.
     pub last_shown: Option<([u8; 16], u64)>,
-    /// Lines of epochs that ended before their turn came.
-    pub left_over: Vec<Entry>,
-    cached: VecDeque<(PeerId, u32)>,
+    /// Since when this node is in this room on each network, in milliseconds since the Unix
+    /// epoch: what was said there before is history.
+    since: BTreeMap<NetworkId, u64>,
+    /// Whether nothing was known of it at the start.
+    pub is_new: bool,
+    cached: VecDeque<(LogAt, u32)>,
 }
 
 impl Room {
     /// A room nobody has written in.
     #[must_use]
-    pub fn new(name: RoomName, own: OwnSender) -> Self {
+    pub fn new(name: RoomName) -> Self {
         let id = RoomId::public(name.as_str());
-        let logs = Logs::default();
         Room {
             seat: Seat::open(&name),
             name,
             id,
-            own,
-            logs,
+            own: OwnLogs::default(),
+            logs: Logs::default(),
+            forks: BTreeMap::new(),
             last_shown: None,
-            left_over: Vec::new(),
+            since: BTreeMap::new(),
+            is_new: true,
             cached: VecDeque::new(),
         }
     }
 
     /// The same, locked with this key.
     #[must_use]
-    pub fn locked(name: RoomName, key: RoomKey, own: OwnSender) -> Self {
-        let mut room = Room::new(name, own);
+    pub fn locked(name: RoomName, key: RoomKey) -> Self {
+        let mut room = Room::new(name);
         room.id = key.room(&room.name);
         room.seat = Seat::locked(&room.name, &room.id, key);
         room
@@ -70,68 +77,101 @@ impl Room {
         self.seat.beacons.deadline().filter(|_| is_due)
     }
 
+    /// This node takes its seat anew: what was said before it arrives is history.
+    pub fn come_anew(&mut self) {
+        self.since.clear();
+    }
+
+    /// This node is in the room on this network, since `ms` (milliseconds since the Unix epoch)
+    /// or longer.
+    pub fn arrive(&mut self, network: NetworkId, ms: u64) {
+        self.since.entry(network).or_insert(ms);
+    }
+
+    /// Whether something said then (hybrid logical clock) on this network was said before this
+    /// node came.
+    #[must_use]
+    pub fn is_history(&self, network: NetworkId, hlc: u64) -> bool {
+        let since = self.since.get(&network).copied();
+        since.is_none_or(|since| super::order::ms(hlc) < since)
+    }
+
     /// The conversation that events name.
     #[must_use]
     pub fn conversation(&self) -> Conversation {
         Conversation::Room(self.name.as_str().to_owned())
     }
 
-    /// The log of this author and epoch, begun if it is new. An epoch older than the one held is
-    /// none. `floor`: what is not asked for of a log never heard of. Where the room is full,
-    /// somebody who is not `here` makes way.
+    /// This log, begun if it is new; none where the room is full of those who are `here`.
+    /// `told_on`: the network on which it was heard of; `last`: up to there it is not asked for if
+    /// it may be older than this node.
     pub fn log_for(
         &mut self,
-        author: PeerId,
-        epoch: u64,
-        floor: u32,
+        at: LogAt,
+        (told_on, last): (NetworkId, u32),
         here: impl Fn(&PeerId) -> bool,
     ) -> Option<&mut AuthorLog> {
-        if self.logs.len() >= ROOM_AUTHORS_MAX && !self.logs.contains(&author) {
-            let idle = |(id, log): &(&PeerId, &AuthorLog)| !here(id) && !log.is_storing();
-            let gone = self.logs.iter().find(idle).map(|(id, _)| *id)?;
-            self.logs.remove(&gone);
+        if self.logs.get(&at).is_none() {
+            let start = if self.is_begun_here(&at, told_on) {
+                0
+            } else {
+                last
+            };
+            let mut log = AuthorLog::new(start);
+            if self.forks.contains_key(&at) {
+                log.mark_forked();
+            }
+            if !self.logs.add(at, log, here) {
+                return None;
+            }
         }
-        let begin = || AuthorLog::new(epoch, floor);
-        let log = self.logs.get_or_insert_with(author, begin);
-        if epoch > log.epoch {
-            // Known before, so all of the new log is wanted.
-            self.left_over.extend(log.take_waiting());
-            *log = AuthorLog::new(epoch, 0);
-        }
-        (log.epoch == epoch).then_some(log)
+        self.logs.get_mut(&at)
+    }
+
+    /// Whether a log never heard of was begun while this node was here, so that all of it is
+    /// wanted: its author told of other logs, or of none, or it is younger than this node.
+    fn is_begun_here(&self, (author, epoch): &LogAt, told_on: NetworkId) -> bool {
+        let since = self.since.get(&told_on).copied();
+        let is_young = || since.is_some_and(|since| *epoch >= since);
+        self.logs.contains(author) && (self.logs.was_heard_on(author, told_on) || is_young())
     }
 
     /// Puts an entry's bytes on the list of what is in memory; the oldest goes.
-    pub fn note_cached(&mut self, author: PeerId, seq: u32) {
-        self.cached.push_back((author, seq));
+    pub fn note_cached(&mut self, at: LogAt, seq: u32) {
+        self.cached.push_back((at, seq));
         if self.cached.len() > ROOM_CACHE_ENTRIES
-            && let Some((author, seq)) = self.cached.pop_front()
-            && let Some(log) = self.logs.get_mut(&author)
+            && let Some((at, seq)) = self.cached.pop_front()
+            && let Some(log) = self.logs.get_mut(&at)
         {
             log.forget(seq);
         }
     }
 
-    /// Heads for a heartbeat: the own one first, then the others in turn.
+    /// The own log as HELLO and WELCOME tell it on this network.
     #[must_use]
-    pub fn heads(&self, own: ShortId, turn: usize, most: usize) -> Vec<HeadOf> {
-        let mut heads = Vec::new();
-        if self.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
-            heads.push(HeadOf {
-                author: own,
-                epoch: self.own.sent_epoch,
-                seq: self.own.sent_seq,
-            });
-        }
-        let others: Vec<HeadOf> = self
-            .logs
-            .iter()
-            .filter(|(_, log)| log.epoch > 0 && log.contiguous() > 0)
-            .map(|(id, log)| HeadOf {
-                author: id.short(),
-                epoch: log.epoch,
-                seq: log.contiguous(),
-            })
+    pub fn own_log_on(&self, network: NetworkId) -> OwnLog {
+        let (epoch, seq) = self.own.head_on(network).unwrap_or_default();
+        let room = self.id.tag();
+        OwnLog { room, epoch, seq }
+    }
+
+    /// Heads of what is served on a network, for a heartbeat: the own one first, then the others
+    /// in turn.
+    #[must_use]
+    pub fn heads_on(
+        &self,
+        network: NetworkId,
+        own: ShortId,
+        turn: usize,
+        most: usize,
+    ) -> Vec<HeadOf> {
+        let head = |author, (epoch, seq): OwnAt| HeadOf { author, epoch, seq };
+        let told = self.own.head_on(network);
+        let told = told.filter(|_| !is_sabotaged(Sabotage::NoHeads));
+        let mut heads: Vec<HeadOf> = told.map(|at| head(own, at)).into_iter().collect();
+        let others = self.logs.told_on(network).into_iter();
+        let others: Vec<HeadOf> = others
+            .map(|((id, epoch), seq)| head(id.short(), (epoch, seq)))
             .collect();
         let room = most.saturating_sub(heads.len()).min(others.len());
         let start = if others.is_empty() {
@@ -143,20 +183,16 @@ impl Room {
         heads
     }
 
-    /// Hash of all heads, the same wherever the same is held.
+    /// Hash of each author's newest head of what is served on a network, the same wherever the
+    /// same is held.
     #[must_use]
-    pub fn digest(&self, own: &PeerId) -> [u8; 8] {
-        let mut heads: BTreeMap<PeerId, (u64, u32)> = self
-            .logs
-            .iter()
-            .filter(|(_, log)| log.contiguous() > 0)
-            .map(|(id, log)| (*id, (log.epoch, log.contiguous())))
-            .collect();
-        if self.own.sent_seq > 0 {
-            heads.insert(*own, (self.own.sent_epoch, self.own.sent_seq));
+    pub fn digest_on(&self, network: NetworkId, own: &PeerId) -> [u8; 8] {
+        let mut heads: BTreeMap<LogAt, u32> = self.logs.told_on(network).into_iter().collect();
+        if let Some((epoch, seq)) = self.own.head_on(network) {
+            heads.insert((*own, epoch), seq);
         }
         let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 log digest");
-        for (id, (epoch, seq)) in heads {
+        for ((id, epoch), seq) in heads {
             hasher.update(&id.0);
             hasher.update(&epoch.to_be_bytes());
             hasher.update(&seq.to_be_bytes());
@@ -168,8 +204,8 @@ impl Room {
 
     /// The receipt of an own message as it stands.
     #[must_use]
-    pub fn receipt(&self, seq: u32) -> Option<Event> {
-        let followed = self.own.followed(seq)?;
+    pub fn receipt(&self, (epoch, seq): OwnAt) -> Option<Event> {
+        let followed = self.own.get(epoch)?.followed(seq)?;
         let name = |id: &PeerId| followed.of.get(id).cloned();
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         Some(Event::Receipt {
@@ -184,8 +220,8 @@ impl Room {
     }
 
     /// Tells how these own messages stand.
-    pub fn tell_receipts(&self, core: &mut Core, numbers: Vec<u32>) {
-        let receipts = numbers.into_iter().filter_map(|seq| self.receipt(seq));
+    pub fn tell_receipts(&self, core: &mut Core, of: Vec<OwnAt>) {
+        let receipts = of.into_iter().filter_map(|at| self.receipt(at));
         receipts.for_each(|receipt| core.event(receipt));
     }
 
@@ -209,10 +245,5 @@ impl Room {
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// What is due of the own log: copies to repeat.
-    pub fn take_copies(&mut self, now: Instant, pace: Pace) -> Vec<Vec<u8>> {
-        self.own.take_copies(now, pace.rtt)
     }
 }

@@ -6,10 +6,9 @@ use super::log::AuthorLog;
 use super::order::Hlc;
 use super::rates::Rates;
 use super::room::Room;
-use super::sender::OwnSender;
 use super::{Cx, Group};
 use crate::durable::Snapshot;
-use crate::id::{PeerId, RoomId, RoomTag, ShortId};
+use crate::id::{NetworkId, PeerId, RoomId, RoomTag, ShortId};
 use crate::limits::{HEARTBEAT_HEADS_MAX, HEARTBEAT_ROOMS_MAX};
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
@@ -33,12 +32,14 @@ impl Group {
             own_heads: but(&snapshot.own_heads, |head| is_open(&head.room)),
             epochs: but(&snapshot.epochs, |(room, _)| is_open(room)),
             heads: but(&snapshot.heads, |head| is_open(&head.room)),
+            forks: but(&snapshot.forks, |fork| is_open(&fork.log.room)),
+            incarnation: snapshot.incarnation,
             ..Snapshot::default()
         };
         Group {
             rooms,
             pending: BTreeMap::new(),
-            hlc: Hlc::default(),
+            hlc: Hlc::restored(now.wall_ms, snapshot.hlc_max),
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
             past,
@@ -46,6 +47,17 @@ impl Group {
             joining: Vec::new(),
             unkept: super::unkept::Unkept::default(),
             kept_people: BTreeMap::new(),
+            behind: Vec::new(),
+        }
+    }
+
+    /// The links changed: what is said on networks that are new is not history.
+    pub fn links_changed(&mut self, core: &Core, now: Now) {
+        for network in core.networks() {
+            for room in self.rooms.values_mut() {
+                let network = room.seat.network_of(network);
+                room.arrive(network, now.wall_ms);
+            }
         }
     }
 
@@ -76,28 +88,21 @@ impl Group {
         room.is_some_and(|room| room.logs.contains(author))
     }
 
-    /// Own logs, for HELLO and WELCOME.
+    /// Own logs of this network, for HELLO and WELCOME.
     #[must_use]
-    pub fn own_logs(&self) -> Vec<OwnLog> {
-        let log = |(tag, room): (&RoomTag, &Room)| OwnLog {
-            room: *tag,
-            epoch: room.own.sent_epoch,
-            seq: room.own.sent_seq,
-        };
-        let told = |(_, room): &(&RoomTag, &Room)| {
-            room.seat.is_told_openly() && !is_sabotaged(Sabotage::NoHeads)
-        };
-        self.rooms
-            .iter()
-            .filter(told)
+    pub fn own_logs(&self, network: NetworkId) -> Vec<OwnLog> {
+        let rooms = self.rooms.values();
+        rooms
+            .filter(|room| room.seat.is_told_openly() && !is_sabotaged(Sabotage::NoHeads))
             .take(crate::limits::RECORD_ROOMS_MAX)
-            .map(log)
+            .map(|room| room.own_log_on(network))
             .collect()
     }
 
-    /// Rooms and heads, for the heartbeat of this number: all rooms, or as many as fit in turn.
+    /// Rooms and heads, for the heartbeat of this number on a network: all rooms, or as many as fit
+    /// in turn.
     #[must_use]
-    pub fn digests(&self, own: &PeerId, turn: usize) -> Vec<RoomDigest> {
+    pub fn digests(&self, network: NetworkId, own: &PeerId, turn: usize) -> Vec<RoomDigest> {
         let joined = |(_, room): &(&RoomTag, &Room)| room.seat.is_told_openly();
         let (count, most) = (
             self.rooms.iter().filter(joined).count(),
@@ -114,8 +119,8 @@ impl Group {
         };
         let digest = |(tag, room): (&RoomTag, &Room)| RoomDigest {
             room: *tag,
-            digest: room.digest(own),
-            heads: room.heads(own.short(), round, HEARTBEAT_HEADS_MAX),
+            digest: room.digest_on(network, own),
+            heads: room.heads_on(network, own.short(), round, HEARTBEAT_HEADS_MAX),
         };
         let rooms = self.rooms.iter().filter(joined).cycle().skip(start);
         rooms.take(count.min(most)).map(digest).collect()
@@ -127,12 +132,13 @@ impl Group {
         let Some(to) = cx.presence.address_of(id) else {
             return;
         };
+        let network = cx.core.network_towards(to);
         let peer = cx.presence.roster.get(id);
         let is_in = |room: &Room| peer.is_some_and(|peer| room.seat.lists(peer));
         let of_theirs: Vec<_> = self.rooms.iter().filter(|(_, room)| is_in(room)).collect();
         for (tag, room) in of_theirs {
-            if room.own.sent_seq > 0 && !is_sabotaged(Sabotage::NoHeads) {
-                let (epoch, seq) = (room.own.sent_epoch, room.own.sent_seq);
+            let head = room.own.head_on(room.seat.network_of(network));
+            if let Some((epoch, seq)) = head.filter(|_| !is_sabotaged(Sabotage::NoHeads)) {
                 let heads = Body::Heads(Heads {
                     room: *tag,
                     epoch,
@@ -187,29 +193,31 @@ pub(super) fn new_room(
     key: Option<RoomKey>,
     snapshot: &Snapshot,
 ) -> Room {
-    let (name, own) = (name.clone(), OwnSender::default());
+    let name = name.clone();
     let mut room = match key {
-        Some(key) => Room::locked(name, key, own),
-        None => Room::new(name, own),
+        Some(key) => Room::locked(name, key),
+        None => Room::new(name),
     };
     let id = room.id;
-    let own = snapshot.own_heads.iter().filter(|head| head.room == id);
-    if let Some(head) = own.max_by_key(|head| head.epoch) {
-        let back = u32::from(is_sabotaged(Sabotage::NumberTwice));
-        let seq = head.seq.saturating_sub(back);
-        room.own.restore(head.network, head.epoch, seq, head.hash);
+    // Who was here before came by then at the latest.
+    let came = snapshot.incarnation;
+    for head in snapshot.own_heads.iter().filter(|head| head.room == id) {
+        room.own.restore(head);
+        room.arrive(head.network, came);
+        room.is_new = false;
     }
-    for head in snapshot.heads.iter().filter(|head| head.room == id) {
-        if head.author != core.identity.id() {
-            let is_newer = room
-                .logs
-                .get(&head.author)
-                .is_none_or(|log| log.epoch < head.epoch);
-            if is_newer {
-                room.logs
-                    .insert(head.author, AuthorLog::restored(head.epoch, head.seq));
-            }
-        }
+    let epochs = snapshot.epochs.iter().filter(|(of, _)| *of == id);
+    epochs.for_each(|(_, epoch)| room.own.pass(*epoch));
+    let others = snapshot.heads.iter().filter(|head| head.room == id);
+    for head in others.filter(|head| head.author != core.identity.id()) {
+        let at = (head.author, head.epoch);
+        room.logs.add(at, AuthorLog::restored(head), |_| false);
+        room.arrive(head.network, came);
+        room.is_new = false;
+    }
+    for fork in snapshot.forks.iter().filter(|fork| fork.log.room == id) {
+        room.forks
+            .insert((fork.log.author, fork.log.epoch), fork.clone());
     }
     room
 }
@@ -265,10 +273,11 @@ mod tests {
         for rooms in [0, 1, 4, 5, 6, 8, 11] {
             let (core, now) = core(rooms);
             let group = Group::new(&core, now, &Snapshot::default());
+            let network = core.network();
             let own = core.identity.id();
             let mut told: BTreeMap<RoomTag, usize> = BTreeMap::new();
             for turn in 0..rooms {
-                let digests = group.digests(&own, turn);
+                let digests = group.digests(network, &own, turn);
                 assert_eq!(digests.len(), rooms.min(HEARTBEAT_ROOMS_MAX));
                 let tags: std::collections::BTreeSet<_> =
                     digests.iter().map(|digest| digest.room).collect();
@@ -279,7 +288,7 @@ mod tests {
             assert_eq!(told.len(), rooms);
             let each = rooms.min(HEARTBEAT_ROOMS_MAX);
             assert!(told.values().all(|&times| times == each), "{told:?}");
-            assert_eq!(group.digests(&own, usize::MAX).len(), each);
+            assert_eq!(group.digests(network, &own, usize::MAX).len(), each);
         }
     }
 }

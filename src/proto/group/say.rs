@@ -87,7 +87,7 @@ impl Group {
             let sentence = "the message could not be signed".to_owned();
             return Err(("internal", sentence, "report this".into()));
         };
-        if room.own.is_volatile {
+        if room.own.is_volatile() {
             self.say_unkept(cx, tag, entry, reference);
             return Ok(());
         }
@@ -149,8 +149,8 @@ impl Group {
         }
         loop {
             let is_ready = |room: &Room| {
-                room.own.ready_at(now).is_some_and(|at| at <= now)
-                    && room.seat.held_until().is_none_or(|held| held <= now)
+                let held = room.seat.held_until();
+                room.own.queued() > 0 && held.is_none_or(|held| held <= now)
             };
             let rooms = self.rooms.iter();
             let waiting = rooms
@@ -160,7 +160,7 @@ impl Group {
                 return;
             };
             if let Some(room) = self.rooms.get_mut(&tag)
-                && let Some(entry) = room.own.take_ready(now)
+                && let Some(entry) = room.own.take_ready()
             {
                 send(room, cx, &entry);
             }
@@ -171,29 +171,33 @@ impl Group {
     pub(super) fn speak(&mut self, cx: &mut Cx) {
         self.send_ready(cx);
         let pace = cx.pace();
+        let now = cx.now.mono;
         for (tag, room) in &mut self.rooms {
             let paths = cx.presence.group_paths();
-            for packet in room.take_copies(cx.now.mono, pace) {
-                cx.core.send_on_all(&packet, &paths);
-            }
-            if room.own.take_heads(cx.now.mono) {
-                let heads = Heads {
-                    room: *tag,
-                    epoch: room.own.sent_epoch,
-                    seq: room.own.sent_seq,
-                };
-                if let Some(bytes) = room.seat.packet(cx.core, &Body::Heads(heads)) {
-                    cx.core.send_on_all(&bytes, &paths);
+            let seat = &room.seat;
+            for (epoch, log) in room.own.iter_mut() {
+                for packet in log.take_copies(now, pace.rtt) {
+                    cx.core.send_where(|on| log.is_on(on), &packet, &paths);
                 }
-            }
-            for (member, resend) in room.own.take_resends(cx.now.mono, pace.rtt) {
-                let here = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
-                let Some(to) = cx.presence.address_of(&member).filter(|_| here) else {
-                    continue;
-                };
-                super::repair::send_repairs(cx.core, &room.seat, to, &resend.entries);
-                if resend.doubtful {
-                    cx.presence.doubt(cx.now.mono, &member);
+                if log.take_heads(now) {
+                    let (room, seq) = (*tag, log.sent_seq);
+                    let heads = Body::Heads(Heads { room, epoch, seq });
+                    if let Some(bytes) = seat.packet(cx.core, &heads) {
+                        cx.core.send_where(|on| log.is_on(on), &bytes, &paths);
+                    }
+                }
+                for (member, resend) in log.take_resends(now, pace.rtt) {
+                    let here = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
+                    let Some(to) = cx.presence.address_of(&member).filter(|_| here) else {
+                        continue;
+                    };
+                    if !log.is_on(cx.core.network_towards(to)) {
+                        continue;
+                    }
+                    super::repair::send_repairs(cx.core, seat, to, &resend.entries);
+                    if resend.doubtful {
+                        cx.presence.doubt(now, &member);
+                    }
                 }
             }
         }
@@ -201,44 +205,44 @@ impl Group {
 }
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
-pub(super) fn begin_epoch(room: &mut Room, cx: &mut Cx, writes: &mut Vec<Write>) {
+pub(super) fn begin_epoch(room: &mut Room, cx: &Cx, writes: &mut Vec<Write>) {
     let network = room.seat.network(cx.core);
-    if room.own.network == Some(network) && room.own.epoch > 0 {
-        return;
+    if room.own.on(network).is_none() {
+        let epoch = room.own.begin(network, cx.now.wall_ms);
+        writes.push(Write::Epoch {
+            room: room.id,
+            network,
+            epoch,
+        });
     }
-    let epoch = cx.now.wall_ms.max(room.own.epoch.saturating_add(1));
-    room.own.begin(network, epoch);
-    writes.push(Write::Epoch {
-        room: room.id,
-        network,
-        epoch,
-    });
 }
 
 pub(super) fn next_entry(
     room: &mut Room,
-    cx: &mut Cx,
+    cx: &Cx,
     hlc: &mut super::Hlc,
     (kind, body, about): Saying,
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.last_shown.filter(|&(_, shown)| shown > stamp);
+    let epoch = room.own.on(room.seat.network(cx.core))?;
+    let log = room.own.get_mut(epoch)?;
     let after = after.map(|(dep, _)| dep).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
-        network: room.own.network?,
-        epoch: room.own.epoch,
-        seq: room.own.seq + 1,
+        network: log.network,
+        epoch,
+        seq: log.seq + 1,
         hlc: stamp,
-        prev: room.own.hash,
+        prev: log.hash,
         kind,
         deps: about.into_iter().chain(after).collect(),
         body,
     };
     let identity = &cx.core.identity;
     let entry = Entry::build(fields, &room.id, &mut |bytes| identity.sign(bytes)).ok()?;
-    room.own.seq = entry.seq;
-    room.own.hash = entry.hash(&room.id);
+    log.seq = entry.seq;
+    log.hash = entry.hash(&room.id);
     Some(entry)
 }
 
@@ -260,8 +264,11 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
         .map(|peer| (peer.id, roster.reference(peer)))
         .collect();
     let id = MessageId::of_entry(&entry.hash(&room.id));
-    room.own.sent(cx.now.mono, entry, (id, packet, of), pace);
-    if let Some(receipt) = room.receipt(entry.seq) {
+    if let Some(log) = room.own.get_mut(entry.epoch) {
+        log.said_on(cx.core.networks().into_iter());
+        log.sent(cx.now.mono, entry, (id, packet, of), pace);
+    }
+    if let Some(receipt) = room.receipt((entry.epoch, entry.seq)) {
         cx.core.event(receipt);
     }
 }

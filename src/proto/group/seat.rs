@@ -96,8 +96,17 @@ impl Seat {
     #[must_use]
     pub fn network(&self, core: &Core) -> NetworkId {
         match self.key {
-            Some(_) => NetworkId([0; 8]),
+            Some(_) => NetworkId::EVERYWHERE,
             None => core.network(),
+        }
+    }
+
+    /// What stands for a network in this room.
+    #[must_use]
+    pub fn network_of(&self, network: NetworkId) -> NetworkId {
+        match self.key {
+            Some(_) => NetworkId::EVERYWHERE,
+            None => network,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The own log in a room: numbering, copies, heads, who has what.
+//! One epoch of the own log in a room: numbering, copies, heads, who has what.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -22,31 +22,24 @@ const RESENDS_MAX: u32 = 16;
 const DOUBT_AFTER: u32 = 3;
 /// Slowest pace of that; the pace halves with every second one.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
-/// How long a new epoch waits for those who miss something of the one before.
-const EPOCH_END: Duration = Duration::from_secs(2);
 /// HEADS go at t0, 4 t0, 16 t0 and 64 t0 after the last copy.
 const HEADS_ROUNDS: u32 = 4;
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
 
-/// The own log.
-#[derive(Default)]
+/// One epoch of the own log.
 pub struct OwnSender {
     /// The network it belongs to.
-    pub network: Option<NetworkId>,
-    /// Its epoch, 0 before the first entry.
-    pub epoch: u64,
+    pub network: NetworkId,
     /// Number of the last entry made.
     pub seq: u32,
     /// Its hash.
     pub hash: [u8; 32],
-    /// The epoch of the last entry handed to the network: a new one begins on the network only
-    /// when all that was said before is out.
-    pub sent_epoch: u64,
-    /// Number of the last entry handed to the network, in that epoch.
+    /// Number of the last entry handed to the network.
     pub sent_seq: u32,
-    /// Whether its epoch is one that the store does not know and that is never continued.
+    /// Whether the store does not know it, so that it is never continued.
     pub is_volatile: bool,
-    ready: VecDeque<Entry>,
+    /// Where something of it was said in this run.
+    said_on: BTreeSet<NetworkId>,
     followed: BTreeMap<u32, Followed>,
     cache: BTreeMap<u32, Vec<u8>>,
     heads: Option<HeadsPlan>,
@@ -109,78 +102,33 @@ impl Followed {
 }
 
 impl OwnSender {
-    /// Continues a log of an earlier run.
-    pub fn restore(&mut self, network: NetworkId, epoch: u64, seq: u32, hash: [u8; 32]) {
-        self.network = Some(network);
-        self.epoch = epoch;
-        self.seq = seq;
-        self.sent_epoch = epoch;
-        self.sent_seq = seq;
-        self.hash = hash;
-    }
-
-    /// Begins a new log; on the network it begins with its first entry.
-    pub fn begin(&mut self, network: NetworkId, epoch: u64) {
-        self.network = Some(network);
-        self.epoch = epoch;
-        self.seq = 0;
-        self.hash = [0; 32];
-    }
-
-    /// Our own log exists up to there elsewhere: the next entry begins a new one.
-    pub fn abandon(&mut self, epoch: u64) {
-        self.epoch = self.epoch.max(epoch);
-        self.network = None;
-    }
-
-    /// The store could not keep an entry of this epoch. Its number must not be used twice, so
-    /// the next entry begins a new epoch.
-    pub fn entry_lost(&mut self, epoch: u64) {
-        if self.epoch == epoch {
-            self.network = None;
-        }
-    }
-
-    /// The store works again: the next entry begins an epoch that it knows.
-    pub fn end_volatile(&mut self) {
-        if std::mem::take(&mut self.is_volatile) {
-            self.network = None;
-        }
-    }
-
-    /// An entry is stored and may go when its turn comes.
-    pub fn enqueue(&mut self, entry: Entry) {
-        self.ready.push_back(entry);
-    }
-
-    /// How many wait for their turn.
+    /// A log of this network that ends with this number and hash, 0 and zeros if it is new.
     #[must_use]
-    pub fn queued(&self) -> usize {
-        self.ready.len()
-    }
-
-    /// The next entry whose turn it is.
-    pub fn take_ready(&mut self, now: Instant) -> Option<Entry> {
-        self.ready_at(now).filter(|&at| at <= now)?;
-        self.ready.pop_front()
-    }
-
-    /// From when on the next entry may leave, if one waits.
-    #[must_use]
-    pub fn ready_at(&self, now: Instant) -> Option<Instant> {
-        self.ready.front()?;
-        Some(self.epoch_ends().unwrap_or(now))
-    }
-
-    /// Where the next entry begins a new epoch while somebody still misses what was said in the
-    /// one before: until when it waits, since with it they stop to listen to the old one.
-    fn epoch_ends(&self) -> Option<Instant> {
-        let begins = self.ready.front()?.epoch != self.sent_epoch;
-        let missed = |followed: &Followed| followed.missing().next().is_some();
-        if !begins || !self.followed.values().any(missed) {
-            return None;
+    pub fn new(network: NetworkId, seq: u32, hash: [u8; 32]) -> Self {
+        OwnSender {
+            network,
+            seq,
+            hash,
+            sent_seq: seq,
+            is_volatile: false,
+            said_on: BTreeSet::new(),
+            followed: BTreeMap::new(),
+            cache: BTreeMap::new(),
+            heads: None,
+            lately: VecDeque::new(),
         }
-        self.lately.back().map(|&last| last + EPOCH_END)
+    }
+
+    /// Whether it is told of and served on this network.
+    #[must_use]
+    pub fn is_on(&self, network: NetworkId) -> bool {
+        let is_everywhere = self.network == NetworkId::EVERYWHERE;
+        is_everywhere || self.network == network || self.said_on.contains(&network)
+    }
+
+    /// Something of it is said on these networks.
+    pub fn said_on(&mut self, networks: impl Iterator<Item = NetworkId>) {
+        self.said_on.extend(networks);
     }
 
     /// An entry left: plans its copies, the heads behind it, and follows its delivery.
@@ -207,12 +155,6 @@ impl OwnSender {
         };
         let gap = pace.rtt.mul_f64(1.2).clamp(COPY_GAP_MIN, COPY_GAP_MAX);
         let last_copy = now + gap * (copies - 1);
-        if entry.epoch != self.sent_epoch {
-            self.sent_epoch = entry.epoch;
-            self.sent_seq = 0;
-            self.followed.clear();
-            self.cache.clear();
-        }
         self.sent_seq = self.sent_seq.max(entry.seq);
         self.cache.insert(entry.seq, entry.bytes.clone());
         if self.cache.len() > ROOM_CACHE_ENTRIES {
@@ -351,10 +293,7 @@ impl OwnSender {
     }
 
     /// The body of an own entry is gone: what goes out of it from now on is its stub.
-    pub fn put_stub(&mut self, epoch: u64, seq: u32, stub: &[u8]) {
-        if epoch != self.sent_epoch {
-            return;
-        }
+    pub fn put_stub(&mut self, seq: u32, stub: &[u8]) {
         if let Some(bytes) = self.cache.get_mut(&seq) {
             *bytes = stub.to_vec();
         }
@@ -363,14 +302,14 @@ impl OwnSender {
         }
     }
 
-    /// Whether nothing waits and everybody who can have it has it.
+    /// Whether everybody who can have what was said has it.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let is_open = |followed: &Followed| {
             followed.next_copy.is_some()
                 || (followed.next_resend.is_some() && followed.missing().next().is_some())
         };
-        self.ready.is_empty() && !self.followed.values().any(is_open)
+        !self.followed.values().any(is_open)
     }
 
     /// When something is due of what left.

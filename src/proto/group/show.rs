@@ -1,6 +1,7 @@
 //! Which lines are shown when, and what is shown of them.
 
 use super::log::{AuthorLog, Line};
+use super::logs::LogAt;
 use super::room::Room;
 use super::{Cx, Group, kinds, order};
 use crate::api::{Event, PeerRef, TextKind, Timestamp};
@@ -10,33 +11,50 @@ use crate::text::DisplayText;
 use crate::wire::{Entry, EntryKind};
 
 impl Group {
-    /// The shows of one log that may be shown now.
-    pub(super) fn show_lines(room: &mut Room, cx: &mut Cx, author: &PeerId) {
-        let conversation = room.conversation();
-        while let Some(line) = room
-            .logs
-            .get_mut(author)
-            .and_then(|log: &mut AuthorLog| log.next_line(cx.now.mono))
-        {
-            match line {
-                Line::Entry(entry, delayed) => {
-                    room.say_line(cx, &entry, false, delayed);
-                }
-                Line::Gap(missing) => cx.core.event(Event::Gap {
-                    conversation: conversation.clone(),
-                    from: cx.presence.reference_of_id(author),
-                    missing,
-                }),
+    /// The lines of one log that may be shown now. What its author said before in other logs
+    /// comes first, with the gaps in it.
+    pub(super) fn show_lines(room: &mut Room, cx: &mut Cx, at: &LogAt) {
+        let Some(mut line) = next_line(room, cx, at) else {
+            return;
+        };
+        let earlier = room.logs.of(&at.0).take_while(|(epoch, _)| *epoch < at.1);
+        let held_back = earlier.filter(|(_, log)| log.holds_back());
+        let held_back: Vec<u64> = held_back.map(|(epoch, _)| epoch).collect();
+        for epoch in held_back {
+            let at = (at.0, epoch);
+            if let Some(log) = room.logs.get_mut(&at) {
+                log.let_go(cx.now.mono);
+            }
+            while let Some(line) = next_line(room, cx, &at) {
+                Self::show_line(room, cx, &at.0, line);
+            }
+        }
+        loop {
+            Self::show_line(room, cx, &at.0, line);
+            match next_line(room, cx, at) {
+                Some(next) => line = next,
+                None => return,
             }
         }
     }
 
-    /// Lines of an epoch that ended before their turn came: better late than never.
-    pub(super) fn show_left_over(room: &mut Room, cx: &mut Cx) {
-        for entry in std::mem::take(&mut room.left_over) {
-            room.say_line(cx, &entry, false, true);
+    fn show_line(room: &mut Room, cx: &mut Cx, author: &PeerId, line: Line) {
+        match line {
+            Line::Entry(entry, _, delayed) => {
+                room.say_line(cx, &entry, false, delayed);
+            }
+            Line::Gap(missing) => cx.core.event(Event::Gap {
+                conversation: room.conversation(),
+                from: cx.presence.reference_of_id(author),
+                missing,
+            }),
         }
     }
+}
+
+fn next_line(room: &mut Room, cx: &Cx, at: &LogAt) -> Option<Line> {
+    let log: &mut AuthorLog = room.logs.get_mut(at)?;
+    log.next_line(cx.now.mono)
 }
 
 impl Room {

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::ack::plan_ack;
+use super::logs::LogAt;
 use super::say::{begin_epoch, next_entry};
 use super::show::names_one;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, Stored, Token, Write};
-use crate::id::{PeerId, RoomId, RoomTag};
+use crate::id::{RoomId, RoomTag};
 use crate::wire::Entry;
 
 /// Most entries that wait in memory for room on the disk; others' beyond are asked for again.
@@ -75,19 +76,17 @@ impl Group {
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        (author, entry): (PeerId, Entry),
+        (at, entry): (LogAt, Entry),
         failure: &str,
     ) {
         self.store_failure(cx, failure);
         // The record that went with it is not kept either.
-        self.kept_people.remove(&author);
+        self.kept_people.remove(&at.0);
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        let log = room.logs.get_mut(&author);
-        let Some(log) = log.filter(|log| log.epoch == entry.epoch) else {
-            room.left_over.push(entry);
-            return Self::show_left_over(room, cx);
+        let Some(log) = room.logs.get_mut(&at) else {
+            return;
         };
         log.not_stored(cx.now.mono, entry.clone());
         if self.unkept.waiting.len() < WAITING_MAX {
@@ -95,7 +94,7 @@ impl Group {
         } else {
             log.give_up(entry.seq, cx.now.mono + RETRY_SLOWEST);
         }
-        Self::show_lines(room, cx, &author);
+        Self::show_lines(room, cx, &at);
     }
 
     /// An own entry could not be kept: it and what was said after it leave in a volatile epoch.
@@ -128,7 +127,6 @@ impl Group {
                 self.unkept.ended.insert((room.id, entry.epoch));
                 room.own.entry_lost(entry.epoch);
             }
-            room.own.is_volatile = true;
         }
         for (entry, reference) in all {
             let Some(room) = self.rooms.get_mut(&tag) else {
@@ -208,14 +206,13 @@ impl Group {
             let Some(room) = self.rooms.get_mut(&tag) else {
                 continue;
             };
-            let (epoch, seq) = (entry.epoch, entry.seq);
-            if let Some(log) = room.logs.get_mut(&author)
-                && log.epoch == epoch
-            {
-                log.stored(cx.now.mono, entry, true);
-                room.note_cached(author, seq);
-                plan_ack(room, cx, &author);
-                Self::show_lines(room, cx, &author);
+            let (at, seq) = ((author, entry.epoch), entry.seq);
+            if let Some(log) = room.logs.get_mut(&at) {
+                let key = Some(entry.hlc);
+                log.stored(cx.now.mono, entry, key);
+                room.note_cached(at, seq);
+                plan_ack(room, cx, &at);
+                Self::show_lines(room, cx, &at);
             }
         }
         if !self.unkept.waiting.is_empty() {

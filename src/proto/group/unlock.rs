@@ -172,6 +172,7 @@ impl Group {
         let row = super::membership::row_of(&room);
         let room = self.rooms.entry(tag).or_insert(room);
         room.seat.joined = true;
+        room.come_anew();
         room.seat.beacons.now(cx.now.mono);
         room.seat.hold(cx.now.mono + beacon::HOLD, cx.presence);
         let row = crate::durable::RoomRow {
@@ -179,6 +180,7 @@ impl Group {
             ..row
         };
         self.keep_room(cx, row, answer);
+        self.links_changed(cx.core, cx.now);
         cx.presence.change_self(cx.core, cx.now);
         self.look(cx);
         self.say_beacons(cx);

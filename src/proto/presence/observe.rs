@@ -166,7 +166,7 @@ impl Presence {
         let hello = Body::Hello(Hello {
             record: self.record.clone(),
             nonce,
-            logs: group.own_logs(),
+            logs: group.own_logs(core.network_on(link)),
             known: Known::ids(&[]),
         });
         let Some(bytes) = core.packet(&hello).filter(|_| core.open) else {

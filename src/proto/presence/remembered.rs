@@ -15,7 +15,7 @@ use crate::limits::{
     NEIGHBORS_MAX,
 };
 use crate::proto::Now;
-use crate::proto::core::{Core, network_of};
+use crate::proto::core::Core;
 use crate::proto::group::Group;
 
 /// From the first confirmation until it is kept: whoever else is found by then goes along.
@@ -114,7 +114,7 @@ impl Remembered {
         let mut open: Vec<(u64, PeerId, SocketAddr)> = Vec::new();
         let mut asked: Vec<NetworkId> = Vec::new();
         for link in core.links.iter().filter(|link| !link.loopback) {
-            let network = network_of(Some(link));
+            let network = core.network_on(link.id);
             if asked.contains(&network) {
                 continue;
             }

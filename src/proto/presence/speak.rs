@@ -1,13 +1,14 @@
 //! What a node says of itself and to whom.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::beacon::{Due, PendingWelcome};
 use super::{Presence, beacon, reaches};
 use crate::api::PeerState;
 use crate::datagram::{LinkId, Path};
-use crate::id::{PeerId, ShortId};
+use crate::id::{NetworkId, PeerId, ShortId};
 use crate::proto::Now;
 use crate::proto::core::Core;
 use crate::proto::group::Group;
@@ -84,12 +85,13 @@ impl Presence {
 
     /// A HELLO for one address alone.
     pub(super) fn say_hello_to(&self, core: &mut Core, group: &Group, to: SocketAddr) {
-        let hello = self.hello(group, hello_len_min(core, to));
+        let network = core.network_towards(to);
+        let hello = self.hello(group, network, hello_len_min(core, to));
         core.send_to(to, &hello);
     }
 
-    /// A HELLO of at least `len_min` bytes.
-    fn hello(&self, group: &Group, len_min: usize) -> Body {
+    /// A HELLO for this network, of at least `len_min` bytes.
+    fn hello(&self, group: &Group, network: NetworkId, len_min: usize) -> Body {
         let known: Vec<ShortId> = self
             .roster
             .iter()
@@ -98,7 +100,7 @@ impl Presence {
             .filter(|peer| !peer.watch.doubtful)
             .map(|peer| peer.id.short())
             .collect();
-        let logs = group.own_logs();
+        let logs = group.own_logs(network);
         let known = Known::padded(&known, &self.record, logs.len(), len_min);
         Body::Hello(Hello {
             record: self.record.clone(),
@@ -110,20 +112,28 @@ impl Presence {
 
     /// To every link by every path, and to the addresses that were named.
     fn say_hello(&mut self, core: &mut Core, now: Now, group: &Group) {
-        let Some(bytes) = core.packet(&self.hello(group, 0)) else {
-            return;
-        };
         if !core.open {
             return;
         }
         let crowded = self.beacon.is_crowded(now.mono);
+        // One for each network: the logs of one are not told of on another.
+        let mut hellos: BTreeMap<NetworkId, Vec<u8>> = BTreeMap::new();
         for link in core.links.clone() {
+            let network = core.network_on(link.id);
+            let hello = || self.hello(group, network, 0);
+            let bytes = match hellos.entry(network) {
+                Entry::Occupied(made) => made.into_mut(),
+                Entry::Vacant(none) => match core.packet(&hello()) {
+                    Some(bytes) => none.insert(bytes),
+                    None => return,
+                },
+            };
             let multicast = [Path::Mcast4, Path::Mcast6];
             let is_open = |path: &Path| core.path_usable(&link, *path);
             if crowded && multicast.iter().any(is_open) {
-                core.send_on_link(link.id, &bytes, &multicast);
+                core.send_on_link(link.id, bytes, &multicast);
             } else {
-                core.send_on_link(link.id, &bytes, &Path::GROUP);
+                core.send_on_link(link.id, bytes, &Path::GROUP);
             }
         }
         self.hello_named(core, group);
@@ -174,7 +184,7 @@ impl Presence {
             echo: welcome.echo,
             nonce,
             token: self.sync.tokens.issue(now.mono, welcome.to),
-            logs: group.own_logs(),
+            logs: group.own_logs(core.network_towards(welcome.to)),
         };
         let waits = self.patience.pace(self.roster.crowd());
         let Some(peer) = self.roster.get_mut(id) else {
@@ -252,7 +262,7 @@ impl Presence {
             group_sent: core.group_sent.get(&link).copied().unwrap_or(0),
             loss: self.loss_on(link),
             echoes: Vec::new(),
-            rooms: group.digests(&core.identity.id(), turn),
+            rooms: group.digests(core.network_on(link), &core.identity.id(), turn),
         }
     }
 

@@ -131,7 +131,7 @@ impl Presence {
         let hello = Hello {
             record: self.record.clone(),
             nonce: self.beacon.nonce,
-            logs: group.own_logs(),
+            logs: group.own_logs(core.network_towards(source)),
             known: Known::ids(&[]),
         };
         let wanted = super::speak::hello_len(&hello);

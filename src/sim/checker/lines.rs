@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Checker, LOBBY, Letter, Truth};
-use crate::durable::{Batch, Kept, Write};
+use crate::durable::{Batch, Kept, LogKey, Write};
 use crate::id::{MessageId, RoomId};
 use crate::sim::disk::Disk;
 use crate::text::DisplayText;
@@ -42,9 +42,28 @@ impl Checker {
         node: usize,
         (true_ms, ahead_ms): (u64, u64),
         batch: &Batch,
+        disk: &Disk,
     ) {
         for write in &batch.writes {
             match write {
+                Write::Entry {
+                    room,
+                    author,
+                    epoch,
+                    seq,
+                    ..
+                } if *author != self.people[node].id => {
+                    let (room, author, epoch) = (*room, *author, *epoch);
+                    let log = LogKey {
+                        room,
+                        author,
+                        epoch,
+                    };
+                    if disk.is_forked(&log) {
+                        let what = format!("takes line {seq} of a log that contradicts itself");
+                        self.fail(now, node, 1, what);
+                    }
+                }
                 Write::Entry { author, bytes, .. } if *author == self.people[node].id => {
                     if let Ok(entry) = Entry::parse(bytes) {
                         self.learn(&entry);

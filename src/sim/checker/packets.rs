@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Checker, LOBBY};
 use crate::datagram::Destination;
+use crate::durable::LogKey;
 use crate::id::{Incarnation, RoomId};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::sim::disk::Disk;
@@ -104,7 +105,13 @@ impl Checker {
     fn sent_entry(&mut self, now: Duration, node: usize, entry: &Entry, disk: &Disk) {
         let room = RoomId::public(LOBBY);
         let id = entry.author_id();
-        if !disk.has(&(room.0, id, entry.epoch, entry.seq)) {
+        let log = LogKey {
+            room,
+            author: id,
+            epoch: entry.epoch,
+        };
+        let is_kept = disk.has(&(room.0, id, entry.epoch, entry.seq));
+        if !is_kept && !disk.proves(&log, &entry.bytes) {
             let what = format!("sends line {} before it is kept", entry.seq);
             return self.fail(now, node, 9, what);
         }

@@ -1,0 +1,277 @@
+//! The own logs of a room: one for each network, each continued when the node is there again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::sender::OwnSender;
+use crate::durable::OwnHead;
+use crate::id::{NetworkId, PeerId, RoomId};
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
+use crate::wire::Entry;
+
+/// An own entry: epoch and number.
+pub type OwnAt = (u64, u32);
+
+/// The own logs of one room.
+#[derive(Default)]
+pub struct OwnLogs {
+    /// By epoch; also those that ended in this run.
+    all: BTreeMap<u64, OwnSender>,
+    /// The epoch that the next entry continues.
+    going_on: BTreeMap<NetworkId, u64>,
+    /// No epoch up to this is begun.
+    greatest: u64,
+    /// Stored, waits for its turn.
+    ready: VecDeque<Entry>,
+    /// The store keeps nothing.
+    is_volatile: bool,
+}
+
+impl OwnLogs {
+    /// Continues a log of an earlier run.
+    pub fn restore(&mut self, head: &OwnHead) {
+        let back = u32::from(is_sabotaged(Sabotage::NumberTwice));
+        let seq = head.seq.saturating_sub(back);
+        let log = OwnSender::new(head.network, seq, head.hash);
+        self.all.insert(head.epoch, log);
+        self.pass(head.epoch);
+        let epoch = self.going_on.entry(head.network).or_default();
+        *epoch = head.epoch.max(*epoch);
+    }
+
+    /// An epoch up to this exists.
+    pub fn pass(&mut self, epoch: u64) {
+        self.greatest = self.greatest.max(epoch);
+    }
+
+    /// The epoch that an entry on this network continues.
+    #[must_use]
+    pub fn on(&self, network: NetworkId) -> Option<u64> {
+        let epoch = *self.going_on.get(&network)?;
+        let log = self.all.get(&epoch)?;
+        // While the store keeps nothing, what it knows is left as it is.
+        (log.is_volatile == self.is_volatile).then_some(epoch)
+    }
+
+    /// Begins a log of this network at `now_ms`, in milliseconds since the Unix epoch.
+    pub fn begin(&mut self, network: NetworkId, now_ms: u64) -> u64 {
+        let epoch = now_ms.max(self.greatest.saturating_add(1));
+        self.pass(epoch);
+        let mut log = OwnSender::new(network, 0, [0; 32]);
+        log.is_volatile = self.is_volatile;
+        self.all.insert(epoch, log);
+        self.going_on.insert(network, epoch);
+        epoch
+    }
+
+    /// An epoch.
+    #[must_use]
+    pub fn get(&self, epoch: u64) -> Option<&OwnSender> {
+        self.all.get(&epoch)
+    }
+
+    /// An epoch, to be changed.
+    pub fn get_mut(&mut self, epoch: u64) -> Option<&mut OwnSender> {
+        self.all.get_mut(&epoch)
+    }
+
+    /// Whether an entry signed with the own key is one that this node did not make, of a log that
+    /// it would continue.
+    #[must_use]
+    pub fn is_foreign(&self, entry: &Entry, room: &RoomId) -> bool {
+        let at = (entry.epoch, entry.seq);
+        let log = self.all.get(&entry.epoch);
+        let made = log.and_then(|log| log.cached(entry.seq));
+        let is_other = made.is_some_and(|made| {
+            let made = Entry::parse(made).ok().filter(|made| *made != *entry);
+            made.is_some_and(|made| made.hash(room) != entry.hash(room))
+        });
+        self.is_beyond(at) || is_other && self.going_on.values().any(|going| *going == at.0)
+    }
+
+    fn is_beyond(&self, (epoch, seq): OwnAt) -> bool {
+        match self.all.get(&epoch) {
+            Some(log) => seq > log.seq && self.on(log.network) == Some(epoch),
+            None => epoch > self.greatest,
+        }
+    }
+
+    /// The own log exists up to there elsewhere, so its numbers may be used: it is not continued,
+    /// nor is any other if this epoch was not known at all. Returns the epochs that end.
+    pub fn abandon(&mut self, epoch: u64) -> Vec<u64> {
+        let mut ended: Vec<u64> = match self.all.get(&epoch) {
+            Some(log) => {
+                let going = self.on(log.network).into_iter();
+                going.filter(|going| *going == epoch).collect()
+            }
+            None => self.going_on.values().copied().collect(),
+        };
+        self.going_on.retain(|_, going| !ended.contains(going));
+        self.pass(epoch);
+        if !ended.contains(&epoch) {
+            ended.push(epoch);
+        }
+        ended
+    }
+
+    /// The store could not keep an entry of this epoch. Its number must not be used twice, so
+    /// the next entry begins a new epoch; one that the store does not know.
+    pub fn entry_lost(&mut self, epoch: u64) {
+        self.going_on.retain(|_, going| *going != epoch);
+        self.is_volatile = true;
+    }
+
+    /// Whether the next entry is of an epoch that the store does not know.
+    #[must_use]
+    pub fn is_volatile(&self) -> bool {
+        self.is_volatile
+    }
+
+    /// The store works again: the next entry begins an epoch that it knows.
+    pub fn end_volatile(&mut self) {
+        if std::mem::take(&mut self.is_volatile) {
+            let all = &self.all;
+            let is_kept = |epoch: &u64| all.get(epoch).is_some_and(|log| !log.is_volatile);
+            self.going_on.retain(|_, epoch| is_kept(epoch));
+        }
+    }
+
+    /// An entry is stored and may go when its turn comes.
+    pub fn enqueue(&mut self, entry: Entry) {
+        self.ready.push_back(entry);
+    }
+
+    /// How many wait for their turn.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The next entry whose turn it is.
+    pub fn take_ready(&mut self) -> Option<Entry> {
+        self.ready.pop_front()
+    }
+
+    /// Where the own log that is told of on this network stands: the last one of which something
+    /// was said there.
+    #[must_use]
+    pub fn head_on(&self, network: NetworkId) -> Option<OwnAt> {
+        let told = |log: &OwnSender| log.sent_seq > 0 && log.is_on(network);
+        let mut newest = self.all.iter().rev();
+        let found = newest.find(|(_, log)| told(log));
+        found.map(|(&epoch, log)| (epoch, log.sent_seq))
+    }
+
+    /// The body of an own entry is gone: what goes out of it from now on is its stub.
+    pub fn put_stub(&mut self, (epoch, seq): OwnAt, stub: &[u8]) {
+        if let Some(log) = self.all.get_mut(&epoch) {
+            log.put_stub(seq, stub);
+        }
+    }
+
+    /// All epochs, by number.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut OwnSender)> {
+        self.all.iter_mut().map(|(&epoch, log)| (epoch, log))
+    }
+
+    /// A member has everything of an epoch up to `seq`. Returns whose receipt changed.
+    pub fn acknowledged(&mut self, member: &PeerId, (epoch, seq): OwnAt) -> Vec<OwnAt> {
+        let Some(log) = self.all.get_mut(&epoch) else {
+            return Vec::new();
+        };
+        if seq > log.sent_seq {
+            return Vec::new();
+        }
+        let changed = log.acknowledged(member, seq).into_iter();
+        changed.map(|seq| (epoch, seq)).collect()
+    }
+
+    /// A member went. Returns whose receipt changed.
+    pub fn member_left(&mut self, member: &PeerId) -> Vec<OwnAt> {
+        self.changed(|log| log.member_left(member))
+    }
+
+    /// A member is back: what it has not acknowledged goes to it again. Returns whose receipt
+    /// changed.
+    pub fn member_back(&mut self, now: Instant, member: &PeerId) -> Vec<OwnAt> {
+        self.changed(|log| log.member_back(now, member))
+    }
+
+    fn changed(&mut self, change: impl Fn(&mut OwnSender) -> Vec<u32>) -> Vec<OwnAt> {
+        let mut changed = Vec::new();
+        for (&epoch, log) in &mut self.all {
+            changed.extend(change(log).into_iter().map(|seq| (epoch, seq)));
+        }
+        changed
+    }
+
+    /// Whether nothing waits and everybody who can have it has it.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.ready.is_empty() && self.all.values().all(OwnSender::is_settled)
+    }
+
+    /// When something is due of what left.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.all.values().filter_map(OwnSender::deadline).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: NetworkId = NetworkId([1; 8]);
+    const CAFE: NetworkId = NetworkId([2; 8]);
+
+    fn head(network: NetworkId, epoch: u64, seq: u32) -> OwnHead {
+        OwnHead {
+            room: RoomId::public("lobby"),
+            network,
+            epoch,
+            seq,
+            hash: [9; 32],
+        }
+    }
+
+    #[test]
+    fn each_network_has_a_log_that_goes_on_and_is_told_of_there_alone() {
+        let mut own = OwnLogs::default();
+        own.restore(&head(HOME, 10, 5));
+        assert_eq!((own.on(HOME), own.on(CAFE)), (Some(10), None));
+        assert_eq!(own.begin(CAFE, 8), 11, "epochs grow");
+        assert_eq!((own.on(HOME), own.on(CAFE)), (Some(10), Some(11)));
+        assert_eq!(
+            (own.head_on(HOME), own.head_on(CAFE)),
+            (Some((10, 5)), None)
+        );
+        own.get_mut(11).expect("begun").sent_seq = 1;
+        assert_eq!(own.head_on(CAFE), Some((11, 1)));
+        assert_eq!(own.head_on(HOME), Some((10, 5)));
+    }
+
+    #[test]
+    fn what_was_said_elsewhere_ends_the_logs_whose_numbers_may_be_used() {
+        let mut own = OwnLogs::default();
+        own.restore(&head(HOME, 10, 5));
+        own.restore(&head(CAFE, 20, 7));
+        own.pass(25);
+        for known in [(10, 5), (10, 1), (20, 7), (15, 3), (25, 1)] {
+            assert!(!own.is_beyond(known), "{known:?}");
+        }
+        assert!(own.is_beyond((10, 6)) && own.is_beyond((26, 1)));
+        assert_eq!(own.abandon(10), [10]);
+        assert_eq!((own.on(HOME), own.on(CAFE)), (None, Some(20)));
+        assert!(!own.is_beyond((10, 7)), "it is over already");
+        assert_eq!(own.abandon(30), [20, 30]);
+        assert_eq!(own.on(CAFE), None);
+        assert_eq!(own.begin(HOME, 1), 31);
+        own.entry_lost(31);
+        assert_eq!(own.on(HOME), None);
+        assert_eq!(own.begin(HOME, 1), 32);
+        assert_eq!(own.on(HOME), Some(32));
+        own.end_volatile();
+        assert_eq!(own.on(HOME), None, "never continued");
+    }
+}

@@ -1,0 +1,160 @@
+//! A set of numbers that come in runs: what is held of a log.
+
+use std::collections::BTreeMap;
+
+/// The numbers, as runs that do not touch.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Runs {
+    /// The last number of each run, by its first.
+    all: BTreeMap<u32, u32>,
+}
+
+impl Runs {
+    /// Adds a number; whether it was not in it.
+    pub fn insert(&mut self, number: u32) -> bool {
+        if self.contains(number) {
+            return false;
+        }
+        self.join(number, number);
+        true
+    }
+
+    /// Adds all numbers from `first` to `last`.
+    pub fn insert_run(&mut self, first: u32, last: u32) {
+        if first <= last {
+            self.join(first, last);
+        }
+    }
+
+    fn join(&mut self, mut first: u32, mut last: u32) {
+        let below = self.all.range(..=last.saturating_add(1)).rev();
+        let touching = below.take_while(|(_, end)| end.saturating_add(1) >= first);
+        let touching: Vec<(u32, u32)> = touching.map(|(&from, &to)| (from, to)).collect();
+        for (from, to) in touching {
+            self.all.remove(&from);
+            (first, last) = (first.min(from), last.max(to));
+        }
+        self.all.insert(first, last);
+    }
+
+    /// Takes away a number and all below it.
+    pub fn remove_up_to(&mut self, number: u32) {
+        let Some(next) = number.checked_add(1) else {
+            self.all.clear();
+            return;
+        };
+        let kept = self.all.split_off(&next);
+        let cut = self.all.last_key_value().map(|(_, &end)| end);
+        self.all = kept;
+        if let Some(end) = cut.filter(|&end| end >= next) {
+            self.all.insert(next, end);
+        }
+    }
+
+    /// Whether a number is in it.
+    #[must_use]
+    pub fn contains(&self, number: u32) -> bool {
+        let run = self.all.range(..=number).next_back();
+        run.is_some_and(|(_, &end)| end >= number)
+    }
+
+    /// The last of the numbers that follow this one without a gap; it itself if the next is not
+    /// there.
+    #[must_use]
+    pub fn end_after(&self, number: u32) -> u32 {
+        let Some(next) = number.checked_add(1) else {
+            return number;
+        };
+        let run = self.all.range(..=next).next_back();
+        run.filter(|&(_, &end)| end >= next)
+            .map_or(number, |(_, &end)| end)
+    }
+
+    /// How many of the numbers from `first` to `last` are in it.
+    #[must_use]
+    pub fn count(&self, first: u32, last: u32) -> u32 {
+        if first > last {
+            return 0;
+        }
+        let runs = self.all.range(..=last).rev();
+        let runs = runs.take_while(|(_, end)| **end >= first);
+        runs.map(|(&from, &to)| to.min(last) - from.max(first) + 1)
+            .sum()
+    }
+
+    /// The highest number, if there is any.
+    #[must_use]
+    pub fn last(&self) -> Option<u32> {
+        self.all.last_key_value().map(|(_, &end)| end)
+    }
+
+    /// How many runs it takes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_join_into_runs() {
+        let mut runs = Runs::default();
+        for number in [5, 3, 9, 4, u32::MAX, 1] {
+            assert!(runs.insert(number));
+            assert!(!runs.insert(number));
+        }
+        assert_eq!(runs.len(), 4);
+        assert_eq!((runs.end_after(2), runs.end_after(3)), (5, 5));
+        assert_eq!((runs.end_after(5), runs.end_after(0)), (5, 1));
+        runs.insert_run(2, 8);
+        assert_eq!((runs.len(), runs.end_after(0)), (2, 9));
+        assert_eq!(runs.last(), Some(u32::MAX));
+        runs.remove_up_to(6);
+        assert!(!runs.contains(6) && runs.contains(7));
+        runs.remove_up_to(u32::MAX);
+        assert_eq!(runs.len(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(
+            steps in proptest::collection::vec((0u8..3, 0u32..40, 0u32..6), 0..60),
+        ) {
+            let mut runs = Runs::default();
+            let mut set: BTreeSet<u32> = BTreeSet::new();
+            for (what, number, len) in steps {
+                match what {
+                    0 => prop_assert_eq!(runs.insert(number), set.insert(number)),
+                    1 => {
+                        runs.insert_run(number, number + len);
+                        set.extend(number..=number + len);
+                    }
+                    _ => {
+                        runs.remove_up_to(number / 4);
+                        set = set.split_off(&(number / 4 + 1));
+                    }
+                }
+                for number in 0..50 {
+                    prop_assert_eq!(runs.contains(number), set.contains(&number));
+                    let mut end = number;
+                    while set.contains(&(end + 1)) {
+                        end += 1;
+                    }
+                    prop_assert_eq!(runs.end_after(number), end);
+                    let most = number + len;
+                    let count = set.range(number..=most).count();
+                    prop_assert_eq!(runs.count(number, most), u32::try_from(count).unwrap());
+                }
+                let ends = set.iter().filter(|&&at| !set.contains(&(at + 1))).count();
+                prop_assert_eq!(runs.len(), ends);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A public room belongs to one network: elsewhere nothing of it is told, nor served.
+
+use std::collections::BTreeSet;
+
+use lanchat::id::{PeerId, RoomId};
+use lanchat::wire::{self, Body, Nack, Parsed, Run};
+
+use crate::actor::Actor;
+use crate::world::{World, link, lobby, seconds, three};
+
+/// The epochs that a packet tells of or carries.
+fn epochs_in(body: &Body) -> Vec<u64> {
+    match body {
+        Body::Hello(hello) => hello.logs.iter().map(|log| log.epoch).collect(),
+        Body::Welcome(welcome) => welcome.logs.iter().map(|log| log.epoch).collect(),
+        Body::Heartbeat(heartbeat) => {
+            let heads = heartbeat.rooms.iter().flat_map(|room| &room.heads);
+            heads.map(|head| head.epoch).collect()
+        }
+        Body::Heads(heads) => vec![heads.epoch],
+        Body::Data(entry) => vec![entry.epoch],
+        Body::Repair(repair) => repair.entries.iter().map(|entry| entry.epoch).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a node told of since everything was forgotten.
+fn told(world: &World, of: usize) -> BTreeSet<u64> {
+    let sent = world.sent.iter().filter(|(from, _)| *from == of);
+    let bodies = sent.filter_map(|(_, bytes)| match wire::parse(bytes) {
+        Ok(Parsed::Packet(packet)) => Some(packet.body),
+        _ => None,
+    });
+    let epochs: Vec<u64> = bodies.flat_map(|body| epochs_in(&body)).collect();
+    epochs.into_iter().filter(|&epoch| epoch > 0).collect()
+}
+
+fn place(world: &mut World, index: usize, prefix_len: u8) {
+    let links = [link(world.nodes[index].address, prefix_len)];
+    world.with(index, |endpoint, now| endpoint.set_links(now, &links));
+}
+
+fn nack(author: PeerId, epoch: u64) -> Body {
+    Body::Nack(Nack {
+        room: RoomId::public("lobby").tag(),
+        author: author.short(),
+        epoch,
+        runs: vec![Run { first: 1, last: 9 }],
+    })
+}
+
+/// The epochs that a node answers with when it is asked for everything it holds.
+fn served(world: &mut World, actor: &mut Actor, by: usize) -> BTreeSet<u64> {
+    actor.hello(world, by);
+    actor.run(world, seconds(2), |_| None);
+    let held = world.nodes[by].disk.entries.keys();
+    let logs: BTreeSet<(PeerId, u64)> = held.map(|key| (key.1, key.2)).collect();
+    for (author, epoch) in logs {
+        actor.say(world, by, &nack(author, epoch));
+    }
+    let came = actor.run(world, seconds(2), |_| None);
+    let repairs = came.iter().filter_map(|(_, body)| match body {
+        Body::Repair(_) => Some(epochs_in(body)),
+        _ => None,
+    });
+    repairs.flatten().collect()
+}
+
+#[test]
+fn on_another_network_nothing_of_the_last_one_is_told_or_served() {
+    for restarts in [false, true] {
+        let mut world = three(0.0, 71);
+        world.send(0, "#lobby", "at the office");
+        world.run(seconds(1));
+        world.send(1, "#lobby", "there as well");
+        world.run(seconds(3));
+        world.kill(1);
+        world.kill(2);
+        let entries = world.nodes[0].disk.entries.keys();
+        let office: BTreeSet<u64> = entries.map(|key| key.2).collect();
+        assert_eq!(office.len(), 2);
+        if restarts {
+            world.kill(0);
+            world.boot(0);
+        }
+        let mut actor = Actor::new(77, 66);
+        assert_eq!(served(&mut world, &mut actor, 0), office);
+
+        place(&mut world, 0, 16);
+        world.run(seconds(1));
+        world.forget();
+        let mut actor = Actor::new(78, 67);
+        assert_eq!(served(&mut world, &mut actor, 0), BTreeSet::new());
+        world.run(seconds(60));
+        assert_eq!(told(&world, 0), BTreeSet::new());
+        world.send(0, "#lobby", "at the café");
+        world.run(seconds(3));
+        let here = told(&world, 0);
+        assert!(here.len() == 1 && here.is_disjoint(&office), "{here:?}");
+        assert_eq!(served(&mut world, &mut actor, 0), here);
+        world.run(seconds(60));
+        assert_eq!(told(&world, 0), here);
+
+        // Back there the log goes on.
+        place(&mut world, 0, 24);
+        world.run(seconds(1));
+        world.forget();
+        let mut actor = Actor::new(79, 68);
+        assert_eq!(served(&mut world, &mut actor, 0), office);
+        world.send(0, "#lobby", "back");
+        world.run(seconds(60));
+        assert_eq!(told(&world, 0), office);
+        let own = world.id(0);
+        let entries = world.nodes[0]
+            .disk
+            .entries
+            .keys()
+            .filter(|key| key.1 == own);
+        let numbers: Vec<u32> = entries.map(|key| key.3).collect();
+        assert_eq!(numbers, [1, 2, 1]);
+    }
+}
+
+#[test]
+fn an_author_with_a_log_on_each_of_two_networks_is_heard_on_both() {
+    let mut world = three(0.0, 72);
+    for (prefix_len, text) in [(24, "one"), (16, "two"), (24, "three"), (16, "four")] {
+        for index in 0..3 {
+            place(&mut world, index, prefix_len);
+        }
+        world.run(seconds(3));
+        world.send(0, "#lobby", text);
+        world.run(seconds(3));
+    }
+    assert_eq!(world.texts(1, &lobby()), ["one", "two", "three", "four"]);
+    let own = world.id(0);
+    let entries = world.nodes[1]
+        .disk
+        .entries
+        .keys()
+        .filter(|key| key.1 == own);
+    let numbers: Vec<u32> = entries.map(|key| key.3).collect();
+    assert_eq!(numbers, [1, 2, 1, 2]);
+}
+
+#[test]
+fn hosts_that_disagree_on_their_network_repair_each_other() {
+    let mut world = three(0.0, 73);
+    place(&mut world, 0, 16);
+    world.run(seconds(3));
+    world.send(0, "#lobby", "one");
+    world.run(seconds(1));
+    // Only the author hears itself.
+    for other in [1, 2] {
+        world.cut.insert((0, other));
+    }
+    world.send(0, "#lobby", "two");
+    world.run(seconds(1));
+    world.cut.remove(&(0, 1));
+    world.run(seconds(8));
+    assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
+    world.kill(0);
+    world.cut.clear();
+    // The third one never hears the author again, and gets it from the second.
+    let mut actor = Actor::new(77, 66);
+    let served = served(&mut world, &mut actor, 1);
+    assert_eq!(served.len(), 1, "heard from the author on this link");
+}

@@ -74,6 +74,12 @@ impl Group {
         room.is_some_and(|room| room.seat.is_locked())
     }
 
+    /// The key of a locked room; none of an open one.
+    #[must_use]
+    pub fn room_key(&self, tag: &RoomTag) -> Option<[u8; 32]> {
+        self.rooms.get(tag)?.seat.key_bytes()
+    }
+
     /// What opens the packets of a locked room that this node is in.
     #[must_use]
     pub fn seal(&self, tag: &RoomTag) -> Option<&Seal> {

@@ -13,14 +13,15 @@ use lanchat::sim::{Loss, Settings, figures, scenario, trace};
 const HELP: &str = "\
 simulate: a LAN of lanchat nodes in virtual time
 
-  --scenario NAME   random (default), join, crash, power, rest, crowd, day
+  --scenario NAME   random (default), join, crash, power, rest, crowd, day, chat
   --seeds A..B | N  seeds to run, or the first N (default 100; 1 for figures)
   --seed S          one seed
   --peers N         nodes
   --loss G/U        loss of group and unicast datagrams in percent, such as 10/1
-  --rounds N        joins or crashes of join, crash, power (default 20)
+  --rounds N        joins, crashes or lines of join, crash, power, chat (default 20)
   --hours H         of day (default 24)
   --pause           day: one node is stopped for a minute every hour
+  --fades           chat: each node fades for 300 ms every 5 s
   --sabotage NAME   builds this bug into the core; `all` for a table, `list` for the names
   --threads N       (default: as many as there are)
   --trace N         steps that a report shows (default 40)
@@ -90,6 +91,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
             rounds: 20,
             hours: 24,
             pause: false,
+            fades: false,
         },
     };
     while let Some(name) = arguments.next() {
@@ -97,6 +99,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
             "--help" | "-h" => return Ok(None),
             "--pause" => {
                 options.extent.pause = true;
+                continue;
+            }
+            "--fades" => {
+                options.extent.fades = true;
                 continue;
             }
             _ => {}

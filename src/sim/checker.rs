@@ -163,6 +163,8 @@ pub struct Checker {
     pub watched: Option<usize>,
     /// When, by whom and how it was shown.
     pub seen: Vec<(Duration, usize, PeerState)>,
+    /// Lines of a room as they are shown: when, where, and what they say; while measuring.
+    pub shown: Vec<(Duration, usize, String)>,
     /// Measuring, not checking: who is shown is counted and nothing of it is wrong.
     pub lenient: bool,
     index: HashMap<PeerId, usize>,

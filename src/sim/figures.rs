@@ -1,8 +1,9 @@
-//! Scenarios that measure: join, crash, rest, crowd, day; for any number of nodes and any loss.
+//! Scenarios that measure: join, crash, rest, crowd, day, chat; for any number of nodes and any loss.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::chat::chat;
 use super::network::Counts;
 use super::scenario::{Outcome, Settings, outcome};
 use super::world::{Crash, World};
@@ -36,7 +37,12 @@ impl Times {
         time.copied().unwrap_or_default()
     }
 
-    fn line(&self, what: &str, of: usize) -> String {
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn line(&self, what: &str, of: usize) -> String {
         let ms = |part| self.quantile(part).as_secs_f64() * 1e3;
         let (p50, p99, most) = (ms(0.5), ms(0.99), ms(1.0));
         let count = self.0.len();
@@ -47,16 +53,18 @@ impl Times {
 /// What a scenario of this name is asked for beside [`Settings`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extent {
-    /// Joins or crashes; each is one sample for everybody who looks on.
+    /// Joins, crashes or lines; each is one sample for everybody who looks on.
     pub rounds: usize,
     /// Virtual hours of `day`.
     pub hours: u64,
     /// Whether `day` stops one node for a minute every hour.
     pub pause: bool,
+    /// Whether each node of `chat` fades for 300 ms now and then.
+    pub fades: bool,
 }
 
 /// Names of the scenarios.
-pub const NAMES: [&str; 6] = ["join", "crash", "power", "rest", "crowd", "day"];
+pub const NAMES: [&str; 7] = ["join", "crash", "power", "rest", "crowd", "day", "chat"];
 
 /// Runs the scenario of this name: what became of it, and its figures in words.
 #[must_use]
@@ -83,6 +91,7 @@ pub fn run(name: &str, settings: &Settings, extent: &Extent) -> Option<(Outcome,
         "rest" => rest(&mut world),
         "crowd" => crowd(&mut world),
         "day" => day(&mut world, extent),
+        "chat" => chat(&mut world, extent),
         _ => return None,
     };
     let mut report = format!("{name}, {peers} nodes: {} steps\n", world.steps);
@@ -96,7 +105,7 @@ fn heartbeat(nodes: usize) -> Duration {
 }
 
 /// Starts everybody, one after the other, and waits until each had its first heartbeats.
-fn settle(world: &mut World) {
+pub(super) fn settle(world: &mut World) {
     let nodes = world.nodes.len();
     for node in 0..nodes {
         world.boot(node);
@@ -209,6 +218,7 @@ fn rest(world: &mut World) -> String {
     // The HELLOs of whoever came last are over; a minute and a few heartbeats of rest.
     let from = world.now.as_secs() + 1;
     let to = from + 60 + heartbeat(nodes).as_secs();
+    let before = world.network.traffic.kinds.clone();
     world.run_to(Duration::from_secs(to));
     let per_second = |counts: &Counts, seconds: u64| {
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
@@ -226,6 +236,17 @@ fn rest(world: &mut World) -> String {
     text += &format!("mean: {}", per_second(&traffic.sum(from, to), to - from));
     let peak = traffic.peak(from, to, 10);
     text += &format!("most in any 10 s: {}", per_second(&peak, 10));
+    text.push_str("by kind:");
+    for ((kind, group), count) in &traffic.kinds {
+        let count = count - before.get(&(*kind, *group)).unwrap_or(&0);
+        let how = if *group { "group" } else { "unicast" };
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let rate = count as f64 / (to - from) as f64;
+        if rate >= 0.1 {
+            let _ = write!(text, " {kind} {how} {rate:.1}/s");
+        }
+    }
+    text.push('\n');
     text
 }
 

@@ -6,6 +6,7 @@
 //! `examples/simulate.rs` runs it at night, `tests/simulation.rs` a part of it each time.
 
 mod byzantine;
+mod chat;
 pub mod checker;
 pub mod dice;
 pub mod disk;

@@ -181,6 +181,8 @@ impl Counts {
 /// Counts by second.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
+    /// Datagrams of each kind so far, by group and by unicast; while measuring.
+    pub kinds: BTreeMap<(u8, bool), u64>,
     seconds: Vec<Counts>,
 }
 

@@ -104,6 +104,21 @@ fn a_power_cut_shows_everywhere_within_seconds() {
 }
 
 #[test]
+fn of_two_the_tenth_death_in_a_row_shows_as_soon_as_the_first() {
+    let mut world = crowd(2, 2);
+    for round in 0..10 {
+        let died = world.now.mono;
+        world.kill(1);
+        world.run_until(seconds(30), |w| given_up(w, 0, 1, died).is_some());
+        let after = given_up(&world, 0, 1, died);
+        assert!(after < Some(seconds(5)), "death {round}: after {after:?}");
+        world.boot(1);
+        world.run_until(seconds(20), World::all_listed);
+        world.run(seconds(3));
+    }
+}
+
+#[test]
 fn a_killed_process_shows_everywhere_within_seconds() {
     for (people, few) in [(2, 30), (3, 30), (10, 30)] {
         check_deaths(people, rounds(few), World::kill_process, (2300, 5500));

@@ -54,6 +54,11 @@ impl Health {
         self.score = (self.score + 1).min(SCORE_MAX);
     }
 
+    /// Who did not answer was gone indeed: that miss was no fault of ours.
+    pub fn was_right(&mut self) {
+        self.score = self.score.saturating_sub(1);
+    }
+
     /// The own loop stood still for `by`.
     pub fn late(&mut self, now: Instant, by: Duration) {
         let steps = by.as_millis() / GAP.as_millis();

@@ -258,7 +258,7 @@ impl Presence {
             record_hash: self.record.hash(),
             digest: self.told_on(Some(link)).digest(),
             news: Vec::new(),
-            heard: self.heard_on(link, turn),
+            heard: self.heard_on(&core.identity.id(), link, turn),
             group_sent: core.group_sent.get(&link).copied().unwrap_or(0),
             loss: self.loss_on(link),
             echoes: Vec::new(),
@@ -266,12 +266,16 @@ impl Presence {
         }
     }
 
-    fn heard_on(&self, link: LinkId, turn: usize) -> Vec<PathsHeard> {
+    /// By which paths some of the members are heard, in turn. Everybody begins with those next to
+    /// itself by id: of each member somebody tells soon, however many there are.
+    fn heard_on(&self, own: &PeerId, link: LinkId, turn: usize) -> Vec<PathsHeard> {
+        let mut before = 0;
         let on_link: Vec<PathsHeard> = self
             .roster
             .members()
             .filter_map(|peer| {
                 let paths = peer.links.get(link)?.paths;
+                before += usize::from(peer.id < *own);
                 let mut id = [0; 4];
                 id.copy_from_slice(&peer.id.0[..4]);
                 Some(PathsHeard { id, paths })
@@ -280,7 +284,7 @@ impl Presence {
         let start = if on_link.is_empty() {
             0
         } else {
-            turn * HEARD_MAX % on_link.len()
+            (before + turn * HEARD_MAX) % on_link.len()
         };
         on_link
             .iter()

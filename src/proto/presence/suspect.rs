@@ -46,6 +46,8 @@ pub struct Watch {
     pub looked: Option<Instant>,
     /// Somebody else suspects it: when its time to refute ends.
     pub accused: Option<Instant>,
+    /// Whether its silence counts against the own health ([`super::lifeguard`]).
+    pub(super) missed: bool,
     /// The SUSPECT that is to be repeated: when, and how many times it was sent.
     accusing: Option<(Instant, usize)>,
     /// When this node last began to accuse it.
@@ -58,6 +60,7 @@ impl Watch {
     /// A sign of life: nothing is held against it. What was sent lately stays counted.
     pub fn acquit(&mut self) {
         self.doubtful = false;
+        self.missed = false;
         self.accused = None;
         self.accusing = None;
     }

@@ -67,6 +67,7 @@ impl Presence {
             Some(end) => probing.end_at(now, end),
             None => {
                 self.health.missed();
+                peer.watch.missed = true;
                 self.accuse(now, id);
             }
         }
@@ -136,6 +137,9 @@ impl Presence {
     fn give_up(&mut self, core: &mut Core, now: Instant, id: &PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
             peer.probing = None;
+            if peer.watch.missed {
+                self.health.was_right();
+            }
             peer.watch.acquit();
         }
         self.testify(core, now, id);

@@ -20,6 +20,10 @@ impl World {
             self.checker
                 .sent(self.now, from, (destination, bytes), disk, on_link);
             let source = self.nodes[from].address;
+            if self.checker.lenient {
+                let group = matches!(destination, Destination::Group(..));
+                *self.network.traffic.kinds.entry((kind, group)).or_default() += 1;
+            }
             self.send(from, source, destination, bytes);
         }
     }

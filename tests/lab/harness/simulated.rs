@@ -38,6 +38,12 @@ const ROLE: &str = "--lab-simulated";
 const PARCELS_AT_ONCE: usize = 256;
 /// For so long after the last began they introduce themselves: seven HELLOs take 16 s.
 const INTRODUCTION: Duration = Duration::from_secs(20);
+/// For so long after that what was to be said about them is said, before others come.
+const SETTLE: Duration = Duration::from_secs(30);
+/// How long a datagram takes from one to another before time is real.
+const HOP: Duration = Duration::from_micros(200);
+/// A thousand meet within as much time of a processor, on a slow machine.
+const MEETING: Duration = Duration::from_secs(900);
 const CHAT_PORT: u16 = 5263;
 const PRESENCE_PORT: u16 = 5262;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 76, 67);
@@ -50,7 +56,6 @@ const SLOT_LEN: usize = 64 * 1024;
 pub struct Simulated {
     process: Process,
     says: Receiver<String>,
-    spread: Duration,
 }
 
 impl Simulated {
@@ -58,6 +63,22 @@ impl Simulated {
     /// of nobody but the node on the host `real` and each other. That host need not ask for their
     /// hardware address, for the reason given at [`super::lan::Lan::introduce`].
     pub fn start(host: &Host, count: usize, spread: Duration, real: &Host) -> Self {
+        Simulated::run(host, count, spread, real, false)
+    }
+
+    /// The same, but they have met before the call returns: they came over `spread` of a time that
+    /// passes as fast as the processor can, on no wire, and know each other and nobody else. A
+    /// thousand who meet are more work than one processor does in real time; a thousand at rest
+    /// are not.
+    pub fn met(host: &Host, count: usize, spread: Duration, real: &Host) -> Self {
+        let met = Simulated::run(host, count, spread, real, true);
+        let said = met.says.recv_timeout(MEETING);
+        let stderr = met.process.stderr();
+        assert_eq!(said.as_deref(), Ok("settled"), "stderr:\n{stderr}");
+        met
+    }
+
+    fn run(host: &Host, count: usize, spread: Duration, real: &Host, meet: bool) -> Self {
         let (mut addresses, mut neighbours) = (String::new(), String::new());
         let hardware = hardware(host.number(), 0);
         for address in (0..count).map(address) {
@@ -74,6 +95,7 @@ impl Simulated {
             count.to_string(),
             spread.as_millis().to_string(),
             real.v4().to_string(),
+            meet.to_string(),
         ]);
         let (tell, says) = mpsc::channel();
         let process = Process::start(host, command, move |out| {
@@ -81,19 +103,7 @@ impl Simulated {
                 let _ = tell.send(line);
             }
         });
-        Simulated {
-            process,
-            says,
-            spread,
-        }
-    }
-
-    /// Waits until all were introduced.
-    pub fn settled(&self) {
-        let within = self.spread + INTRODUCTION + Duration::from_secs(60);
-        let said = self.says.recv_timeout(within);
-        let stderr = self.process.stderr();
-        assert_eq!(said.as_deref(), Ok("settled"), "stderr:\n{stderr}");
+        Simulated { process, says }
     }
 
     /// Time on a processor so far.
@@ -126,10 +136,16 @@ pub fn play_role() {
     let count = arguments.next().and_then(|word| word.parse().ok());
     let spread = arguments.next().and_then(|word| word.parse().ok());
     let real = arguments.next().and_then(|word| word.parse().ok());
-    let (Some(count), Some(spread), Some(real)) = (count, spread, real) else {
+    let meet = arguments.next().and_then(|word| word.parse().ok());
+    let (Some(count), Some(spread), Some(real), Some(meet)) = (count, spread, real, meet) else {
         exit(2);
     };
     let mut world = World::new(count, Duration::from_millis(spread), real).expect("sockets");
+    if meet {
+        world.meet();
+        println!("settled");
+        io::stdout().flush().expect("the pipe");
+    }
     world.run().expect("the network");
 }
 
@@ -184,8 +200,28 @@ struct Parcel {
     bytes: Rc<[u8]>,
 }
 
+/// What time it is for the peers.
+enum Pace {
+    /// It stands until somebody moves it.
+    Virtual(Now),
+    /// It passes as everybody's does, since the first moment, which was the second to them.
+    Real(Now, Now),
+}
+
+impl Pace {
+    fn now(&self) -> Now {
+        match *self {
+            Pace::Virtual(now) => now,
+            Pace::Real(since, theirs) => {
+                theirs + Clock::now().mono.saturating_duration_since(since.mono)
+            }
+        }
+    }
+}
+
 struct World {
     real: Ipv4Addr,
+    pace: Pace,
     started: Instant,
     count: usize,
     spread: Duration,
@@ -201,9 +237,11 @@ struct World {
 impl World {
     fn new(count: usize, spread: Duration, real: Ipv4Addr) -> io::Result<Self> {
         share_signatures();
+        let now = Clock::now();
         Ok(World {
             real,
-            started: Clock::now().mono,
+            pace: Pace::Real(now, now),
+            started: now.mono,
             count,
             spread,
             peers: Vec::new(),
@@ -215,25 +253,45 @@ impl World {
         })
     }
 
+    /// Lets all come and meet in a time that passes as fast as they handle it; nothing is on the
+    /// wire. Time is real again afterwards.
+    fn meet(&mut self) {
+        self.pace = Pace::Virtual(self.pace.now());
+        let end = self.started + self.spread + INTRODUCTION + SETTLE;
+        loop {
+            let now = self.pace.now();
+            if now.mono >= end {
+                self.pace = Pace::Real(Clock::now(), now);
+                return;
+            }
+            self.wake_due();
+            let next_start = self.start_due();
+            let due = self.due.first().map(|&(at, _)| at);
+            let next = if self.parcels.is_empty() {
+                let next_start = next_start.map(|left| now.mono + left);
+                due.into_iter().chain(next_start).fold(end, Instant::min)
+            } else {
+                now.mono + HOP
+            };
+            let step = next.saturating_duration_since(now.mono);
+            self.pace = Pace::Virtual(now + step);
+            for _ in 0..self.parcels.len() {
+                self.deliver_one();
+            }
+        }
+    }
+
     fn run(&mut self) -> io::Result<()> {
-        let settled = self.started + self.spread + INTRODUCTION;
-        let mut told = false;
         let mut buffer = vec![0; SLOT_LEN];
         loop {
             self.receive(&mut buffer);
             self.deliver();
             self.wake_due();
             let next_start = self.start_due();
-            let now = Clock::now().mono;
-            if !told && now >= settled {
-                told = true;
-                println!("settled");
-                io::stdout().flush()?;
-            }
+            let now = self.pace.now().mono;
             let left = |at: Instant| at.saturating_duration_since(now);
             let next_due = self.due.first().map(|&(at, _)| left(at));
             let at_once = (!self.parcels.is_empty()).then_some(Duration::ZERO);
-            // At least once a second, so that the moment above is not missed.
             let wait = [next_start, next_due, at_once, Some(Duration::from_secs(1))];
             self.wait(wait.into_iter().flatten().min().unwrap_or_default())?;
         }
@@ -242,7 +300,7 @@ impl World {
     /// Wakes those that want to be.
     fn wake_due(&mut self) {
         for _ in 0..PARCELS_AT_ONCE {
-            let now = Clock::now().mono;
+            let now = self.pace.now().mono;
             let Some(&(_, peer)) = self.due.first().filter(|&&(at, _)| at <= now) else {
                 return;
             };
@@ -255,12 +313,12 @@ impl World {
         while self.peers.len() < self.count {
             let share = self.peers.len() as f64 / self.count as f64;
             let at = self.started + self.spread.mul_f64(share);
-            let left = at.saturating_duration_since(Clock::now().mono);
+            let left = at.saturating_duration_since(self.pace.now().mono);
             if !left.is_zero() {
                 return Some(left);
             }
             let number = self.peers.len();
-            let now = Clock::now();
+            let now = self.pace.now();
             let mut peer = endpoint(now, number);
             peer.set_links(now, &[link(address(number))]);
             self.peers.push(peer);
@@ -297,22 +355,30 @@ impl World {
     /// Hands over some of what passes in memory.
     fn deliver(&mut self) {
         for _ in 0..PARCELS_AT_ONCE {
-            let Some(parcel) = self.parcels.pop_front() else {
+            if !self.deliver_one() {
                 return;
-            };
-            self.with(parcel.to, |peer, now| {
-                peer.handle_datagram(now, parcel.arrival, &parcel.bytes);
-            });
+            }
         }
     }
 
+    fn deliver_one(&mut self) -> bool {
+        let Some(parcel) = self.parcels.pop_front() else {
+            return false;
+        };
+        self.with(parcel.to, |peer, now| {
+            peer.handle_datagram(now, parcel.arrival, &parcel.bytes);
+        });
+        true
+    }
+
     fn with(&mut self, peer: usize, act: impl FnOnce(&mut Endpoint, Now)) {
-        act(&mut self.peers[peer], Clock::now());
+        let now = self.pace.now();
+        act(&mut self.peers[peer], now);
         self.drain(peer);
     }
 
     fn drain(&mut self, peer: usize) {
-        let now = Clock::now();
+        let now = self.pace.now();
         loop {
             match self.peers[peer].poll_output(now) {
                 Output::Timeout(deadline, _) => return self.set_deadline(peer, deadline),
@@ -354,6 +420,7 @@ impl World {
             },
             Destination::Unicast(to) => to,
         };
+        let wired = matches!(self.pace, Pace::Real(..));
         let len = transmit.segment_len.unwrap_or(transmit.bytes.len()).max(1);
         let neighbour = match to.ip() {
             IpAddr::V4(v4) if v4 != BROADCAST => index(v4).filter(|&at| at < self.peers.len()),
@@ -367,6 +434,9 @@ impl World {
                 bytes: bytes.into(),
             });
             self.parcels.extend(parcels);
+            return;
+        }
+        if !wired {
             return;
         }
         // What the buffer of the socket does not take is lost, as on a wire.

@@ -70,8 +70,7 @@ impl Group {
     /// Whether this is a locked room that this node is in: what is not sealed is none of it.
     #[must_use]
     pub fn is_locked(&self, tag: &RoomTag) -> bool {
-        let room = self.rooms.get(tag);
-        room.is_some_and(|room| room.seat.is_locked())
+        self.room_key(tag).is_some()
     }
 
     /// The key of a locked room; none of an open one.

@@ -71,6 +71,9 @@ pub enum Event {
     },
     /// A line in a conversation, own ones included.
     Message {
+        /// The `ref` of the `history` that asked.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<Value>,
         /// Its id.
         id: MessageId,
         /// Where it was said.
@@ -411,6 +414,7 @@ mod tests {
     #[test]
     fn a_message_has_the_fields_of_the_interface_page() {
         let event = Event::Message {
+            reference: None,
             id: MessageId([1; 16]),
             conversation: Conversation::Room("lobby".into()),
             from: ben(),

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod diagnosis;
 pub mod event;
+pub mod history;
 pub mod slash;
 
 pub use command::{Command, Passphrase, Request, TextKind};

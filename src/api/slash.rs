@@ -7,6 +7,9 @@ use crate::text::DisplayText;
 /// Most characters of a wrong name that an error repeats.
 const NAME_SHOWN_MAX: usize = 32;
 
+/// Lines that `/history` and `/search` show.
+const HISTORY_LINES: u32 = 50;
+
 /// What a typed line means.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
@@ -100,6 +103,18 @@ pub const COMMANDS: &[SlashCommand] = &[
         "take back the own line picked, or the last",
         |arguments| alone(arguments, Input::Local(Local::Redact)),
     ),
+    row(
+        "history",
+        "[TARGET]",
+        "show what was said, with a person or in #room",
+        history,
+    ),
+    row(
+        "search",
+        "WORDS",
+        "show what was said with these words",
+        search,
+    ),
     row("nick", "NAME", "take another name", nick),
     row("away", "[TEXT]", "say that you are away", |text| {
         Ok(status(Status::Away, text))
@@ -187,7 +202,7 @@ impl SlashCommand {
     /// Whether its first argument is a person or a room.
     #[must_use]
     pub fn takes_target(&self) -> bool {
-        let takes = ["TARGET", "PERSON", "ROOM", "[ROOM"];
+        let takes = ["TARGET", "PERSON", "ROOM", "[ROOM", "[TARGET"];
         takes.iter().any(|word| self.arguments.starts_with(word))
     }
 }
@@ -239,6 +254,29 @@ fn msg(arguments: &str) -> Result<Input, Wrong> {
         kind,
         answers: None,
     }))
+}
+
+fn history(target: &str) -> Result<Input, Wrong> {
+    let conversation = match target {
+        "" => None,
+        target => Some(only_name(target)?),
+    };
+    Ok(Input::Request(asked(conversation, None)))
+}
+
+fn search(words: &str) -> Result<Input, Wrong> {
+    Ok(Input::Request(asked(None, Some(present(words)?))))
+}
+
+fn asked(conversation: Option<String>, search: Option<String>) -> Command {
+    Command::History {
+        conversation,
+        limit: Some(HISTORY_LINES),
+        before: None,
+        after: None,
+        since: None,
+        search,
+    }
 }
 
 fn me(text: &str) -> Result<Input, Wrong> {

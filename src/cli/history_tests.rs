@@ -38,6 +38,15 @@ fn history(dir: &TempDir, words: &[&str]) -> Result<String, UserError> {
 }
 
 fn entry(author: &Identity, seq: u32, text: &str) -> (Write, MessageId) {
+    entry_about(author, seq, EntryKind::TEXT, (None, text))
+}
+
+fn entry_about(
+    author: &Identity,
+    seq: u32,
+    kind: EntryKind,
+    (about, text): (Option<MessageId>, &str),
+) -> (Write, MessageId) {
     let room = RoomId::public("lobby");
     let fields = EntryFields {
         author: author.public(),
@@ -46,8 +55,8 @@ fn entry(author: &Identity, seq: u32, text: &str) -> (Write, MessageId) {
         seq,
         hlc: (1_790_000_000_000 + u64::from(seq) * 60_000) << 16,
         prev: [0; 32],
-        kind: EntryKind::TEXT,
-        deps: Vec::new(),
+        kind,
+        deps: about.map(|id| id.0).into_iter().collect(),
         body: text.as_bytes().to_vec(),
     };
     let entry = Entry::build(fields, &room, &mut |bytes| author.sign(bytes)).unwrap();
@@ -138,6 +147,75 @@ fn it_reads_beside_a_store_that_is_open_and_shows_nothing_that_moves_the_cursor(
     let everything = history(&dir, &[]).unwrap();
     assert_eq!(texts(&everything).len(), 6);
     assert_eq!(history(&dir, &["--since", "2099-01-01"]).unwrap(), "");
+}
+
+#[test]
+fn the_text_is_the_same_for_all_members_that_hold_the_same() {
+    let ana = TempDir::new().unwrap();
+    let ben = TempDir::new().unwrap();
+    let keys = [&ana, &ben].map(|dir| identity::load_or_create(dir.path()).unwrap().identity);
+    let mut writes = vec![record(&keys[0], "ana"), record(&keys[1], "ben")];
+    for seq in 1..=20 {
+        for key in &keys {
+            writes.push(
+                entry(
+                    key,
+                    seq,
+                    &format!("line {seq}\nof {}", key.public().id().tag()),
+                )
+                .0,
+            );
+        }
+    }
+    // Whatever name they run under now, and in whatever order it came.
+    let mut shown = Vec::new();
+    for (dir, key) in [(&ana, &keys[0]), (&ben, &keys[1])] {
+        let mut store = Store::open(Some(dir.path()), &key.public().id()).unwrap();
+        for write in &writes {
+            let durability = Durability::Process;
+            let writes = vec![write.clone()];
+            store.apply(&Batch { durability, writes }).unwrap();
+        }
+        writes.reverse();
+        shown.push(history(dir, &["#lobby", "--limit", "1000"]).unwrap());
+    }
+    assert_eq!(shown[0].lines().count(), 80);
+    assert_eq!(shown[0], shown[1]);
+    assert!(
+        shown[0].contains(" #lobby ben: line 7\n    of "),
+        "{}",
+        shown[0]
+    );
+}
+
+#[test]
+fn what_was_taken_back_has_no_words_and_only_its_author_takes_it_back() {
+    let dir = TempDir::new().unwrap();
+    let (mut store, ids) = filled(&dir);
+    let (ben, eve) = (
+        Identity::from_secret(&[2; 32]),
+        Identity::from_secret(&[3; 32]),
+    );
+    let back = |who, seq, id| entry_about(who, seq, EntryKind::REDACTION, (Some(id), "")).0;
+    let topic = entry_about(&ben, 7, EntryKind::TOPIC, (None, "bread")).0;
+    let answer = entry_about(&ben, 8, EntryKind::REPLY, (Some(ids[1]), "yes")).0;
+    let writes = vec![back(&ben, 6, ids[1]), back(&eve, 1, ids[0]), topic, answer];
+    let durability = Durability::Process;
+    store.apply(&Batch { durability, writes }).unwrap();
+    let text = history(&dir, &["#lobby"]).unwrap();
+    let said: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(" #lobby ")?.1))
+        .collect();
+    assert_eq!(
+        said[said.len() - 3..],
+        [
+            "* ben took a message back",
+            "* ben set the topic: bread",
+            "ben: yes"
+        ]
+    );
+    assert!(!text.contains("unknown"), "{text}");
 }
 
 #[test]

@@ -242,6 +242,7 @@ mod tests {
             r##"{"event":"peer","peer":{"id":"PEER","name":"ben","tag":"x3fa","verified":false},"state":"online","status":"available","status_text":"","confirmed":true,"addresses":["10.0.0.9:5263"],"rooms":["#lobby"],"rtt_ms":0.4}"##,
         );
         let message = Event::Message {
+            reference: None,
             id: MessageId([1; 16]),
             conversation: Conversation::Room("lobby".into()),
             from: ben(),

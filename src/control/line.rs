@@ -26,6 +26,7 @@ use super::people::{Person, Roster, line, room_line, table};
 use super::pipe::DRAIN_MAX;
 use super::said::Said;
 use crate::api::diagnosis::words;
+use crate::api::history;
 use crate::api::slash::{self, Local as LocalCommand};
 use crate::api::{Command, Conversation, Event, ReceiptState, Request, TextKind, Timestamp};
 use crate::error::{ExitCode, UserError};
@@ -159,6 +160,7 @@ impl LineMode {
             Command::Who => Some(Value::from("who")),
             Command::Rooms => Some(Value::from("rooms")),
             Command::Doctor => Some(Value::from("doctor")),
+            Command::History { .. } => Some(Value::from("history")),
             _ => None,
         };
         self.requests.push_back(Request { reference, command });
@@ -295,6 +297,13 @@ impl FrontEnd for LineMode {
             }
             Event::Own { own } => self.note(&format!("you are {} ({})", own.name, own.tag)),
             Event::Peer { reference, .. } => self.peer(event, reference.is_some()),
+            Event::Message {
+                reference: Some(_), ..
+            } => {
+                for line in history::line(event, &Local).lines() {
+                    self.note(line);
+                }
+            }
             Event::Message { .. } => self.message(event),
             Event::Receipt { state, .. } if *state == ReceiptState::Failed => {
                 self.note("a message could not be delivered");
@@ -411,6 +420,7 @@ mod tests {
 
     fn message(conversation: Conversation, text: &str) -> Event {
         Event::Message {
+            reference: None,
             id: MessageId([1; 16]),
             conversation,
             from: peer_ref("ben", 3),
@@ -491,6 +501,28 @@ mod tests {
         let line = "-- eth0: connected, but it has no address\n";
         assert!(err.starts_with(line), "{err}");
         assert!(err.ends_with("-- try: sudo dhcpcd eth0\n"), "{err}");
+    }
+
+    #[test]
+    fn what_was_said_is_shown_on_stderr_and_is_no_news() {
+        let mut driven = Driven::new();
+        let asked = driven.type_in("/history #lobby\n/search two words\n");
+        assert!(matches!(
+            &asked[..],
+            [
+                Command::History { conversation: Some(room), .. },
+                Command::History { conversation: None, search: Some(words), .. },
+            ] if room == "#lobby" && words == "two words"
+        ));
+        let mut event = message(lobby(), "one\ntwo");
+        if let Event::Message { reference, .. } = &mut event {
+            *reference = Some("history".into());
+        }
+        let (out, err) = driven.show(&[event]);
+        assert_eq!(out, "");
+        let lines: Vec<&str> = err.lines().collect();
+        assert!(lines[0].starts_with("-- 2023-11-1") && lines[0].ends_with(" #lobby ben: one"));
+        assert_eq!(lines[1].trim_start_matches(['-', ' ']), "two");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod direct;
 pub mod endpoint;
 mod gate;
 mod group;
+pub mod history;
 mod inbound;
 pub mod locked;
 mod own;

@@ -18,7 +18,7 @@ const EARLY_MAX: usize = 256;
 
 impl Endpoint {
     /// A person or a script wants something. Answered with a `reply` or an `error` event that
-    /// carries the request's `ref`. `Doctor` and `Quit` are the driver's and only answered
+    /// carries the request's `ref`. `History`, `Doctor` and `Quit` are the driver's and only answered
     /// here.
     pub fn handle_request(&mut self, now: Now, request: Request) {
         self.core.mono = now.mono;
@@ -85,9 +85,8 @@ impl Endpoint {
                 let (group, mut cx) = self.group_cx(now);
                 return group.redact(&mut cx, id, reference);
             }
-            Command::History { .. } => Err(not_yet("history")),
-            // The driver's, which knows the sockets too.
-            Command::Doctor | Command::Quit => Ok(()),
+            // The driver's, which knows the sockets and the store too.
+            Command::History { .. } | Command::Doctor | Command::Quit => Ok(()),
         };
         match done {
             Ok(()) => self.core.event(Event::Reply {
@@ -313,10 +312,4 @@ impl Endpoint {
             self.core.event(row);
         }
     }
-}
-
-/// What is in the vocabulary and not built.
-fn not_yet(what: &str) -> Refusal {
-    let sentence = format!("{what}: this lanchat cannot do it yet");
-    ("not_yet", sentence, "a newer one may".into())
 }

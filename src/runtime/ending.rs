@@ -45,7 +45,8 @@ impl Node<'_> {
         match self.front_end.flow() {
             Flow::Continue => {}
             Flow::Drain(deadline) => {
-                if self.endpoint.is_settled() || deadline <= now.mono {
+                let answered = self.histories == 0;
+                if answered && self.endpoint.is_settled() || deadline <= now.mono {
                     self.leave(now, Purpose::End(ExitCode::Done));
                 }
             }

@@ -5,6 +5,7 @@ pub mod diagnosis;
 mod ending;
 pub mod front_end;
 mod gaps;
+mod history;
 pub mod network;
 pub mod node;
 #[cfg(unix)]

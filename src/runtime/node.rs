@@ -102,6 +102,8 @@ pub(super) struct Node<'f> {
     network: Option<Event>,
     /// Tokens for which the front end may have more to read.
     front_end_tokens: Vec<Token>,
+    /// `history` commands that the store has not answered.
+    pub(super) histories: usize,
     /// Something is left to do without waiting.
     hungry: bool,
     /// No flush before, until the first datagram is out.
@@ -175,6 +177,7 @@ impl<'f> Node<'f> {
             alone_at: now.mono + ALONE,
             network: None,
             front_end_tokens: Vec::new(),
+            histories: 0,
             hungry: true,
             flush_at: Some(now.mono + FIRST_FLUSH),
             output_gone: false,
@@ -308,6 +311,9 @@ impl<'f> Node<'f> {
                 StoreAnswer::Found(token, result) => {
                     self.endpoint.handle_loaded(now, token, result);
                 }
+                StoreAnswer::Told(reference, result) => {
+                    self.tell_history(now, reference, result);
+                }
             }
             self.drain(now);
         }
@@ -425,6 +431,9 @@ impl<'f> Node<'f> {
             };
             self.front_end.handle_event(now, &reply);
             return self.leave(now, Purpose::End(ExitCode::Done));
+        }
+        if self.ask_history(&request) {
+            return;
         }
         self.endpoint.handle_request(now, request);
         self.drain(now);

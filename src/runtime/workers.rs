@@ -9,11 +9,16 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::api::Event;
 use crate::durable::{Batch, Loaded, Query, StoreFailure, Stored, Token};
+use crate::error::{ExitCode, UserError};
 use crate::proto::locked::{Derivation, RoomKey, derive};
 use crate::store::{Retention, Store};
 
 use super::Clock;
+use super::history::Asked;
 
 /// Jobs that wait in the channel to the worker, and answers in the one back. More jobs wait in
 /// front of the channel, within the caps of the core.
@@ -35,6 +40,8 @@ pub enum StoreJob {
     Keep(Token, Batch),
     /// Look this up.
     Find(Token, Query),
+    /// Show what was said.
+    History(Asked),
 }
 
 /// What it answers.
@@ -44,6 +51,8 @@ pub enum StoreAnswer {
     Kept(Token, Stored),
     /// What was found.
     Found(Token, Loaded),
+    /// The lines, or why there are none.
+    Told(Option<Value>, Result<Vec<Event>, UserError>),
 }
 
 /// The thread that has the store for itself.
@@ -73,6 +82,7 @@ impl StoreWorker {
             match job {
                 StoreJob::Keep(token, _) => StoreAnswer::Kept(token, Err(gone())),
                 StoreJob::Find(token, _) => StoreAnswer::Found(token, Err(gone())),
+                StoreJob::History(asked) => StoreAnswer::Told(asked.reference, Err(stopped())),
             }
         })
     }
@@ -119,8 +129,8 @@ pub struct Worker<Job, Answer> {
 
 impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
     /// Starts a thread. `work` gets all jobs that wait at once and leaves the list empty; it is
-    /// called with none when nothing came for as long as it answered last. `refuse` is the answer to a job that came after the thread died. `waker` is woken for
-    /// answers.
+    /// called with none when nothing came for as long as it answered last. `refuse` is the answer
+    /// to a job that came after the thread died. `waker` is woken for answers.
     ///
     /// # Errors
     /// The system starts no thread.
@@ -234,6 +244,10 @@ impl<Job: Send + 'static, Answer: Send + 'static> Worker<Job, Answer> {
     }
 }
 
+fn stopped() -> UserError {
+    UserError::new(ExitCode::Failed, "the store has stopped").hint("start lanchat again")
+}
+
 /// The store and when it was last tidied.
 struct Keeper {
     store: Store,
@@ -277,6 +291,11 @@ fn work_on_store(store: &mut Store, jobs: &mut Vec<StoreJob>, answer: &mut dyn F
             StoreJob::Find(token, query) => {
                 keep(store, &mut batches, answer);
                 answer(StoreAnswer::Found(token, store.query(&query)));
+            }
+            StoreJob::History(asked) => {
+                keep(store, &mut batches, answer);
+                let told = asked.answer(store);
+                answer(StoreAnswer::Told(asked.reference, told));
             }
         }
     }

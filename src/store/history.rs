@@ -244,8 +244,8 @@ fn private_place(
     peer: &PeerId,
     id: &MessageId,
 ) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
-    let sql = "SELECT place, id FROM private_in WHERE id = ?1 AND sender = ?2
-               UNION ALL SELECT place, id FROM private_out WHERE id = ?1 AND peer = ?2";
+    let sql = "SELECT place, id FROM private_in WHERE id = ?1 AND sender = ?2 AND kind <> 0
+               UNION ALL SELECT place, id FROM private_out WHERE id = ?1 AND peer = ?2 AND kind <> 0";
     conn.prepare_cached(sql)?
         .query_row(params![id.0, peer.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()

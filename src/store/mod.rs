@@ -50,7 +50,7 @@ mod upgrade;
 mod upgrade_tests;
 
 pub use open::FILE;
-pub use reader::Reader;
+pub use reader::{Reader, View};
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -160,6 +160,12 @@ impl Store {
     /// The database cannot be read.
     pub fn query(&self, query: &Query) -> Loaded {
         sqlite::query(&self.conn, &self.own, query).map_err(|error| sqlite::failure(&error))
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View::of(&self.conn, &self.own)
     }
 
     fn try_apply(&mut self, batch: &Batch) -> rusqlite::Result<Vec<Kept>> {

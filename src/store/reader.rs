@@ -16,6 +16,13 @@ pub struct Reader {
     own: PeerId,
 }
 
+/// What a store holds, to be read.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    conn: &'a Connection,
+    own: &'a PeerId,
+}
+
 impl Reader {
     /// Opens the store in this data directory; none if there is no store there.
     ///
@@ -26,12 +33,24 @@ impl Reader {
         Ok(conn.map(|conn| Reader { conn, own: *own }))
     }
 
+    /// What is in it.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View::of(&self.conn, &self.own)
+    }
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(conn: &'a Connection, own: &'a PeerId) -> View<'a> {
+        View { conn, own }
+    }
+
     /// As [`super::Store::query`].
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn query(&self, query: &Query) -> Loaded {
-        sqlite::query(&self.conn, &self.own, query).map_err(|error| sqlite::failure(&error))
+        sqlite::query(self.conn, self.own, query).map_err(|error| sqlite::failure(&error))
     }
 
     /// Everything that has a history.
@@ -43,7 +62,7 @@ impl Reader {
                    UNION ALL SELECT id, 0 FROM (
                    SELECT sender AS id FROM private_in WHERE kind <> 0
                    UNION SELECT peer FROM private_out WHERE kind <> 0)";
-        let talks = rows(&self.conn, sql, params![], |row| {
+        let talks = rows(self.conn, sql, params![], |row| {
             let id = get(row, "id")?;
             Ok(match get(row, "is_room")? {
                 true => Talk::Room(RoomId(id)),
@@ -58,7 +77,7 @@ impl Reader {
     /// # Errors
     /// The database cannot be read.
     pub fn rooms(&self) -> Result<Vec<RoomRow>, UserError> {
-        rooms::all(&self.conn).map_err(|error| open::unusable(&error, None))
+        rooms::all(self.conn).map_err(|error| open::unusable(&error, None))
     }
 
     /// Everybody of whom a record is kept.
@@ -66,6 +85,6 @@ impl Reader {
     /// # Errors
     /// The database cannot be read.
     pub fn people(&self) -> Result<Vec<PersonRow>, UserError> {
-        rooms::everybody(&self.conn).map_err(|error| open::unusable(&error, None))
+        rooms::everybody(self.conn).map_err(|error| open::unusable(&error, None))
     }
 }

@@ -7,6 +7,7 @@ use super::people::Person;
 use super::rooms;
 use super::rows::find_word;
 use crate::api::diagnosis::words;
+use crate::api::history;
 use crate::api::{
     Conversation, Event, InterfaceInfo, InterfaceState, NetworkState, PeerState, SelfInfo, Status,
     TextKind, Timestamp,
@@ -23,6 +24,14 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         } => ready(model, own, interfaces, rooms),
         Event::Own { own } => put_own(model, now, own),
         Event::Peer { .. } => peer(model, now, event),
+        Event::Message {
+            reference: Some(_), ..
+        } => {
+            let current = model.current.clone();
+            for line in history::line(event, &chrono::Local).lines() {
+                model.note(&current, now, line.to_owned(), false);
+            }
+        }
         Event::Message { .. } => return message(model, event),
         Event::Receipt { .. } => receipt(model, event),
         Event::Room {
@@ -330,6 +339,7 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         delayed,
         answers,
         redacted,
+        ..
     } = event
     else {
         return Vec::new();

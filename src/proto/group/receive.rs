@@ -5,9 +5,10 @@ use super::ask::{ask, first_wait};
 use super::logs::LogAt;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, Source};
-use crate::durable::{Batch, Durability, Kept, PersonRow, Stored, Token, Write};
+use crate::durable::{Batch, Durability, Kept, Stored, Token, Write};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::limits::ROOM_AUTHORS_MAX;
+use crate::proto::presence::names::person_write;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
 
@@ -162,13 +163,7 @@ impl Group {
         if self.kept_people.len() > ROOM_AUTHORS_MAX {
             self.kept_people.pop_first();
         }
-        Some(Write::Person(PersonRow {
-            id: *author,
-            key: record.key,
-            incarnation: version.0,
-            record_seq: version.1,
-            record: record.bytes.clone(),
-        }))
+        Some(person_write(record))
     }
 
     /// The store answered. Returns whether the token was one of ours.

@@ -104,6 +104,7 @@ impl Room {
         }
         let about = entry.deps.first().copied().map(MessageId);
         Event::Message {
+            reference: None,
             id: MessageId::of_entry(&hash),
             conversation: self.conversation(),
             from,

@@ -13,7 +13,7 @@ mod lifeguard;
 mod limits_tests;
 mod links;
 mod measures;
-mod names;
+pub mod names;
 mod news;
 pub mod observe;
 mod page;

@@ -3,9 +3,22 @@
 use super::Presence;
 use super::roster::Peer;
 use crate::api::{Event, PeerRef};
+use crate::durable::{PersonRow, Write};
 use crate::id::{PeerId, PublicKey};
 use crate::text::PeerName;
 use crate::wire::PeerRecord;
+
+/// What keeps a record.
+#[must_use]
+pub fn person_write(record: &PeerRecord) -> Write {
+    Write::Person(PersonRow {
+        id: record.key.id(),
+        key: record.key,
+        incarnation: record.incarnation.0,
+        record_seq: record.record_seq,
+        record: record.bytes.clone(),
+    })
+}
 
 impl Presence {
     /// Whether this name belongs to another key than this one.

@@ -47,6 +47,7 @@ pub(super) fn shown(message: &PrivateMessage, with: PeerId, from: PeerRef, own: 
         _ => "(needs a newer lanchat)".into(),
     };
     Event::Message {
+        reference: None,
         id: message.id,
         conversation: Conversation::Peer(with),
         from,

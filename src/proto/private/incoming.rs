@@ -8,6 +8,7 @@ use crate::id::{MessageId, PublicKey};
 use crate::proto::Output;
 use crate::proto::direct::{DirectOutput, PrivateMessage};
 use crate::proto::group::Cx;
+use crate::proto::presence::names::person_write;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 impl Private {
@@ -71,9 +72,11 @@ impl Private {
             from: from.id(),
             message: row,
         };
+        let record = cx.presence.record_of(&from.id());
+        let person = record.map(person_write);
         let token = cx.core.persist(Batch {
             durability: Durability::Power,
-            writes: vec![write],
+            writes: [write].into_iter().chain(person).collect(),
         });
         self.pending.insert(
             token,

@@ -14,6 +14,7 @@ use self::outbox::Outbox;
 use super::direct::{Direct, PrivateMessage};
 use super::group::Cx;
 use super::group::order::Hlc;
+use super::presence::names::person_write;
 use super::presence::roster::Peer;
 use crate::api::{Event, PeerState, ReceiptState, TextKind};
 use crate::durable::{Batch, Durability, Loaded, Query, Row, Snapshot, Stored, Token, Write};
@@ -101,7 +102,9 @@ impl Private {
             to,
             message: row,
         };
-        let writes = pin.into_iter().chain([keep]).collect();
+        // Their name outlives their being here, for the history.
+        let person = cx.presence.record_of(&to.id()).map(person_write);
+        let writes = pin.into_iter().chain([keep]).chain(person).collect();
         // What leaves at once is safe with its receiver in a moment; what waits here is not.
         let durability = match here(cx, &to) {
             Some(_) => Durability::Process,

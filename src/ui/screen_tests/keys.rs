@@ -35,6 +35,41 @@ fn doctor_is_asked_and_answered_in_the_conversation() {
 }
 
 #[test]
+fn history_is_asked_of_the_node_and_shown_where_one_is() {
+    let mut chat = Screen::with(LARGE, three());
+    chat.keys("/history #lobby<ret>");
+    let asked = chat.effects.iter().find_map(|effect| match effect {
+        Effect::Request(request) => Some(request.clone()),
+        _ => None,
+    });
+    let reference = asked.expect("a request").reference;
+    assert!(reference.is_some());
+    let mut line = said(lobby(), 1, 4, "ana, lunch?");
+    if let Event::Message { reference: of, .. } = &mut line {
+        of.clone_from(&reference);
+    }
+    chat.input(Input::Focus(false));
+    chat.tell(4, line);
+    let bell = chat.effects.contains(&Effect::Bell);
+    assert!(!bell, "what was said long ago rings none");
+    assert!(chat.picture().contains("ana, lunch?"), "{}", chat.picture());
+}
+
+#[test]
+fn a_full_disk_is_on_the_status_line_until_there_is_room() {
+    let mut chat = Screen::with(LARGE, three());
+    let store = |kept, message: &str| Event::Store {
+        kept,
+        message: message.into(),
+    };
+    chat.tell(4, store(false, "what is said here is not kept"));
+    assert!(chat.picture().contains("is not kept"), "{}", chat.picture());
+    chat.tell(5, store(true, "what is said here is kept again"));
+    assert!(!chat.picture().contains("is not kept"));
+    assert!(chat.picture().contains("kept again"), "{}", chat.picture());
+}
+
+#[test]
 fn nobody_looks_at_a_terminal_without_focus() {
     let mut chat = Screen::with(LARGE, three());
     chat.input(Input::Focus(false));
@@ -167,7 +202,7 @@ fn tab_completes_commands_and_names() {
     let mut events = three();
     events.push(told(person(5, "carla maria")));
     for (keys, text) in [
-        ("/h<tab>", "/help "),
+        ("/he<tab>", "/help "),
         ("be<tab>", "ben: "),
         ("hi be<tab>", "hi ben "),
         ("ca<tab>", "cai: "),

@@ -195,6 +195,7 @@ fn said(conversation: Conversation, number: u8, minutes: u64, text: &str) -> Eve
         *place = byte;
     }
     Event::Message {
+        reference: None,
         id: MessageId(id),
         conversation,
         from: PeerRef {

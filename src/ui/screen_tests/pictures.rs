@@ -83,6 +83,7 @@ fn a_conversation_folds_names_and_times_and_shows_receipts() {
             time,
             ..
         } => Event::Message {
+            reference: None,
             id,
             conversation: lobby(),
             from,
@@ -363,12 +364,12 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │                      or the last
                         │  /redact             take back the own line picked, or the
                         │                      last
+                        │  /history [TARGET]   show what was said, with a person or
+                        │                      in #room
+                        │  /search WORDS       show what was said with these words
                         │  /nick NAME          take another name
                         │  /away [TEXT]        say that you are away
-                        │  /back               say that you are back
-                        │  /trust PERSON       after a warning: this is really the
-                        │                      person of that name
-                        │  /doctor             say what hinders the network     ↓28
+                        │  /back               say that you are back            ↓31
     #lobby> █
      ana~zdem · looking for others · eth0
     "##);

@@ -37,6 +37,15 @@ impl LinkAddress4 {
     }
 }
 
+/// The router that the default route of a link leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gateway {
+    /// Its address on the link.
+    pub address: IpAddr,
+    /// Its hardware address, where the system knows it.
+    pub mac: Option<[u8; 6]>,
+}
+
 /// An interface that lanchat uses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Link {
@@ -52,6 +61,8 @@ pub struct Link {
     pub v6: Vec<Ipv6Addr>,
     /// Whether groups are sent to here (joined, and not a container bridge and the like).
     pub group: bool,
+    /// The router, where there is one and the system tells it.
+    pub gateway: Option<Gateway>,
 }
 
 impl Link {

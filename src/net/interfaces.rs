@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use super::NetConfig;
+use super::system::gateways;
 use crate::datagram::{Link, LinkAddress4, LinkId};
 use crate::limits::INTERFACES_MAX;
 
@@ -43,7 +44,12 @@ pub fn scan(config: &NetConfig) -> io::Result<Scan> {
         (IpAddr::V6(address), Some(index)) if config.ipv6 => !is_tentative(address, index),
         _ => true,
     });
-    Ok(links(usable.collect(), config))
+    let mut scan = links(usable.collect(), config);
+    let routers = gateways();
+    for link in &mut scan.links {
+        link.gateway = routers.get(&link.name).copied();
+    }
+    Ok(scan)
 }
 
 /// Whether nothing can be sent from an address yet: for a second or so after it was assigned the
@@ -132,6 +138,7 @@ fn link(name: String, entries: &[Entry], config: &NetConfig) -> Option<Link> {
         v4,
         v6,
         group,
+        gateway: None,
     })
 }
 

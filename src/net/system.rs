@@ -2,13 +2,14 @@
 //! an address or without; routes, memberships, neighbours, and who holds a port. Only read, never
 //! changed. What a system does not tell is left out.
 
+use std::collections::BTreeMap;
 #[cfg(target_os = "linux")]
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::NetConfig;
 use super::interfaces::is_internal;
-use crate::datagram::LinkId;
+use crate::datagram::{Gateway, LinkId};
 
 /// An interface, used or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +59,21 @@ pub fn answers_on_link(address: IpAddr) -> Option<bool> {
         return None;
     };
     arp(&read("net/arp")?, address)
+}
+
+/// The router of each interface, by name: that of its default route, of several the one that is
+/// preferred. IPv4 goes first; of IPv6 no hardware address is told. Empty where the system does not
+/// tell.
+#[must_use]
+pub fn gateways() -> BTreeMap<String, Gateway> {
+    let neighbors = read("net/arp").unwrap_or_default();
+    let v4 = read("net/route").map(|text| gateways4(&text, &neighbors));
+    let v6 = read("net/ipv6_route").map(|text| gateways6(&text));
+    let mut all: BTreeMap<String, Gateway> = BTreeMap::new();
+    for (name, gateway) in v4.into_iter().chain(v6).flatten() {
+        all.entry(name).or_insert(gateway);
+    }
+    all
 }
 
 /// The program that is bound to this UDP port, beside this one, as `name (pid 7)`.
@@ -210,6 +226,63 @@ fn routes4(text: &str) -> Vec<String> {
     text.lines().skip(1).filter_map(default).collect()
 }
 
+/// Of `/proc/net/route`, the preferred routes first: default routes with a router. The bytes of an
+/// address are as they lie in memory.
+fn gateways4(text: &str, neighbors: &str) -> Vec<(String, Gateway)> {
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (name, to, via) = (fields.first()?, fields.get(1)?, fields.get(2)?);
+        let (metric, mask) = (fields.get(6)?.parse::<u32>().ok()?, fields.get(7)?);
+        let via = u32::from_str_radix(via, 16).ok()?.to_ne_bytes();
+        let is_default = *to == "00000000" && *mask == "00000000" && via != [0; 4];
+        let mac = hardware(neighbors, via.into(), name);
+        let address = IpAddr::V4(via.into());
+        is_default.then(|| (metric, ((*name).to_owned(), Gateway { address, mac })))
+    };
+    preferred(text.lines().skip(1).filter_map(route))
+}
+
+/// The same of `/proc/net/ipv6_route`.
+fn gateways6(text: &str) -> Vec<(String, Gateway)> {
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (to, len, name) = (fields.first()?, fields.get(1)?, fields.last()?);
+        let via = Ipv6Addr::from(u128::from_str_radix(fields.get(4)?, 16).ok()?);
+        let metric = u32::from_str_radix(fields.get(5)?, 16).ok()?;
+        let is_default = to.bytes().all(|byte| byte == b'0') && *len == "00";
+        let gateway = Gateway {
+            address: via.into(),
+            mac: None,
+        };
+        let is_routed = is_default && !via.is_unspecified();
+        is_routed.then(|| (metric, ((*name).to_owned(), gateway)))
+    };
+    preferred(text.lines().filter_map(route))
+}
+
+fn preferred<T>(routes: impl Iterator<Item = (u32, T)>) -> Vec<T> {
+    let mut routes: Vec<(u32, T)> = routes.collect();
+    routes.sort_by_key(|(metric, _)| *metric);
+    routes.into_iter().map(|(_, route)| route).collect()
+}
+
+/// Of `/proc/net/arp`: the hardware address of a neighbour on an interface, if it is known.
+fn hardware(text: &str, address: Ipv4Addr, name: &str) -> Option<[u8; 6]> {
+    let wanted = address.to_string();
+    let of = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = fields.first() == Some(&wanted.as_str()) && fields.last() == Some(&name);
+        let flags = fields.get(2)?.trim_start_matches("0x");
+        let is_known = is_it && u32::from_str_radix(flags, 16).ok()? & 2 != 0;
+        let bytes = fields.get(3)?.split(':');
+        let bytes: Vec<u8> = bytes
+            .filter_map(|byte| u8::from_str_radix(byte, 16).ok())
+            .collect();
+        is_known.then(|| bytes.try_into().ok())?
+    };
+    text.lines().skip(1).find_map(of)
+}
+
 /// Of `/proc/net/ipv6_route`: destination ::/0 by anything but the loopback.
 fn routes6(text: &str) -> Vec<String> {
     let default = |line: &str| {
@@ -356,6 +429,40 @@ mod tests {
             10.0.0.1         0x1         0x0         00:00:00:00:00:00     *        eth0\n";
         let at = |last| arp(text, Ipv4Addr::new(10, 0, 0, last));
         assert_eq!((at(9), at(1), at(7)), (Some(true), Some(false), None));
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_router_of_a_link_is_that_of_its_preferred_default_route() {
+        let routes = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\n\
+            eth0\t00000000\t0900000A\t0003\t0\t0\t600\t00000000\t0\n\
+            eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\n\
+            tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\n\
+            eth1\t0000000A\t0700000A\t0003\t0\t0\t1\t00FFFFFF\t0\n";
+        let neighbors = "IP address  HW type  Flags  HW address         Mask  Device\n\
+            10.0.0.1    0x1      0x2    02:00:00:00:00:07  *     eth1\n\
+            10.0.0.1    0x1      0x2    02:00:00:00:00:01  *     eth0\n\
+            10.0.0.9    0x1      0x0    00:00:00:00:00:00  *     eth0\n";
+        let found = gateways4(routes, neighbors);
+        let named: Vec<_> = found.iter().map(|(name, of)| (&name[..], *of)).collect();
+        let at = |last, mac| Gateway {
+            address: [10, 0, 0, last].into(),
+            mac,
+        };
+        let wanted = [
+            ("eth0", at(1, Some([2, 0, 0, 0, 0, 1]))),
+            ("eth0", at(9, None)),
+        ];
+        assert_eq!(named, wanted);
+        let zeros = "0".repeat(32);
+        let via = "fe800000000000000000000000000001";
+        let text = format!(
+            "{zeros} 00 {zeros} 00 {via} 00000400 00000001 00000000 00000003     eth0\n\
+             {zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n"
+        );
+        let found = gateways6(&text);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.address, "fe80::1".parse::<IpAddr>().unwrap());
     }
 
     #[test]

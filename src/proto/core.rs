@@ -1,6 +1,6 @@
 //! What the parts of an endpoint share: who it is, its randomness, and the way out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::group::Refusal;
 use super::locked::Derivation;
 use super::locked::seal::Seal;
+use super::network::Decided;
 use super::{Config, Identity, Output, Stats};
 use crate::api::Event;
-use crate::datagram::{Arrival, Destination, Link, LinkId, Path, Transmit};
+use crate::datagram::{Destination, Link, LinkId, Path, Transmit};
 use crate::durable::{Batch, Query, Token};
 use crate::id::{Incarnation, NetworkId, Nonce, ShortId};
 use crate::wire::{self, Body, Header, RecordRoom};
@@ -37,6 +38,8 @@ pub struct Core {
     pub stats: Stats,
     /// Interfaces in use.
     pub links: Vec<Link>,
+    /// What the network of each of them is taken to be.
+    pub(super) decided: BTreeMap<LinkId, Decided>,
     /// Whether no group traffic reaches this node, as its record says.
     pub deaf: bool,
     /// Whether packets go out: not before the incarnation is saved, not after the leave.
@@ -67,6 +70,7 @@ impl Core {
             incarnation,
             stats: Stats::default(),
             links: Vec::new(),
+            decided: BTreeMap::new(),
             deaf: false,
             open: false,
             group_sent: BTreeMap::new(),
@@ -219,57 +223,6 @@ impl Core {
         }
     }
 
-    /// The network that what this node says in public belongs to: that of the first link that is
-    /// not the loopback.
-    pub fn network(&self) -> NetworkId {
-        let outside = self.links.iter().find(|link| !link.loopback && link.group);
-        network_of(outside)
-    }
-
-    /// The network of a link; that of the node for the loopback.
-    pub fn network_on(&self, link: LinkId) -> NetworkId {
-        let found = self.links.iter().find(|entry| entry.id == link);
-        match found.filter(|entry| !entry.loopback) {
-            Some(entry) => network_of(Some(entry)),
-            None => self.network(),
-        }
-    }
-
-    /// The networks of all links; that of the node alone where there is none but the loopback.
-    pub fn networks(&self) -> BTreeSet<NetworkId> {
-        let outside = self.links.iter().filter(|link| !link.loopback);
-        let outside = outside.map(|link| self.network_on(link.id));
-        outside.chain([self.network()]).collect()
-    }
-
-    /// The network by which an address is reached: that of the link that leads to it, else the
-    /// node's.
-    pub fn network_towards(&self, at: SocketAddr) -> NetworkId {
-        self.network_at(at).unwrap_or_else(|| self.network())
-    }
-
-    /// The network of the link that something came by.
-    pub fn network_from(&self, arrival: &Arrival) -> NetworkId {
-        match arrival.link {
-            Some(link) => self.network_on(link),
-            None => self.network_towards(arrival.source),
-        }
-    }
-
-    /// The network that an address is remembered of: that of the link which reaches it, else the
-    /// node's. None for what is on this host.
-    pub fn network_at(&self, at: SocketAddr) -> Option<NetworkId> {
-        let ip = at.ip();
-        if ip.is_loopback() || self.is_own_address(ip) {
-            return None;
-        }
-        let link = self
-            .links
-            .iter()
-            .find(|link| !link.loopback && link.reaches(at));
-        Some(link.map_or_else(|| self.network(), |link| self.network_on(link.id)))
-    }
-
     /// Whether an address is one of this host's own.
     pub fn is_own_address(&self, address: IpAddr) -> bool {
         self.links.iter().any(|link| match address {
@@ -376,27 +329,4 @@ fn fitting(body: &Body, emitted: Result<Vec<u8>, wire::EmitError>) -> Option<Vec
             |error| tracing::error!(kind = ?body.kind(), %error, "own packet does not fit"),
         )
         .ok()
-}
-
-/// The network of a link: the prefix of its first IPv4 address.
-pub fn network_of(link: Option<&Link>) -> NetworkId {
-    let prefix = link.and_then(|link| link.v4.first()).map(|own| {
-        let mask = u32::MAX
-            .checked_shl(32 - u32::from(own.prefix_len))
-            .unwrap_or(0);
-        (own.address.to_bits() & mask, own.prefix_len)
-    });
-    let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 network");
-    match prefix {
-        Some((bits, len)) => {
-            hasher.update(&bits.to_be_bytes());
-            hasher.update(&[len]);
-        }
-        None => {
-            hasher.update(b"no prefix");
-        }
-    }
-    let mut id = [0; 8];
-    id.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    NetworkId(id)
 }

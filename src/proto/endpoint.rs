@@ -124,10 +124,16 @@ impl Endpoint {
             return;
         }
         let first = self.core.links.is_empty();
+        let is_same = are_same(&self.core.links, links);
         let before = std::mem::replace(&mut self.core.links, links.to_vec());
         let is_link = |id: &LinkId| links.iter().any(|link| link.id == *id);
         self.core.group_sent.retain(|id, _| is_link(id));
+        self.core.decide_networks();
         self.group.links_changed(&self.core, now);
+        if is_same {
+            // What the system knows of a router comes and goes.
+            return;
+        }
         let most = Duration::from_millis(self.core.config.first_hello_ms_max);
         let jitter = if first { most } else { CHANGE_JITTER };
         self.presence
@@ -455,4 +461,13 @@ impl Endpoint {
         };
         (&mut self.private, cx)
     }
+}
+
+/// Whether these are the same links with the same addresses, whatever is known of their routers.
+fn are_same(one: &[Link], other: &[Link]) -> bool {
+    let bare = |link: &Link| Link {
+        gateway: None,
+        ..link.clone()
+    };
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| bare(a) == bare(b))
 }

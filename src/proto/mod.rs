@@ -13,6 +13,7 @@ mod group;
 pub mod history;
 mod inbound;
 pub mod locked;
+mod network;
 mod own;
 mod presence;
 mod private;

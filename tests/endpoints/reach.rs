@@ -271,6 +271,7 @@ fn containers_that_come_and_go_hide_from_no_node_that_it_is_deaf() {
         v4: Vec::new(),
         v6: vec!["fe80::9".parse().expect("an address")],
         group: false,
+        gateway: None,
         ..lan.clone()
     };
     for _ in 0..6 {

@@ -756,6 +756,7 @@ pub fn link(address: SocketAddr, prefix_len: u8) -> Link {
         v4: vec![own],
         v6: Vec::new(),
         group: true,
+        gateway: None,
     }
 }
 

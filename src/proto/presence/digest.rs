@@ -418,6 +418,7 @@ mod tests {
             }],
             v6: Vec::new(),
             group: true,
+            gateway: None,
         }
     }
 

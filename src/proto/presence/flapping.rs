@@ -148,6 +148,7 @@ mod tests {
                 .collect(),
             v6: Vec::new(),
             group: true,
+            gateway: None,
         }
     }
 
@@ -174,6 +175,7 @@ mod tests {
         assert_eq!(change(one, &[], seconds(3)), None);
         let tunnel = Link {
             group: false,
+            gateway: None,
             ..link("wg0", 7, &[3])
         };
         assert_eq!(

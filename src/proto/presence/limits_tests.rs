@@ -59,6 +59,7 @@ fn core(now: Now) -> Core {
         }],
         v6: Vec::new(),
         group: true,
+        gateway: None,
     }];
     core
 }
@@ -251,6 +252,7 @@ fn who_waits_to_be_asked_on_a_network_that_is_gone_is_not_asked() {
         v4: Vec::new(),
         v6: vec!["fe80::2".parse().unwrap()],
         group: false,
+        gateway: None,
     };
     let mut links = change(&mut presence, &[]);
     assert_eq!(presence.remembered.waiting(), 0, "the network is gone");

@@ -182,5 +182,6 @@ fn link(address: SocketAddr) -> Link {
         v4,
         v6: Vec::new(),
         group: true,
+        gateway: None,
     }
 }

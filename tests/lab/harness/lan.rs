@@ -146,6 +146,25 @@ impl Lan {
         self.switches[1].forwards(number).expect("the card");
     }
 
+    /// Moves `eth0` of a host to the second switch, with the addresses and routes that it has. What
+    /// `before` does happens while its cable is out.
+    pub fn carry(&self, number: usize, before: impl FnOnce(&Host)) {
+        self.switches[0].ip(&format!(
+            "link set p{number} down\nlink set p{number} netns {}\n",
+            self.switches[1].path()
+        ));
+        before(self.host(number));
+        self.switches[1].ip(&format!(
+            "link set p{number} master br0 addrgenmode none up\n"
+        ));
+        self.switches[1].forwards(number).expect("the card");
+    }
+
+    /// The second switch, to capture at.
+    pub fn second_switch(&self) -> &Host {
+        &self.switches[1]
+    }
+
     /// The switch passes no multicast; broadcast and unicast, ARP and neighbour discovery do.
     pub fn drop_multicast(&self) {
         self.filter("ether daddr ff:ff:ff:ff:ff:ff accept\nether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop");
@@ -374,7 +393,7 @@ impl Host {
 }
 
 /// The hardware address of a host's card on this switch.
-pub(super) fn hardware(number: usize, switch: usize) -> String {
+pub fn hardware(number: usize, switch: usize) -> String {
     format!("02:00:00:00:{switch:02x}:{number:02x}")
 }
 

@@ -500,6 +500,7 @@ fn link(address: Ipv4Addr) -> Link {
         }],
         v6: Vec::new(),
         group: true,
+        gateway: None,
     }
 }
 

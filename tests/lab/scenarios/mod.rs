@@ -8,6 +8,7 @@ mod hostile;
 mod interfaces;
 mod leave;
 mod meet;
+mod networks;
 mod plain;
 mod reach;
 mod rooms;
@@ -27,6 +28,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         faults::TESTS,
         hostile::TESTS,
         interfaces::TESTS,
+        networks::TESTS,
         errors::TESTS,
         doctor::TESTS,
         rooms::TESTS,

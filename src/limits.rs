@@ -184,5 +184,34 @@ pub const QUIC_CONNECTIONS_MAX: usize = 256;
 /// Messages of one connection that are handed up and not yet acknowledged; above it nothing
 /// more is read from it.
 pub const QUIC_IN_HAND_MAX: usize = 32;
+/// Streams that a peer may have open at once on one connection, beside that of its messages.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 2;
+/// Streams that a peer may open on one connection, one after the other; twice as many at once.
+pub const STREAM_OPEN_RATE: u32 = 10;
+/// Longest payload of a frame on such a stream.
+pub const STREAM_FRAME_LEN_MAX: usize = 64 * 1024;
+/// Bytes of frames of one stream that are handed up and not dealt with; above it nothing more is
+/// read from it.
+pub const STREAM_IN_HAND_MAX: usize = 128 * 1024;
+/// Bytes that wait to be written on one stream.
+pub const STREAM_UNWRITTEN_MAX: usize = 256 * 1024;
+/// Runs of numbers that one WANT of a history sync names.
+pub const SYNC_RUNS_MAX: usize = 64;
+/// Entries that one WANT asks for.
+pub const SYNC_WANT_MAX: u32 = 512;
+/// Entries of a room that a newcomer gets first.
+pub const SYNC_FIRST_ENTRIES: u32 = 200;
+/// Exchanges in which a node helps at once; one with each peer.
+pub const SYNC_HELPED_MAX: usize = 4;
+/// Exchanges for which a node asks at once.
+pub const SYNC_ASKED_MAX: usize = 4;
+/// Bytes of entries that a node helps with, all exchanges together.
+pub const SYNC_BYTES_RATE: u32 = 2 * 1024 * 1024;
+/// Signature checks of entries that were asked for in exchanges.
+pub const SYNC_ENTRY_VERIFY_RATE: u32 = 2000;
+/// Entries that are taken in one exchange.
+pub const SYNC_ENTRIES_MAX: u32 = 65_536;
+/// Logs that the other side of an exchange may tell of.
+pub const SYNC_LOGS_MAX: usize = 8192;
 /// Longest line of JSON that a front end takes.
 pub const JSON_LINE_LEN_MAX: usize = 256 * 1024;

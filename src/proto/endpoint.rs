@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::direct::Direct;
+use super::direct::{Direct, DirectOutput};
 use super::gate::Gate;
 use super::group::{Cx, Group, rooms};
 use super::locked::{Derivation, RoomKey};
 use super::presence::speak::is_all_told;
 use super::presence::{CHANGE_JITTER, GAP, Presence};
 use super::private::Private;
+use super::sync::{Parts, Sync};
 use super::{Config, Identity, Now, Stats, Timer};
 use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
@@ -41,6 +42,8 @@ pub struct Endpoint {
     pub(super) presence: Presence,
     pub(super) group: Group,
     pub(super) private: Private,
+    pub(super) direct: Direct,
+    pub(super) sync: Sync,
     /// The incarnation is on its way to the disk; nothing is sent before.
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
@@ -72,13 +75,15 @@ impl Endpoint {
         let seed = core.random();
         let direct = Direct::new(&core.identity, seed);
         let gate = Gate::new(now.mono, core.random(), &core.config.limits);
-        let private = Private::new(direct, &snapshot);
+        let private = Private::new(&snapshot);
         let mut endpoint = Endpoint {
             core,
             gate,
             presence,
             group,
             private,
+            direct,
+            sync: Sync::new(now),
             saving: None,
             early: Vec::new(),
             asked: None,
@@ -201,7 +206,7 @@ impl Endpoint {
         }
         self.catch_up(now);
         if self.presence.is_round_due(now.mono) {
-            let talking_to = self.private.talking_to();
+            let talking_to = self.private.talking_to(&self.direct);
             self.presence.set_conversations(talking_to);
         }
         self.presence
@@ -210,8 +215,16 @@ impl Endpoint {
             let (group, mut cx) = self.group_cx(now);
             group.handle_timeout(&mut cx);
         }
+        if self.direct.deadline().is_some_and(|at| at <= now.mono) {
+            self.direct.handle_timeout(now.mono);
+        }
         let (private, mut cx) = self.private_cx(now);
         private.handle_timeout(&mut cx);
+        if self.sync.deadline().is_some_and(|at| at <= now.mono) {
+            let (sync, mut parts) = self.sync_parts(now);
+            sync.handle_timeout(&mut parts);
+        }
+        self.pump(now);
         self.close_if_left();
         self.follow_up(now);
         if self.early_deadline().is_some_and(|at| at <= now.mono) {
@@ -240,6 +253,10 @@ impl Endpoint {
     /// The store answered a query.
     pub fn handle_loaded(&mut self, now: Now, token: Token, result: Loaded) {
         self.core.mono = now.mono;
+        let (sync, mut parts) = self.sync_parts(now);
+        if sync.handle_loaded(&mut parts, token, &result) {
+            return;
+        }
         let (group, mut cx) = self.group_cx(now);
         if !group.handle_loaded(&mut cx, token, &result) {
             let (private, mut cx) = self.private_cx(now);
@@ -258,10 +275,11 @@ impl Endpoint {
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.
     pub fn leave(&mut self, now: Now) {
         self.core.mono = now.mono;
-        let talking_to = self.private.talking_to();
+        let talking_to = self.private.talking_to(&self.direct);
         self.presence.leave(&mut self.core, now, &talking_to);
         let (private, mut cx) = self.private_cx(now);
         private.close_all(&mut cx);
+        self.pump(now);
         self.close_if_left();
     }
 
@@ -299,6 +317,7 @@ impl Endpoint {
 
     /// The next thing to do; call until it is a [`Output::Timeout`].
     pub fn poll_output(&mut self, now: Now) -> Output {
+        self.pump(now);
         if let Some(output) = self.core.pop() {
             return output;
         }
@@ -315,6 +334,8 @@ impl Endpoint {
             (self.presence.deadline(), Timer::Presence),
             (group, Timer::Group),
             (self.private.deadline(), Timer::Direct),
+            (self.direct.deadline(), Timer::Direct),
+            (self.sync.deadline(), Timer::Direct),
             (self.early_deadline(), Timer::Presence),
         ];
         let next = deadlines
@@ -413,6 +434,7 @@ impl Endpoint {
             let (group, mut cx) = self.group_cx(now);
             group.member_back(&mut cx, &id);
             group.tell_heads(&mut cx, &id);
+            self.sync_returned(now, &id);
             // What waits for them on disk goes as well.
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);
@@ -433,7 +455,34 @@ impl Endpoint {
         self.group
             .rows_changed(now.mono, self.presence.rows_version());
         if found {
+            self.sync_found(now);
             self.retry_early(now);
+        }
+        self.sync_rooms(now);
+        self.sync_behind(now);
+    }
+
+    /// Hands on what QUIC has to say.
+    pub(super) fn pump(&mut self, now: Now) {
+        while let Some(output) = self.direct.poll_output(now.mono) {
+            if let DirectOutput::Transmit(transmit) = output {
+                self.core.push(Output::Transmit(transmit));
+                continue;
+            }
+            if matches!(
+                output,
+                DirectOutput::StreamOpened { .. }
+                    | DirectOutput::StreamFrame { .. }
+                    | DirectOutput::StreamWritable { .. }
+                    | DirectOutput::StreamEnded { .. }
+                    | DirectOutput::StreamClosed { .. }
+            ) {
+                let (sync, mut parts) = self.sync_parts(now);
+                sync.handle_direct(&mut parts, output);
+                continue;
+            }
+            let (private, mut cx) = self.private_cx(now);
+            private.handle_direct(&mut cx, output);
         }
     }
 
@@ -448,15 +497,28 @@ impl Endpoint {
         let cx = Cx {
             core: &mut self.core,
             presence: &mut self.presence,
+            direct: &mut self.direct,
             now,
         };
         (&mut self.group, cx)
+    }
+
+    pub(super) fn sync_parts(&mut self, now: Now) -> (&mut Sync, Parts<'_, '_>) {
+        let cx = Cx {
+            core: &mut self.core,
+            presence: &mut self.presence,
+            direct: &mut self.direct,
+            now,
+        };
+        let group = &mut self.group;
+        (&mut self.sync, Parts { group, cx })
     }
 
     pub(super) fn private_cx(&mut self, now: Now) -> (&mut Private, Cx<'_>) {
         let cx = Cx {
             core: &mut self.core,
             presence: &mut self.presence,
+            direct: &mut self.direct,
             now,
         };
         (&mut self.private, cx)

@@ -47,8 +47,8 @@ impl Endpoint {
         self.catch_up(now);
         arrival.source = canonical(arrival.source);
         if Direct::is_quic(bytes) {
-            let (private, mut cx) = self.private_cx(now);
-            private.handle_datagram(&mut cx, &arrival, bytes);
+            self.direct.handle_datagram(now.mono, &arrival, bytes);
+            self.pump(now);
             return;
         }
         let short = self.core.short();
@@ -373,6 +373,7 @@ impl Endpoint {
                 }
                 let (group, mut cx) = self.group_cx(now);
                 group.learn_digests(&mut cx, &id, on, &heartbeat.rooms);
+                self.sync_compare(now, (&id, on), &heartbeat.rooms);
             }
             Body::Goodbye(_) => self.presence.handle_goodbye(&mut self.core, now, &id),
             Body::Probe(probe) => self

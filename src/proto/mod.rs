@@ -20,6 +20,7 @@ mod private;
 mod requests;
 pub mod sabotage;
 pub mod stats;
+mod sync;
 mod target;
 pub mod timer;
 

@@ -57,6 +57,7 @@ impl Endpoint {
         });
         let (private, mut cx) = self.private_cx(now);
         private.close_all(&mut cx);
+        self.pump(now);
         self.core.open = false;
     }
 }

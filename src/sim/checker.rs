@@ -132,6 +132,8 @@ struct Lines {
     ever: BTreeSet<MessageId>,
     /// The last one shown of each log in this run.
     last: BTreeMap<(usize, u64), u32>,
+    /// What its clock showed when it started: what was stamped before is history.
+    begun_ms: u64,
     /// Authors of whom a gap was told since their last line.
     gaps: BTreeSet<usize>,
     /// The highest stamp shown in this run that moves a clock.
@@ -218,8 +220,8 @@ impl Checker {
         self.rows.push(vec![Row::default(); index + 1]);
     }
 
-    /// A node's process starts.
-    pub fn started(&mut self, now: Duration, node: usize) {
+    /// A node's process starts; its clock shows `wall_ms`.
+    pub fn started(&mut self, now: Duration, node: usize, wall_ms: u64) {
         let person = &mut self.people[node];
         (person.alive, person.since, person.goodbye) = (true, now, None);
         (person.still.1, person.went_on) = (None, None);
@@ -229,6 +231,7 @@ impl Checker {
         let ever = std::mem::take(&mut lines.ever);
         *lines = Lines {
             ever,
+            begun_ms: wall_ms,
             ..Lines::default()
         };
     }

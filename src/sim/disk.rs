@@ -280,6 +280,12 @@ impl Disk {
         self.entries.contains_key(key)
     }
 
+    /// Author, epoch and number of all entries.
+    pub fn numbers(&self) -> impl Iterator<Item = (PeerId, u64, u32)> {
+        let keys = self.entries.keys();
+        keys.map(|&(_, author, epoch, seq)| (author, epoch, seq))
+    }
+
     /// Whether these bytes are part of a proof against this log.
     #[must_use]
     pub fn proves(&self, log: &LogKey, bytes: &[u8]) -> bool {

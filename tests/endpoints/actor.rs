@@ -77,8 +77,13 @@ impl Actor {
     }
 
     pub fn hello(&mut self, world: &mut World, to: usize) -> usize {
+        let record = record(&self.identity, RUN, 1);
+        self.hello_as(world, to, record)
+    }
+
+    pub fn hello_as(&mut self, world: &mut World, to: usize, record: PeerRecord) -> usize {
         let hello = Hello {
-            record: record(&self.identity, RUN, 1),
+            record,
             nonce: Nonce([5; 8]),
             logs: Vec::new(),
             known: Known::ids(&[]),

@@ -3,10 +3,13 @@
 mod actor;
 mod detect;
 mod faults;
+mod helper;
+mod history;
 mod hostile;
 mod limits;
 mod links;
 mod locked;
+mod logs;
 mod networks;
 mod observe;
 mod reach;

@@ -173,7 +173,7 @@ impl Disk {
                     .into_iter()
                     .collect()
             }
-            _ => Vec::new(),
+            other => self.of_logs(other),
         }
     }
 
@@ -194,30 +194,6 @@ impl Disk {
         }))
     }
 
-    /// How far the logs of others are held without a gap.
-    fn heads(&self, own: PeerId) -> Vec<lanchat::durable::Head> {
-        let mut heads: BTreeMap<([u8; 32], PeerId, u64), lanchat::durable::Head> = BTreeMap::new();
-        for (&(room, author, epoch, seq), (hash, bytes)) in &self.entries {
-            let of = EntryHead::of(bytes).expect("an entry");
-            let last = heads.get(&(room, author, epoch)).map_or(0, |head| head.seq);
-            if author != own && seq == last + 1 {
-                let head = lanchat::durable::Head {
-                    room: lanchat::id::RoomId(room),
-                    author,
-                    epoch,
-                    seq,
-                    hash: *hash,
-                    network: of.network,
-                    low: 1,
-                    floor: 0,
-                    forked: false,
-                };
-                heads.insert((room, author, epoch), head);
-            }
-        }
-        heads.into_values().collect()
-    }
-
     pub fn snapshot(&self, own: PeerId) -> Snapshot {
         let mut own_heads = self.epochs.clone();
         for head in &mut own_heads {
@@ -233,7 +209,10 @@ impl Disk {
         Snapshot {
             incarnation: self.incarnation,
             own_heads,
-            heads: self.heads(own),
+            heads: {
+                let heads = self.heads().into_iter();
+                heads.filter(|head| head.author != own).collect()
+            },
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),

@@ -110,6 +110,7 @@ impl Direct {
         }
         self.read(now, key);
         self.write(now, key);
+        self.drive_streams(now, key);
         self.dirty.insert(key);
     }
 
@@ -232,6 +233,7 @@ impl Direct {
             row.outbox.rewind();
             if let Some(best) = best {
                 self.write(now, best);
+                self.drive_streams(now, best);
             }
         }
     }
@@ -251,6 +253,7 @@ impl Direct {
             {
                 session.close(now, CloseCode::Replaced);
                 session.end();
+                self.sweep = true;
                 self.dirty.insert(key);
             }
         }
@@ -282,6 +285,7 @@ impl Direct {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
+        self.sweep = true;
         if session.end() {
             return;
         }
@@ -310,6 +314,7 @@ impl Direct {
             if session.peer == Some(*peer) && !session.end() {
                 session.close(now, code);
                 self.dirty.insert(key);
+                self.sweep = true;
                 any = true;
             }
         }
@@ -331,6 +336,7 @@ impl Direct {
             return;
         };
         row.grace = None;
+        self.sweep = true;
         if row.active.is_some() || row.dialling.is_some() {
             return;
         }

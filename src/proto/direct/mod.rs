@@ -2,7 +2,7 @@
 //!
 //! A key is a person: both sides prove theirs by a raw public key (RFC 7250), whoever dials
 //! pins the one it expects. On each connection either side opens one stream of frames
-//! (`frame.rs`). A message stays here until its receiver stored and acknowledged it; whatever
+//! (`frame.rs`), and streams for other purposes beside it (`streams.rs`). A message stays here until its receiver stored and acknowledged it; whatever
 //! becomes of connections, it goes again by its id. `docs/protocol-quic.md` has the bytes.
 //!
 //! One `&mut` call, then [`Direct::poll_output`] until it answers none, as everywhere in the
@@ -13,6 +13,7 @@ mod frame;
 mod keys;
 mod outbox;
 mod session;
+mod streams;
 mod tls;
 
 #[cfg(test)]
@@ -31,6 +32,8 @@ use self::frame::Frame;
 pub use self::frame::PrivateMessage;
 use self::outbox::Outbox;
 use self::session::{Change, CloseCode, Session};
+use self::streams::Stream;
+pub use self::streams::StreamKey;
 use self::tls::{Clock, Settings};
 use super::Identity;
 use crate::datagram::{Arrival, Destination, Transmit, canonical};
@@ -94,6 +97,42 @@ pub enum DirectOutput {
         /// [`Direct::dial`].
         unacknowledged: Vec<MessageId>,
     },
+    /// A stream is on a connection: one of the peer's, or one that was opened here.
+    StreamOpened {
+        /// With whom.
+        peer: PublicKey,
+        /// Which.
+        key: StreamKey,
+        /// Whether this side opened it.
+        ours: bool,
+    },
+    /// A frame came whole. More come until too much is in hand: call [`Direct::take_frame`] with
+    /// its length and 5 bytes for its head.
+    StreamFrame {
+        /// On which stream.
+        key: StreamKey,
+        /// Its type.
+        kind: u8,
+        /// What stands in it.
+        payload: Vec<u8>,
+    },
+    /// A frame was refused, and there is room again.
+    StreamWritable {
+        /// On which stream.
+        key: StreamKey,
+    },
+    /// The peer ended its half; the own one stays open.
+    StreamEnded {
+        /// Of which stream.
+        key: StreamKey,
+    },
+    /// A stream is over.
+    StreamClosed {
+        /// Which.
+        key: StreamKey,
+        /// It was reset or its connection ended; else both sides ended it.
+        lost: bool,
+    },
 }
 
 /// What is known of one peer while it has a connection or an outbox.
@@ -123,6 +162,10 @@ pub struct Direct {
     outputs: VecDeque<DirectOutput>,
     /// Connections that may have something to send.
     dirty: BTreeSet<usize>,
+    streams: BTreeMap<StreamKey, Stream>,
+    streams_made: u64,
+    /// A connection ended, and its streams with it.
+    sweep: bool,
 }
 
 impl Direct {
@@ -147,6 +190,9 @@ impl Direct {
             peers: BTreeMap::new(),
             outputs: VecDeque::new(),
             dirty: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            streams_made: 0,
+            sweep: false,
         }
     }
 
@@ -253,8 +299,8 @@ impl Direct {
             .collect();
         for key in due {
             let session = self.sessions.get_mut(&key);
-            if session.is_some_and(|session| session.handle_timeout(now)) {
-                self.fail(now, key, CloseCode::TimedOut);
+            if let Some(code) = session.and_then(|session| session.handle_timeout(now)) {
+                self.fail(now, key, code);
             }
             self.drive(now, key);
         }
@@ -360,6 +406,7 @@ impl Direct {
     /// The next thing to do; call until it is none.
     pub fn poll_output(&mut self, now: Instant) -> Option<DirectOutput> {
         loop {
+            self.sweep_streams();
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }
@@ -384,6 +431,14 @@ impl Direct {
     #[must_use]
     pub fn is_connected(&self, peer: &PublicKey) -> bool {
         self.peers.get(peer).is_some_and(|row| row.active.is_some())
+    }
+
+    /// Whether private messages went by the connection that is up with this peer.
+    #[must_use]
+    pub fn is_talking(&self, peer: &PublicKey) -> bool {
+        let active = self.peers.get(peer).and_then(|row| row.active);
+        let session = active.and_then(|active| self.sessions.get(&active));
+        session.is_some_and(|session| session.talked)
     }
 
     /// How many messages to this peer are not acknowledged.

@@ -1,7 +1,7 @@
 //! One QUIC connection: who is at its other end, and the two streams of frames on it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use quinn_proto::{
@@ -13,8 +13,14 @@ use rustls::pki_types::CertificateDer;
 use super::frame::{self, Frame, FrameReader};
 use super::keys::key_of;
 use super::outbox::Outbox;
+use super::streams::StreamKey;
 use crate::id::{MessageId, PublicKey};
-use crate::limits::{OUTBOX_MESSAGES_MAX, QUIC_IN_HAND_MAX};
+use crate::limits::{OUTBOX_MESSAGES_MAX, QUIC_IN_HAND_MAX, STREAM_OPEN_RATE};
+use crate::proto::bucket::Bucket;
+
+/// How long a connection without messages stays after its last stream ended: what was written
+/// last arrives, and the next stream needs no handshake.
+const STREAM_LINGER: Duration = Duration::from_secs(5);
 
 /// Why a connection was closed: application error codes (RFC 9000, 20.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +42,8 @@ pub(super) enum CloseCode {
     FrameTooLong = 6,
     /// The handshake took too long.
     TimedOut = 7,
+    /// Nothing is left to do on it.
+    Idle = 8,
 }
 
 impl CloseCode {
@@ -49,7 +57,7 @@ impl CloseCode {
 pub(super) enum Change {
     /// The handshake is done.
     Proven,
-    /// A stream was opened that the protocol does not have.
+    /// A second stream of messages was opened.
     Violation,
     /// It ended.
     Down {
@@ -61,7 +69,7 @@ pub(super) enum Change {
 /// A connection from the first datagram to the last.
 pub(super) struct Session {
     handle: ConnectionHandle,
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Grows with each connection of this node.
     pub(super) serial: u64,
     /// Whom we dialled, or who dialled us, once proven.
@@ -86,6 +94,14 @@ pub(super) struct Session {
     acks: VecDeque<MessageId>,
     /// Messages handed up and not yet acknowledged.
     in_hand: BTreeSet<MessageId>,
+    /// Whether a private message went by it, either way.
+    pub(super) talked: bool,
+    /// Streams beside that of the messages.
+    pub(super) streams: BTreeSet<StreamKey>,
+    /// How many more of them the peer may open.
+    pub(super) opened: Bucket,
+    /// When it ends, for want of a purpose.
+    pub(super) idle_at: Option<Instant>,
 }
 
 impl Session {
@@ -113,6 +129,10 @@ impl Session {
             writing_message: None,
             acks: VecDeque::new(),
             in_hand: BTreeSet::new(),
+            talked: false,
+            streams: BTreeSet::new(),
+            opened: Bucket::new(now, STREAM_OPEN_RATE, STREAM_OPEN_RATE * 2),
+            idle_at: None,
         }
     }
 
@@ -139,6 +159,7 @@ impl Session {
     /// Whether a message of either side is between sending and acknowledging.
     pub(super) fn is_busy(&self) -> bool {
         !self.in_hand.is_empty()
+            || !self.streams.is_empty()
             || !self.acks.is_empty()
             || self.connection.has_pending_retransmits()
     }
@@ -150,13 +171,30 @@ impl Session {
     /// When it must be woken.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let handshake = self.handshake_deadline.filter(|_| !self.over);
-        [self.quic_deadline, handshake].into_iter().flatten().min()
+        let idle = self.idle_at.filter(|_| !self.over);
+        let own = [self.quic_deadline, handshake, idle];
+        own.into_iter().flatten().min()
     }
 
-    /// Wakes it. Whether it took too long to come up.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+    /// Wakes it. Why it has to end, if so: it took too long to come up, or nothing is left to do.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<CloseCode> {
         self.connection.handle_timeout(now);
-        self.is_starting() && self.handshake_deadline.is_some_and(|at| at <= now)
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.is_starting() && is_due(self.handshake_deadline) {
+            return Some(CloseCode::TimedOut);
+        }
+        let is_idle = is_due(self.idle_at) && !self.is_busy() && !self.talked;
+        if is_due(self.idle_at) {
+            self.idle_at = None;
+        }
+        (is_idle && self.is_up()).then_some(CloseCode::Idle)
+    }
+
+    /// A stream is over: where it was the last, and no messages go here, whoever dialled ends the
+    /// connection soon.
+    pub(super) fn rest(&mut self, now: Instant) {
+        let is_idle = self.streams.is_empty() && !self.talked && self.dialled();
+        self.idle_at = is_idle.then(|| now + STREAM_LINGER);
     }
 
     pub(super) fn handle_event(&mut self, event: quinn_proto::ConnectionEvent) {
@@ -219,7 +257,7 @@ impl Session {
                 return false;
             }
         }
-        self.connection.streams().accept(Dir::Bi).is_none()
+        true
     }
 
     /// The handshake is done: who is it? Whom we dialled has to be the same, and then it is up.
@@ -280,6 +318,7 @@ impl Session {
                         return Err(CloseCode::BadFrame);
                     }
                     self.used = now;
+                    self.talked |= !matches!(frame, Frame::Open(_));
                     if let Frame::Message(message) = &frame
                         && !self.in_hand.insert(message.id)
                     {
@@ -328,6 +367,7 @@ impl Session {
                 } else if let Some(next) = outbox.as_mut().and_then(|outbox| outbox.take_next()) {
                     self.writing = frame::message(next);
                     self.writing_message = Some(next.id);
+                    self.talked = true;
                 } else {
                     return Ok(());
                 }

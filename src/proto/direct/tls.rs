@@ -30,8 +30,10 @@ const ALPN: &[u8] = b"lanchat/1";
 const CID_LEN: usize = 8;
 /// A connection without traffic ends after this long.
 const IDLE_TIMEOUT_MS: u32 = 30_000;
-/// Bytes that a peer may send ahead of what we read: two messages.
+/// Bytes that a peer may send ahead of what we read on one stream: two messages.
 const RECEIVE_WINDOW: u32 = 128 * 1024;
+/// The same on all streams: a stream that nobody reads leaves room for messages.
+const CONNECTION_WINDOW: u32 = 3 * RECEIVE_WINDOW;
 /// Bytes that wait in a connection for their acknowledgement by QUIC.
 const SEND_WINDOW: u64 = 256 * 1024;
 /// Bytes that one handshake may hold back before it is accepted, and all together.
@@ -165,13 +167,13 @@ fn transport() -> TransportConfig {
     ack.max_ack_delay(Some(Duration::from_millis(1)));
     let mut config = TransportConfig::default();
     config
-        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(super::streams::streams_max())
         .max_concurrent_uni_streams(VarInt::from_u32(1))
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
         .keep_alive_interval(None)
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(SEND_WINDOW)
         .initial_rtt(Duration::from_millis(5))
         .initial_mtu(1200)

@@ -15,8 +15,6 @@ use crate::limits::ENTRY_BODY_LEN_MAX;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind};
 
-/// Redactions of what is not held, for when it comes.
-const EARLY_MAX: usize = 1024;
 /// Lines in which the topic is looked for at the start.
 const TOPIC_LINES: usize = 200;
 
@@ -133,12 +131,7 @@ impl Group {
         let author = entry.author_id();
         let Some(line) = line else {
             // Perhaps it comes later.
-            if let Some(&id) = entry.deps.first() {
-                room.seat.early.insert((id, author));
-                while room.seat.early.len() > EARLY_MAX {
-                    room.seat.early.pop_first();
-                }
-            }
+            room.seat.note_early(entry);
             return;
         };
         if line.author != author || line.talk != Talk::Room(room.id) {
@@ -207,6 +200,13 @@ impl Group {
         };
         if let Some(entry) = Entry::parse(bytes).ok().filter(|entry| entry.seq == seq) {
             keep_stub(room, cx, log, &entry);
+        }
+    }
+
+    /// A genuine redaction was seen: what is left of what it names may come.
+    pub fn note_taken_back(&mut self, entry: &Entry) {
+        if let Some(room) = self.rooms.get_mut(&entry.room) {
+            room.seat.note_early(entry);
         }
     }
 

@@ -35,6 +35,7 @@ use serde_json::Value;
 
 use super::Now;
 use super::core::Core;
+use super::direct::Direct;
 use super::presence::Presence;
 use crate::api::PeerRef;
 use crate::durable::{ForkRow, Snapshot, Token};
@@ -55,6 +56,8 @@ pub struct Cx<'a> {
     pub core: &'a mut Core,
     /// Who is here.
     pub presence: &'a mut Presence,
+    /// Connections by QUIC.
+    pub direct: &'a mut Direct,
     /// The time.
     pub now: Now,
 }

@@ -18,6 +18,9 @@ use crate::text::{DisplayText, RoomName};
 use crate::wire::sealed::SEALED_OVERHEAD;
 use crate::wire::{Body, Entry, RecordRoom};
 
+/// Redactions of what is not held, for when it comes.
+const EARLY_MAX: usize = 1024;
+
 /// A node's place in a room.
 pub struct Seat {
     /// Whether this node is in it. It may have said something in an open room without being so.
@@ -175,6 +178,16 @@ impl Seat {
     #[must_use]
     pub fn is_listed_by(&self, peer: &Peer) -> bool {
         peer.record.rooms.contains(&self.listed)
+    }
+
+    /// Somebody took something back that may not have come yet.
+    pub fn note_early(&mut self, redaction: &Entry) {
+        if let Some(&id) = redaction.deps.first() {
+            self.early.insert((id, redaction.author_id()));
+            while self.early.len() > EARLY_MAX {
+                self.early.pop_first();
+            }
+        }
     }
 
     /// Whether this peer is in the room.

@@ -28,32 +28,24 @@ enum Place {
     Nowhere,
 }
 
-#[allow(dead_code, reason = "history sync is what asks")]
 impl Group {
     /// The rooms that this node is in, and whether nothing of any past was known of each at the
     /// start.
     pub fn synced_rooms(&self) -> impl Iterator<Item = (RoomTag, bool)> {
-        self.rooms.iter().map(|(tag, room)| (*tag, room.is_new))
+        let joined = self.rooms.iter().filter(|(_, room)| room.seat.joined);
+        joined.map(|(tag, room)| (*tag, room.is_new))
     }
 
     /// Hash of the heads of a room on a network, as heartbeats tell it there.
     #[must_use]
     pub fn digest_of(&self, tag: &RoomTag, network: NetworkId, own: &PeerId) -> Option<[u8; 8]> {
-        let room = self.rooms.get(tag)?;
+        let room = self.rooms.get(tag).filter(|room| room.seat.joined)?;
         Some(room.digest_on(network, own))
     }
 
     /// Rooms and authors of whom too much is missing to ask for it entry by entry.
     pub fn take_behind(&mut self) -> Vec<(RoomTag, PeerId)> {
         std::mem::take(&mut self.behind)
-    }
-
-    /// How many entries of this author are known to exist, wanted and not here.
-    #[must_use]
-    pub fn missing_len(&self, tag: &RoomTag, author: &PeerId) -> u32 {
-        let logs = self.rooms.get(tag).map(|room| room.logs.of(author));
-        let logs = logs.into_iter().flatten();
-        logs.map(|(_, log)| log.missing_len()).sum()
     }
 
     /// Whether so many entries can be taken in now.
@@ -166,6 +158,11 @@ impl Group {
                 }
             }
             self.hlc.observe(cx.now.wall_ms, entry.hlc);
+            if entry.kind == EntryKind::REDACTION
+                && let Some(room) = self.rooms.get_mut(&tag)
+            {
+                room.seat.unjudged.push(entry.clone());
+            }
             writes.push(Write::Entry {
                 room: id,
                 author: at.0,
@@ -181,6 +178,7 @@ impl Group {
         let token = cx.core.persist(Batch { durability, writes });
         let pending = Pending::History { entries: kept };
         self.pending.insert(token, pending);
+        self.judge(cx);
     }
 
     /// History is stored: heads tell of it.

@@ -5,7 +5,6 @@ use super::{DOUBT, Pending, Private};
 use crate::api::ReceiptState;
 use crate::durable::{Batch, Durability, PrivateState, Stored, Write};
 use crate::id::{MessageId, PublicKey};
-use crate::proto::Output;
 use crate::proto::direct::{DirectOutput, PrivateMessage};
 use crate::proto::group::Cx;
 use crate::proto::presence::names::person_write;
@@ -25,7 +24,7 @@ impl Private {
             // Not acknowledged: it comes again.
             Err(failure) => tracing::warn!(%failure, "private message not stored"),
             Ok(new) => {
-                self.direct.acknowledge(cx.now.mono, &from, message.id);
+                cx.direct.acknowledge(cx.now.mono, &from, message.id);
                 let is_new = new.first().is_none_or(|kept| kept.is_new());
                 if is_new || is_sabotaged(Sabotage::PrivateTwice) {
                     let reference = cx.presence.reference_of(&from);
@@ -35,35 +34,35 @@ impl Private {
         }
     }
 
-    /// Takes what QUIC has to say.
-    pub(super) fn drain(&mut self, cx: &mut Cx) {
-        while let Some(output) = self.direct.poll_output(cx.now.mono) {
-            match output {
-                DirectOutput::Transmit(transmit) => cx.core.push(Output::Transmit(transmit)),
-                DirectOutput::Message { from, message, .. } => self.take_in(cx, from, message),
-                DirectOutput::Sent { peer, id } => {
-                    cx.core.event(receipt(cx, &peer, id, ReceiptState::Sent));
-                }
-                DirectOutput::Acknowledged { peer, id } => self.delivered(cx, peer, id),
-                DirectOutput::Connected { peer, .. } => {
-                    self.outboxes.entry(peer).or_default().reached();
-                }
-                DirectOutput::Lost {
-                    peer,
-                    unacknowledged,
-                } => {
-                    self.lost(cx, peer, unacknowledged.is_empty());
+    /// Takes what QUIC has to say of messages.
+    pub fn handle_direct(&mut self, cx: &mut Cx, output: DirectOutput) {
+        match output {
+            DirectOutput::Message { from, message, .. } => self.take_in(cx, from, message),
+            DirectOutput::Sent { peer, id } => {
+                cx.core.event(receipt(cx, &peer, id, ReceiptState::Sent));
+            }
+            DirectOutput::Acknowledged { peer, id } => self.delivered(cx, peer, id),
+            DirectOutput::Connected { peer, .. } => {
+                if let Some(outbox) = self.outboxes.get_mut(&peer) {
+                    outbox.reached();
                 }
             }
+            DirectOutput::Lost {
+                peer,
+                unacknowledged,
+            } => self.lost(cx, peer, unacknowledged.is_empty()),
+            _ => {}
         }
     }
 
     fn take_in(&mut self, cx: &mut Cx, from: PublicKey, message: PrivateMessage) {
+        // From now on it is a conversation.
+        self.outboxes.entry(from).or_default();
         if !self.storing.insert((from, message.id)) {
             return;
         }
         if is_sabotaged(Sabotage::PrivateAckEarly) {
-            self.direct.acknowledge(cx.now.mono, &from, message.id);
+            cx.direct.acknowledge(cx.now.mono, &from, message.id);
         }
         self.hlc.observe(cx.now.wall_ms, message.hlc);
         let row = row_of(&message);

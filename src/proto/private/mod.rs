@@ -14,6 +14,7 @@ use self::outbox::Outbox;
 use super::direct::{Direct, PrivateMessage};
 use super::group::Cx;
 use super::group::order::Hlc;
+use super::presence::Presence;
 use super::presence::names::person_write;
 use super::presence::roster::Peer;
 use crate::api::{Event, PeerState, ReceiptState, TextKind};
@@ -42,7 +43,6 @@ enum Pending {
 
 /// Everything about private messages.
 pub struct Private {
-    direct: Direct,
     outboxes: BTreeMap<PublicKey, Outbox>,
     pending: BTreeMap<Token, Pending>,
     /// Received messages on their way to the disk, by who sent them.
@@ -53,10 +53,9 @@ pub struct Private {
 impl Private {
     /// Nothing under way; what the store holds goes once its peers are here.
     #[must_use]
-    pub fn new(direct: Direct, snapshot: &Snapshot) -> Self {
+    pub fn new(snapshot: &Snapshot) -> Self {
         let on_disk = |key: &PublicKey| (*key, Outbox::stored());
         Private {
-            direct,
             outboxes: snapshot.outbox.iter().map(on_disk).collect(),
             pending: BTreeMap::new(),
             storing: BTreeSet::new(),
@@ -123,23 +122,9 @@ impl Private {
         Ok(())
     }
 
-    /// A datagram of QUIC.
-    pub fn handle_datagram(
-        &mut self,
-        cx: &mut Cx,
-        arrival: &crate::datagram::Arrival,
-        bytes: &[u8],
-    ) {
-        self.direct.handle_datagram(cx.now.mono, arrival, bytes);
-        self.drain(cx);
-    }
-
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
         let now = cx.now.mono;
-        if self.direct.deadline().is_some_and(|at| at <= now) {
-            self.direct.handle_timeout(now);
-        }
         let due: Vec<PublicKey> = self
             .outboxes
             .iter()
@@ -153,11 +138,10 @@ impl Private {
             };
             outbox.redial_at = None;
             if let Some(at) = here {
-                self.direct.dial(now, &key, at);
+                cx.direct.dial(now, &key, at);
             }
         }
         self.doubt(cx);
-        self.drain(cx);
     }
 
     /// Has peers probed that did not acknowledge in time.
@@ -178,7 +162,7 @@ impl Private {
             .outboxes
             .values()
             .flat_map(|outbox| [outbox.redial_at, outbox.doubt_at]);
-        own.chain([self.direct.deadline()]).flatten().min()
+        own.flatten().min()
     }
 
     /// An address of a peer was validated: what waits for it goes now.
@@ -190,11 +174,10 @@ impl Private {
         if let Some(outbox) = self.outboxes.get_mut(&key) {
             outbox.reached();
             if !outbox.under_way.is_empty() {
-                self.direct.dial(cx.now.mono, &key, at);
+                cx.direct.dial(cx.now.mono, &key, at);
             }
         }
         self.load(cx, key);
-        self.drain(cx);
     }
 
     /// Asks the store for what waits for a peer, unless it is being asked or has nothing.
@@ -208,39 +191,36 @@ impl Private {
     }
 
     /// Another address of a peer came into use.
-    pub fn peer_moved(&mut self, cx: &mut Cx, id: &PeerId) {
+    pub fn peer_moved(&self, cx: &mut Cx, id: &PeerId) {
         let Some(key) = cx.presence.roster.get(id).map(Peer::key) else {
             return;
         };
         if let Some(at) = here(cx, &key) {
-            self.direct.address_changed(cx.now.mono, &key, at);
+            cx.direct.address_changed(cx.now.mono, &key, at);
         }
-        self.drain(cx);
     }
 
     /// A peer began a new run, left, or went offline: connections to it are over.
-    pub fn peer_gone(&mut self, cx: &mut Cx, key: &PublicKey) {
-        self.direct.close_peer(cx.now.mono, key);
-        self.drain(cx);
+    pub fn peer_gone(&self, cx: &mut Cx, key: &PublicKey) {
+        cx.direct.close_peer(cx.now.mono, key);
     }
 
     /// Interfaces changed; presence knows already what they reach.
-    pub fn local_address_changed(&mut self, cx: &mut Cx) {
-        self.direct
-            .local_address_changed(cx.now.mono, |peer| here(cx, peer));
-        self.drain(cx);
+    pub fn local_address_changed(&self, cx: &mut Cx) {
+        let presence = &*cx.presence;
+        cx.direct
+            .local_address_changed(cx.now.mono, |peer| way_to(presence, peer));
     }
 
     /// Closes everything, for a leave.
-    pub fn close_all(&mut self, cx: &mut Cx) {
-        self.direct.close_all(cx.now.mono);
-        self.drain(cx);
+    pub fn close_all(&self, cx: &mut Cx) {
+        cx.direct.close_all(cx.now.mono);
     }
 
-    /// Peers with whom a connection is up.
+    /// Peers with whom a connection is up that carries messages.
     #[must_use]
-    pub fn talking_to(&self) -> Vec<PeerId> {
-        let is_up = |key: &&PublicKey| self.direct.is_connected(key);
+    pub fn talking_to(&self, direct: &Direct) -> Vec<PeerId> {
+        let is_up = |key: &&PublicKey| direct.is_talking(key);
         self.outboxes
             .keys()
             .filter(is_up)
@@ -275,7 +255,6 @@ impl Private {
             }
             None => return false,
         }
-        self.drain(cx);
         true
     }
 
@@ -328,7 +307,7 @@ impl Private {
 
     fn hand_over(
         &mut self,
-        cx: &Cx,
+        cx: &mut Cx,
         to: PublicKey,
         at: std::net::SocketAddr,
         message: PrivateMessage,
@@ -336,7 +315,7 @@ impl Private {
         let outbox = self.outboxes.entry(to).or_default();
         let (id, len) = (message.id, message.body.len());
         outbox.waiting.remove(&id);
-        if self.direct.send(cx.now.mono, &to, at, message) {
+        if cx.direct.send(cx.now.mono, &to, at, message) {
             outbox.under_way.insert(id, len);
             outbox.doubt_at.get_or_insert(cx.now.mono + DOUBT);
         } else {
@@ -379,14 +358,17 @@ impl Private {
                 None => outbox.on_disk = true,
             }
         }
-        self.drain(cx);
         true
     }
 }
 
 /// Where to send to whoever holds this key, if they are here.
 fn here(cx: &Cx, key: &PublicKey) -> Option<std::net::SocketAddr> {
-    let peer = cx.presence.roster.get(&key.id())?;
+    way_to(cx.presence, key)
+}
+
+fn way_to(presence: &Presence, key: &PublicKey) -> Option<std::net::SocketAddr> {
+    let peer = presence.roster.get(&key.id())?;
     peer.addresses
         .current()
         .filter(|_| peer.state != PeerState::Offline)

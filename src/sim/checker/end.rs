@@ -1,10 +1,11 @@
 //! Invariant 3: when faults stop, everything converges.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Checker, LOBBY};
 use crate::api::PeerState;
-use crate::id::{MessageId, RoomId};
+use crate::id::{MessageId, PeerId, RoomId};
 use crate::sim::disk::Disk;
 
 /// Somebody who is known from others only and not to be reached is listed for so long.
@@ -86,13 +87,65 @@ impl Checker {
         }
         for &node in &live {
             let lines = &self.lines[node];
-            let unseen = lines.kept.iter().find(|id| !lines.ever.contains(id));
+            let since = self.people[node].since + super::LATE;
+            let is_history = |id: &&MessageId| {
+                let truth = self.truth.get(*id);
+                truth.is_some_and(|truth| {
+                    let key = (truth.author, truth.epoch, truth.seq);
+                    let sent = self.sent_at.get(&key);
+                    let left =
+                        (truth.author, truth.epoch + 1, 0)..=(truth.author, u64::MAX, u32::MAX);
+                    truth.hlc >> 16 < lines.begun_ms
+                        || sent.is_none_or(|&at| at < since)
+                        // An epoch that its author left.
+                        || self.numbers.range(left).next().is_some()
+                })
+            };
+            let mut kept = lines.kept.iter().filter(|id| !is_history(id));
+            let unseen = kept.find(|id| !lines.ever.contains(id));
             if let Some(id) = unseen {
                 let what = format!("kept {id:?} and never showed it");
                 self.fail(now, node, 3, what);
             }
         }
-        self.letters_came(now, &live, disk);
+        self.letters_came(now, &live, &disk);
+        self.all_hold_the_same(now, &live, disk);
+    }
+
+    /// Of every author, here or gone, all hold what any of them holds.
+    fn all_hold_the_same<'a>(
+        &mut self,
+        now: Duration,
+        live: &[usize],
+        disk: impl Fn(usize) -> &'a Disk,
+    ) {
+        let Some((&first, others)) = live.split_first() else {
+            return;
+        };
+        let honest = |id: &PeerId| self.node_of(id).is_some_and(|of| self.people[of].honest);
+        let held = |node| -> BTreeSet<(PeerId, u64, u32)> {
+            let numbers = disk(node).numbers();
+            numbers.filter(|(author, ..)| honest(author)).collect()
+        };
+        let of_first = held(first);
+        let differs = others.iter().find_map(|&node| {
+            let of_node = held(node);
+            let mut lacking = of_first.symmetric_difference(&of_node);
+            let (author, epoch, seq) = lacking.next()?;
+            let lacks = if of_node.contains(&(*author, *epoch, *seq)) {
+                first
+            } else {
+                node
+            };
+            let of = self.node_of(author);
+            let more = lacking.count();
+            let what =
+                format!("lacks line {seq} of node {of:?} in {epoch}, and {more} more differ");
+            Some((lacks, what))
+        });
+        if let Some((node, what)) = differs {
+            self.fail(now, node, 3, what);
+        }
     }
 
     /// Whether a node's run began, or it met the author, after this line was sent: it need not
@@ -108,7 +161,7 @@ impl Checker {
         &mut self,
         now: Duration,
         live: &[usize],
-        disk: impl Fn(usize) -> &'a Disk,
+        disk: &impl Fn(usize) -> &'a Disk,
     ) {
         let lost = self.letters.iter().find(|(id, letter)| {
             let both = live.contains(&letter.from) && live.contains(&letter.to);

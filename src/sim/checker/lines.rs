@@ -64,7 +64,15 @@ impl Checker {
                         self.fail(now, node, 1, what);
                     }
                 }
-                Write::Entry { author, bytes, .. } if *author == self.people[node].id => {
+                // What is known comes back from others, who kept it better.
+                Write::Entry {
+                    author,
+                    hash,
+                    bytes,
+                    ..
+                } if *author == self.people[node].id
+                    && !self.truth.contains_key(&MessageId::of_entry(hash)) =>
+                {
                     if let Ok(entry) = Entry::parse(bytes) {
                         self.learn(&entry);
                         let most = true_ms + ahead_ms + AHEAD_MS_MAX + 1000;

@@ -47,7 +47,7 @@ impl World {
         let mut endpoint = Endpoint::new(now, node.identity.clone(), config);
         endpoint.set_links(now, &[link(node.address)]);
         node.endpoint = Some(endpoint);
-        self.checker.started(self.now, index);
+        self.checker.started(self.now, index, now.wall_ms);
         self.drain(index);
     }
 

@@ -10,6 +10,7 @@ use crate::limits::QUIC_IN_HAND_MAX;
 
 mod hostile;
 mod moves;
+mod streams;
 mod talk;
 
 /// splitmix64: small, and the same everywhere.
@@ -42,6 +43,7 @@ struct Node {
     acknowledged: Vec<MessageId>,
     connected: Vec<(PublicKey, SocketAddr)>,
     lost: Vec<(PublicKey, Vec<MessageId>)>,
+    streams: streams::Log,
 }
 
 impl Node {
@@ -133,6 +135,7 @@ impl World {
             acknowledged: Vec::new(),
             connected: Vec::new(),
             lost: Vec::new(),
+            streams: streams::Log::default(),
         });
         self.nodes.len() - 1
     }
@@ -182,6 +185,7 @@ impl World {
                     peer,
                     unacknowledged,
                 } => node.lost.push((peer, unacknowledged)),
+                other => streams::note(node, self.now, other),
             }
         }
     }

@@ -1,0 +1,202 @@
+//! Whom to ask about which room, and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::frame::Why;
+use crate::id::{PeerId, RoomTag};
+
+/// Before another member is asked.
+const NEXT: Duration = Duration::from_millis(100);
+/// How long a member may take to say what it holds before another one is asked as well.
+pub const SILENT: Duration = Duration::from_secs(3);
+/// For how long the digests of somebody are not believed with whom an exchange brought nothing: the
+/// first time, and at most.
+const VAIN_FIRST: Duration = Duration::from_secs(30);
+const VAIN_MAX: Duration = Duration::from_secs(3600);
+/// Before it is tried again where too much is under way.
+const LATER: Duration = Duration::from_secs(1);
+/// How long a plan waits for somebody to ask.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Members asked in vain, one after the other.
+const TRIES_MAX: usize = 6;
+/// Two digests that differ for longer than this are compared even if they change meanwhile.
+const RESTLESS: Duration = Duration::from_secs(10);
+/// Peers whose digests are remembered.
+const DIFFERS_MAX: usize = 4096;
+
+/// What is to be asked about one room.
+pub struct Plan {
+    /// Why.
+    pub why: Why,
+    /// Whom first.
+    pub prefer: Option<PeerId>,
+    /// Who was asked.
+    pub tried: BTreeSet<PeerId>,
+    due: Option<Instant>,
+    /// How many are to be asked still.
+    left: u32,
+    until: Instant,
+}
+
+/// Since when two nodes differ about a room.
+struct Differs {
+    own: [u8; 8],
+    theirs: [u8; 8],
+    /// Since when both are as they are, and since when they differ.
+    still: Instant,
+    since: Instant,
+}
+
+/// What is to be asked about all rooms.
+#[derive(Default)]
+pub struct Plans {
+    all: BTreeMap<RoomTag, Plan>,
+    differs: BTreeMap<(RoomTag, PeerId), Differs>,
+    /// With whom an exchange brought nothing: until when their digests are not believed, and for
+    /// how long the next time.
+    vain: BTreeMap<(RoomTag, PeerId), (Instant, Duration)>,
+}
+
+impl Plans {
+    /// A newcomer asks two members; who was away, one of them, or all that came back.
+    pub fn plan(&mut self, room: RoomTag, why: Why, prefer: Option<PeerId>, at: Instant) {
+        let left = if why == Why::Join { 2 } else { 1 };
+        let plan = self.all.entry(room).or_insert_with(|| Plan {
+            why,
+            prefer,
+            tried: BTreeSet::new(),
+            due: Some(at),
+            left,
+            until: at + PATIENCE,
+        });
+        if let Some(peer) = prefer.filter(|peer| plan.prefer != Some(*peer)) {
+            // Another one of whom something is to be had.
+            plan.prefer = Some(peer);
+            plan.left = (plan.left + 1).min(4);
+            plan.tried.remove(&peer);
+        }
+        plan.until = plan.until.max(at + PATIENCE);
+        plan.due = plan.due.map(|due| due.min(at));
+    }
+
+    /// Somebody can be asked who could not before.
+    pub fn somebody(&mut self, now: Instant, wait: Duration) {
+        for plan in self.all.values_mut().filter(|plan| plan.due.is_none()) {
+            plan.due = Some(now + wait);
+        }
+    }
+
+    /// The plan for a room.
+    #[must_use]
+    pub fn get(&self, room: &RoomTag) -> Option<&Plan> {
+        self.all.get(room)
+    }
+
+    /// The rooms that are due.
+    #[must_use]
+    pub fn due(&mut self, now: Instant) -> Vec<RoomTag> {
+        self.all.retain(|_, plan| now < plan.until);
+        let due = self.all.iter();
+        let due = due.filter(|(_, plan)| plan.due.is_some_and(|at| at <= now));
+        due.map(|(&room, _)| room).collect()
+    }
+
+    /// Too much is under way.
+    pub fn put_off(&mut self, now: Instant, room: &RoomTag) {
+        if let Some(plan) = self.all.get_mut(room) {
+            plan.due = Some(now + LATER);
+            plan.until = plan.until.max(now + PATIENCE);
+        }
+    }
+
+    /// Nobody is there to be asked: waits for somebody.
+    pub fn nobody(&mut self, now: Instant, room: &RoomTag) {
+        if let Some(plan) = self.all.get_mut(room) {
+            plan.due = None;
+            plan.until = plan.until.min(now + PATIENCE);
+        }
+    }
+
+    /// This one is being asked; looked at again soon, in case it says nothing.
+    pub fn asking(&mut self, now: Instant, room: &RoomTag, peer: PeerId) {
+        if let Some(plan) = self.all.get_mut(room) {
+            plan.tried.insert(peer);
+            plan.due = Some(now + SILENT);
+            plan.until = plan.until.max(now + PATIENCE);
+        }
+    }
+
+    /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did,
+    /// its digests are not believed for a while, longer each time.
+    pub fn went(&mut self, now: Instant, of: (RoomTag, PeerId), fruitful: bool) {
+        if fruitful {
+            self.vain.remove(&of);
+            return;
+        }
+        if self.vain.len() >= DIFFERS_MAX && !self.vain.contains_key(&of) {
+            self.vain.pop_first();
+        }
+        let (until, wait) = self.vain.entry(of).or_insert((now, VAIN_FIRST));
+        *until = now + *wait;
+        *wait = (*wait * 2).min(VAIN_MAX);
+    }
+
+    /// This one was asked; `done`: and gave all that it claimed to hold.
+    pub fn asked(&mut self, now: Instant, room: RoomTag, peer: PeerId, done: bool) {
+        let Some(plan) = self.all.get_mut(&room) else {
+            return;
+        };
+        plan.tried.insert(peer);
+        plan.until = now + PATIENCE;
+        plan.left -= u32::from(done && plan.left > 0);
+        if plan.left == 0 || plan.tried.len() >= TRIES_MAX {
+            self.all.remove(&room);
+        } else {
+            plan.due = Some(now + NEXT);
+        }
+    }
+
+    /// A member's digest of a room came; `own` is this node's. Whether they differ for long enough
+    /// to be compared: both stood still for `d`, or they never do.
+    pub fn compare(
+        &mut self,
+        now: Instant,
+        (room, peer): (RoomTag, PeerId),
+        (own, theirs): ([u8; 8], [u8; 8]),
+        d: Duration,
+    ) -> bool {
+        let of = (room, peer);
+        if own == theirs {
+            self.differs.remove(&of);
+            return false;
+        }
+        if self.vain.get(&of).is_some_and(|(until, _)| now < *until) {
+            return false;
+        }
+        if self.differs.len() >= DIFFERS_MAX && !self.differs.contains_key(&of) {
+            self.differs.pop_first();
+        }
+        let fresh = || Differs {
+            own,
+            theirs,
+            still: now,
+            since: now,
+        };
+        let differs = self.differs.entry(of).or_insert_with(fresh);
+        if (differs.own, differs.theirs) != (own, theirs) {
+            (differs.own, differs.theirs, differs.still) = (own, theirs, now);
+        }
+        let long = now >= differs.still + d || now >= differs.since + RESTLESS;
+        if long {
+            self.differs.remove(&of);
+        }
+        long
+    }
+
+    /// When something is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.all.values().filter_map(|plan| plan.due).min()
+    }
+}

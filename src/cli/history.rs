@@ -16,7 +16,7 @@ use crate::error::{ExitCode, UserError};
 use crate::id::{MessageId, PeerId};
 use crate::proto::history::{Archive, Wanted};
 use crate::runtime::Clock;
-use crate::store::{Reader, Store, owner_only};
+use crate::store::{FILE, Reader, Store, owner_only};
 
 /// Lines shown where no other number was asked for.
 const LINES: usize = 200;
@@ -94,6 +94,14 @@ impl History {
             return Err(UserError::new(ExitCode::Usage, message)
                 .hint("leave it out, or name a directory with --data-dir"));
         };
+        let none = || {
+            let hint = "lanchat begins to keep what is said when it runs";
+            UserError::new(ExitCode::NotFound, "nothing was said here yet").hint(hint)
+        };
+        if !dir.join(FILE).exists() {
+            // Nor is an identity made of it.
+            return Err(none());
+        }
         let own = own_identity(settings)?.id();
         // Where no node runs, a store of an older version is brought up to date.
         if Reader::open(dir, &own).is_err()
@@ -102,10 +110,7 @@ impl History {
             drop(Store::open(Some(dir), &own)?);
             drop(lock);
         }
-        let Some(reader) = Reader::open(dir, &own)? else {
-            let hint = "lanchat begins to keep what is said when it runs";
-            return Err(UserError::new(ExitCode::NotFound, "nothing was said here yet").hint(hint));
-        };
+        let reader = Reader::open(dir, &own)?.ok_or_else(none)?;
         let text = self.text(&reader, (own, settings.name.as_str()))?;
         match &self.export {
             Some(path) => export(path, &text)?,

@@ -238,6 +238,7 @@ fn what_is_not_there_is_said_with_the_exit_code_of_the_interface_page() {
     let dir = TempDir::new().unwrap();
     let error = history(&dir, &["#lobby"]).expect_err("no store");
     assert_eq!(error.code, ExitCode::NotFound);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     drop(filled(&dir));
     let unknown = MessageId([9; 16]).to_string();
     for words in [&["#games"][..], &["cid"], &["--before", &unknown]] {

@@ -458,6 +458,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_old_is_forgotten_when_nothing_else_waits() {
+        let store = Store::open(None, &crate::id::PeerId([0; 32])).expect("store");
+        let mut keeper = Keeper {
+            store,
+            retention: RETENTION,
+            since_tidy: 0,
+        };
+        let (room, author) = (
+            crate::id::RoomId::public("lobby"),
+            crate::id::PeerId([1; 32]),
+        );
+        let job = |seq: u32| {
+            // Of 1970, as its bytes say nothing.
+            let write = Write::Entry {
+                room,
+                author,
+                epoch: 5,
+                seq,
+                hash: [u8::try_from(seq).expect("small"); 32],
+                bytes: vec![7],
+            };
+            let durability = Durability::Process;
+            let writes = vec![write];
+            StoreJob::Keep(Token(u64::from(seq)), Batch { durability, writes })
+        };
+        for seq in 1..=u32::try_from(TIDY_AFTER).expect("small") {
+            let due = keeper.work(&mut vec![job(seq)], &mut |_| {});
+            let many = seq == u32::try_from(TIDY_AFTER).expect("small");
+            assert_eq!(due, Some(if many { TIDY_SOON } else { TIDY_AGAIN }));
+        }
+        while keeper.work(&mut Vec::new(), &mut |_| {}) == Some(TIDY_NEXT) {}
+        let snapshot = keeper.store.snapshot().expect("read");
+        let head = &snapshot.heads[0];
+        assert_eq!((head.floor, head.seq), (64, 64));
+        let mut answers = Vec::new();
+        keeper.work(&mut vec![job(9)], &mut |answer| answers.push(answer));
+        let [StoreAnswer::Kept(_, Ok(kept))] = &answers[..] else {
+            panic!("{answers:?}");
+        };
+        assert_eq!(kept[..], [crate::durable::Kept::BelowFloor]);
+    }
+
+    #[test]
     fn each_batch_and_query_has_its_answer() {
         let (mut poll, waker) = poll();
         let store = Store::open(None, &crate::id::PeerId([0; 32])).expect("store");

@@ -145,7 +145,7 @@ fn killed_again_and_again_it_opens_and_holds_all_that_was_answered() {
 }
 
 #[test]
-#[ignore = "a minute and 700 MB of disk: the figure in docs/store.md"]
+#[ignore = "minutes and 450 MB of disk: prints its figure"]
 #[allow(clippy::disallowed_methods)]
 fn a_million_lines_open_in_less_than_50_ms() {
     let dir = TempDir::new().unwrap();

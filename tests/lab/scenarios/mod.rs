@@ -4,6 +4,7 @@ mod doctor;
 mod errors;
 mod faults;
 mod ground;
+mod history;
 mod hostile;
 mod interfaces;
 mod leave;
@@ -27,6 +28,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         leave::TESTS,
         faults::TESTS,
         hostile::TESTS,
+        history::TESTS,
         interfaces::TESTS,
         networks::TESTS,
         errors::TESTS,

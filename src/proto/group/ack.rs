@@ -51,7 +51,8 @@ pub(super) fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
     let Some(seq) = log.held() else { return };
     // An author that is not validated yet is told by the answer to its next resend.
     if let Some(to) = cx.presence.address_of(&author) {
-        cx.core.send_to(
+        room.seat.send_to(
+            cx.core,
             to,
             &Body::Ack(Ack {
                 room: tag,

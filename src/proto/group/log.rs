@@ -162,7 +162,8 @@ impl AuthorLog {
     /// Whether it is told of and served on this network.
     #[must_use]
     pub fn is_on(&self, network: NetworkId) -> bool {
-        self.network == Some(network) || self.was_heard_on(network)
+        let is_of = |network| self.network == Some(network) || self.was_heard_on(network);
+        is_of(network) || is_of(NetworkId::EVERYWHERE)
     }
 
     /// Nothing more is taken of it.

@@ -122,7 +122,8 @@ impl OwnSender {
     /// Whether it is told of and served on this network.
     #[must_use]
     pub fn is_on(&self, network: NetworkId) -> bool {
-        self.network == network || self.said_on.contains(&network)
+        let is_everywhere = self.network == NetworkId::EVERYWHERE;
+        is_everywhere || self.network == network || self.said_on.contains(&network)
     }
 
     /// Something of it is said on these networks.

@@ -479,6 +479,7 @@ mod tests {
             store,
             retention: RETENTION,
             since_tidy: 0,
+            more: false,
         };
         let (room, author) = (
             crate::id::RoomId::public("lobby"),

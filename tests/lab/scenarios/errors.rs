@@ -219,7 +219,7 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     fn new() -> Self {
         let dir = world::scratch();
-        let (kind, options) = (Some("tmpfs"), Some("size=300k"));
+        let (kind, options) = (Some("tmpfs"), Some("size=2m"));
         mount(kind, dir.path(), kind, MsFlags::empty(), options).expect("a mount");
         SmallDisk(dir)
     }

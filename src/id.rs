@@ -37,6 +37,11 @@ pub struct MessageId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkId(pub [u8; 8]);
 
+impl NetworkId {
+    /// What the logs of locked rooms name: those belong to all networks.
+    pub const EVERYWHERE: NetworkId = NetworkId([0; 8]);
+}
+
 /// A room: BLAKE3 of a context and the normalised name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId(pub [u8; 32]);

@@ -4,13 +4,13 @@ mod crowd;
 pub mod echo;
 mod faults;
 mod flood;
+mod hundreds;
 mod interfaces;
 mod loss;
 mod paths;
 pub mod peers;
 mod presence;
 mod talk;
-mod thousand;
 mod weight;
 
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ const ALL: &[Measure] = &[
     ("size", weight::binary_size),
     ("crowd-50", crowd::fifty),
     ("crowd-200", crowd::two_hundred),
-    ("thousand", thousand::thousand),
+    ("hundreds", hundreds::hundreds),
 ];
 
 /// The name of the comparison with other programs, which are not here unless asked for.

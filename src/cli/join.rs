@@ -20,6 +20,8 @@ use crate::runtime::{Flow, FrontEnd};
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Its own requests carry this `ref`.
 const REFERENCE: &str = "join";
+/// What to do where a room has a passphrase.
+pub(super) const LOCKED_HINT: &str = "lanchat join '#ROOM' --passphrase-file FILE";
 /// Longest passphrase, in bytes.
 const PASSPHRASE_LEN_MAX: u64 = 1024;
 
@@ -156,7 +158,11 @@ impl FrontEnd for Change {
                     _ => ExitCode::Failed,
                 };
                 let mut error = UserError::new(exit, message);
-                error.hint.clone_from(hint);
+                error.hint = match code.as_str() {
+                    "room_locked" => Some(LOCKED_HINT.to_owned()),
+                    "no_such_room" => Some("lanchat rooms lists the rooms".to_owned()),
+                    _ => hint.clone(),
+                };
                 self.finish(Some(error));
             }
             Event::Error { message, hint, .. } => {
@@ -234,7 +240,15 @@ mod tests {
                 hint: Some("so".into()),
             });
             assert_eq!((out.as_str(), flow), ("", Flow::Quit(exit)));
-            assert!(err.ends_with("lanchat: no\nhint: so\n"), "{err}");
+            let hint = match code {
+                "no_such_room" => "lanchat rooms lists the rooms",
+                "room_locked" => LOCKED_HINT,
+                _ => "so",
+            };
+            assert!(
+                err.ends_with(&format!("lanchat: no\nhint: {hint}\n")),
+                "{err}"
+            );
         }
     }
 

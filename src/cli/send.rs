@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 use serde_json::Value;
 
+use super::join::LOCKED_HINT;
 use super::target::{Target, nobody};
 use crate::api::{Command, Event, ReceiptState, Request, TextKind};
 use crate::control::json;
@@ -226,7 +227,7 @@ impl Send {
             }
             return;
         }
-        let code = match code {
+        let exit = match code {
             "ambiguous_name" => ExitCode::Usage,
             // What is wrong with the target or the text as they were typed.
             "empty" | "too_long" => ExitCode::Usage,
@@ -234,8 +235,11 @@ impl Send {
             _ if code.starts_with("bad_") => ExitCode::Usage,
             _ => ExitCode::Failed,
         };
-        let mut error = UserError::new(code, message);
+        let mut error = UserError::new(exit, message);
         error.hint = hint.cloned();
+        if code == "room_locked" {
+            error.hint = Some(LOCKED_HINT.to_owned());
+        }
         self.end(Err(error));
     }
 

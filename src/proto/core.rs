@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::group::Refusal;
 use super::locked::Derivation;
+use super::locked::seal::Seal;
 use super::network::Decided;
 use super::{Config, Identity, Output, Stats};
 use crate::api::Event;
@@ -122,21 +123,32 @@ impl Core {
 
     /// A packet with the next sequence number, signed if its kind is.
     pub fn packet(&mut self, body: &Body) -> Option<Vec<u8>> {
+        let header = self.header();
+        let identity = &self.identity;
+        let emitted = wire::emit(&header, body, &mut |bytes| identity.sign(bytes));
+        fitting(body, emitted)
+    }
+
+    /// The same sealed for a locked room.
+    pub fn sealed_packet(&mut self, seal: &Seal, body: &Body) -> Option<Vec<u8>> {
+        let (header, nonce) = (self.header(), self.random());
+        let identity = &self.identity;
+        let mut random = || nonce;
+        let mut sealing = seal.with(&mut random);
+        let emitted = wire::seal(&header, body, &mut sealing, &mut |bytes| {
+            identity.sign(bytes)
+        });
+        fitting(body, emitted)
+    }
+
+    fn header(&mut self) -> Header {
         self.sequence = self.sequence.wrapping_add(1);
-        let header = Header {
+        Header {
             path: Path::Unicast,
             flags: 0,
             sender: self.short,
             incarnation: self.incarnation,
             sequence: self.sequence,
-        };
-        let identity = &self.identity;
-        match wire::emit(&header, body, &mut |bytes| identity.sign(bytes)) {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                tracing::error!(kind = ?body.kind(), %error, "own packet does not fit");
-                None
-            }
         }
     }
 
@@ -164,8 +176,11 @@ impl Core {
             .copied()
             .filter(|&path| self.path_usable(entry, path))
             .collect();
-        // Whose a DATA packet is no signature tells, so nobody can count those it hears.
-        let is_signed = bytes.get(2) != Some(&(wire::header::Kind::Data as u8));
+        // Whose a DATA packet is no signature tells, and a sealed one only those in its room, so
+        // nobody can count those it hears.
+        let kind = bytes.get(wire::header::KIND_OFFSET).copied();
+        let uncounted = [wire::header::Kind::Data, wire::header::Kind::Sealed];
+        let is_signed = !uncounted.iter().any(|&of| kind == Some(of as u8));
         for path in usable {
             let mut copy = bytes.to_vec();
             wire::set_path(&mut copy, path);
@@ -305,4 +320,13 @@ impl Core {
         self.next_token += 1;
         Token(self.next_token)
     }
+}
+
+/// The bytes of an own packet; what does not fit is a fault of this program.
+fn fitting(body: &Body, emitted: Result<Vec<u8>, wire::EmitError>) -> Option<Vec<u8>> {
+    emitted
+        .inspect_err(
+            |error| tracing::error!(kind = ?body.kind(), %error, "own packet does not fit"),
+        )
+        .ok()
 }

@@ -17,7 +17,6 @@ use crate::api::{Event, PeerState, Request};
 use crate::datagram::{Link, LinkId, Transmit};
 use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
 use crate::id::Incarnation;
-use crate::wire::RecordRoom;
 
 /// What an endpoint wants done.
 #[derive(Clone, PartialEq, Debug)]
@@ -70,8 +69,7 @@ impl Endpoint {
         let snapshot = std::mem::take(&mut config.snapshot);
         let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation.saturating_add(1)));
         let mut core = Core::new(now.mono, identity, config, incarnation);
-        let rooms = rooms::at_start(&core.config, &snapshot).into_iter();
-        core.rooms = rooms.map(RecordRoom::Public).collect();
+        core.rooms = rooms::listed_at_start(&core.config, &snapshot);
         let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
         let group = Group::new(&core, now, &snapshot);
         let seed = core.random();
@@ -266,21 +264,12 @@ impl Endpoint {
         }
     }
 
-    /// Asks the driver for the key of a locked room.
-    pub fn derive_key(&mut self, now: Now, from: Derivation) -> Token {
-        self.core.mono = now.mono;
-        self.core.derive(from)
-    }
-
-    /// The key of a locked room, or a sentence why there is none. Nobody waits for it yet: rooms
-    /// are not joined at run time.
+    /// The key of a locked room that is being joined, or a sentence why there is none.
     pub fn handle_derived(&mut self, now: Now, token: Token, result: Result<RoomKey, String>) {
         self.core.mono = now.mono;
-        tracing::debug!(
-            ?token,
-            is_ok = result.is_ok(),
-            "a room key that nobody waits for"
-        );
+        let (group, mut cx) = self.group_cx(now);
+        group.handle_derived(&mut cx, token, result);
+        self.follow_up(now);
     }
 
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.

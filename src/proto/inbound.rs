@@ -9,9 +9,9 @@ use super::group::{Source, ack::wants_ack, receive::Worth};
 use super::presence::Heard;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{Arrival, canonical};
-use crate::id::{PeerId, PublicKey};
+use crate::id::{PeerId, PublicKey, RoomTag};
 use crate::limits::DATAGRAM_LEN_MAX;
-use crate::wire::{self, Body, Entry, Header, Packet, Parsed, PeerRecord};
+use crate::wire::{self, Body, Entry, Header, Packet, Parsed, PeerRecord, Sealed};
 
 /// A packet on its way through the checks.
 pub(super) struct Inbound<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Inbound<'a> {
     fingerprint: Fingerprint,
     /// Whether it came from a validated address of somebody.
     from_known: bool,
+    /// The locked room whose key it was sealed with.
+    sealed: Option<RoomTag>,
 }
 
 impl Inbound<'_> {
@@ -130,17 +132,61 @@ impl Endpoint {
             header,
             fingerprint,
             from_known: known,
+            sealed: None,
         };
         match body {
-            Body::Data(entry) => self.handle_entry(now, &inbound, entry, Source::Live),
+            Body::Sealed(sealed) => self.handle_sealed(now, &inbound, &sealed),
+            body => self.handle_body(now, &inbound, body),
+        }
+    }
+
+    /// A packet of a locked room; who has no key drops it.
+    fn handle_sealed(&mut self, now: Now, inbound: &Inbound, sealed: &Sealed) {
+        let Some(seal) = self.group.seal(&sealed.room) else {
+            return;
+        };
+        let opened = match wire::open(sealed, &inbound.header, seal) {
+            Ok(opened) => opened,
+            Err(cause) => {
+                self.core.stats.bad_signature += 1;
+                tracing::trace!(%cause, source = %inbound.arrival.source, "not opened");
+                return;
+            }
+        };
+        let inner = Inbound {
+            bytes: &opened.bytes,
+            sealed: Some(sealed.room),
+            ..*inbound
+        };
+        self.handle_body(now, &inner, opened.body);
+    }
+
+    /// What a packet says, sealed or not. Of a locked room only what is sealed counts.
+    fn handle_body(&mut self, now: Now, inbound: &Inbound, body: Body) {
+        let of = match &body {
+            Body::Data(entry) => Some(entry.room),
+            Body::Heads(heads) => Some(heads.room),
+            Body::Nack(nack) => Some(nack.room),
+            Body::Ack(ack) => Some(ack.room),
+            _ => None,
+        };
+        let is_open = inbound.sealed.is_none();
+        if is_open && of.is_some_and(|room| self.group.is_locked(&room)) {
+            self.core.stats.malformed += 1;
+            return;
+        }
+        match body {
+            Body::Data(entry) => self.handle_entry(now, inbound, entry, Source::Live),
             Body::Repair(repair) => {
                 for entry in repair.entries {
-                    self.handle_entry(now, &inbound, entry, Source::Repair);
+                    if !is_open || !self.group.is_locked(&entry.room) {
+                        self.handle_entry(now, inbound, entry, Source::Repair);
+                    }
                 }
             }
-            // Of a locked room, and none is joined.
+            // Nothing is sealed twice.
             Body::Sealed(_) => {}
-            body => self.handle_signed(now, &inbound, body),
+            body => self.handle_signed(now, inbound, body),
         }
     }
 
@@ -215,8 +261,15 @@ impl Endpoint {
             return;
         }
         let heard = inbound.heard(id);
-        self.gate.remember(now.mono, inbound.fingerprint, Some(id));
-        self.count_path(now, inbound.fingerprint, &heard);
+        // Sealed ones are not counted by who sends them, since few can tell whose they are.
+        let owner = inbound.sealed.is_none().then_some(id);
+        self.gate.remember(now.mono, inbound.fingerprint, owner);
+        if let Some(room) = &inbound.sealed {
+            let (group, mut cx) = self.group_cx(now);
+            group.proves(&mut cx, &id, room);
+        } else {
+            self.count_path(now, inbound.fingerprint, &heard);
+        }
         let is_missed = is_sabotaged(Sabotage::AliveIgnored) && matches!(body, Body::Alive(_));
         if !is_missed {
             self.presence.heard(&mut self.core, now, &heard);
@@ -362,7 +415,11 @@ impl Endpoint {
                 self.presence
                     .handle_sync(&mut self.core, &mut self.gate, now, heard, &body);
             }
-            Body::Data(_) | Body::Repair(_) | Body::RoomBeacon(_) | Body::Sealed(_) => {}
+            Body::RoomBeacon(beacon) => {
+                let (group, mut cx) = self.group_cx(now);
+                group.handle_beacon(&mut cx, &id, &beacon);
+            }
+            Body::Data(_) | Body::Repair(_) | Body::Sealed(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::group::Refusal;
 use super::presence::Presence;
 use super::presence::speak::is_all_told;
 use super::target::{self, Target};
-use crate::api::{Command, Event, Request, Status, TextKind};
+use crate::api::{Command, Event, Passphrase, Request, Status, TextKind};
 use crate::durable::{Batch, Durability, Write};
 use crate::id::{MessageId, PeerId, PublicKey};
 use crate::text::{PeerName, StatusText};
@@ -62,13 +62,12 @@ impl Endpoint {
             }
             Command::Name { name } => self.rename(now, &name),
             Command::Trust { peer } => self.trust(&peer),
-            Command::Join {
-                passphrase: Some(_),
-                ..
-            }
-            | Command::Join { generate: true, .. } => Err(not_yet("locked rooms")),
             // Both are answered once they are stored.
-            Command::Join { room, .. } => match self.join(now, &room, reference.clone()) {
+            Command::Join {
+                room,
+                passphrase,
+                generate,
+            } => match self.join(now, &room, (passphrase, generate), reference.clone()) {
                 Ok(()) => return self.follow_up(now),
                 Err(refusal) => Err(refusal),
             },
@@ -256,10 +255,24 @@ impl Endpoint {
         Ok(())
     }
 
-    fn join(&mut self, now: Now, room: &str, reference: Option<Value>) -> Result<(), Refusal> {
+    fn join(
+        &mut self,
+        now: Now,
+        room: &str,
+        (passphrase, generate): (Option<Passphrase>, bool),
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
         let name = target::room_name(room)?;
+        if passphrase.is_some() && generate {
+            let hint = "leave one of them out".to_owned();
+            let sentence = "a passphrase is given, so none is made".to_owned();
+            return Err(("bad_command", sentence, hint));
+        }
         let (group, mut cx) = self.group_cx(now);
-        group.join(&mut cx, &name, reference)
+        match passphrase {
+            None if !generate => group.join(&mut cx, &name, reference),
+            phrase => group.unlock(&mut cx, &name, phrase.as_ref(), reference),
+        }
     }
 
     fn set_topic(
@@ -299,10 +312,4 @@ impl Endpoint {
             self.core.event(row);
         }
     }
-}
-
-/// What is in the vocabulary and not built.
-fn not_yet(what: &str) -> Refusal {
-    let sentence = format!("{what}: this lanchat cannot do it yet");
-    ("not_yet", sentence, "a newer one may".into())
 }

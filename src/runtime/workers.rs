@@ -27,6 +27,8 @@ const CHANNEL_LEN: usize = 256;
 const FIRST_IDLE: Duration = Duration::from_secs(5);
 /// Batches after which the store is tidied, as soon as nothing came for [`TIDY_SOON`].
 const TIDY_AFTER: usize = 64;
+/// Batches after which one turn of it comes before the next job, however busy the store is.
+const TIDY_AT_LAST: usize = 4 * TIDY_AFTER;
 const TIDY_SOON: Duration = Duration::from_secs(1);
 /// Between two turns of tidying: what came meanwhile goes first.
 const TIDY_NEXT: Duration = Duration::from_millis(10);
@@ -73,6 +75,7 @@ impl StoreWorker {
             store,
             retention,
             since_tidy: TIDY_AFTER,
+            more: false,
         };
         let work = move |jobs: &mut Vec<StoreJob>, answer: &mut dyn FnMut(StoreAnswer)| {
             keeper.work(jobs, answer)
@@ -254,6 +257,8 @@ struct Keeper {
     retention: Retention,
     /// Batches kept since then.
     since_tidy: usize,
+    /// Whether that left something to do.
+    more: bool,
 }
 
 impl Keeper {
@@ -267,12 +272,22 @@ impl Keeper {
             let keeps = |job: &&StoreJob| matches!(job, StoreJob::Keep(..));
             self.since_tidy += jobs.iter().filter(keeps).count();
             work_on_store(&mut self.store, jobs, answer);
-            let due = self.since_tidy >= TIDY_AFTER;
-            return Some(if due { TIDY_SOON } else { TIDY_AGAIN });
+            if self.since_tidy < TIDY_AT_LAST {
+                let due = self.more || self.since_tidy >= TIDY_AFTER;
+                return Some(if due { TIDY_SOON } else { TIDY_AGAIN });
+            }
         }
+        self.tidy()
+    }
+
+    fn tidy(&mut self) -> Option<Duration> {
         self.since_tidy = 0;
+        self.more = false;
         match self.store.tidy(Clock::now().wall_ms, self.retention) {
-            Ok(true) => Some(TIDY_NEXT),
+            Ok(true) => {
+                self.more = true;
+                Some(TIDY_NEXT)
+            }
             Ok(false) => Some(TIDY_AGAIN),
             Err(error) => {
                 tracing::warn!(%error, "the store could not be tidied");
@@ -464,6 +479,7 @@ mod tests {
             store,
             retention: RETENTION,
             since_tidy: 0,
+            more: false,
         };
         let (room, author) = (
             crate::id::RoomId::public("lobby"),

@@ -92,14 +92,13 @@ pub(super) fn put(conn: &Connection, keep: Keep, new: &NewEntry<'_>) -> rusqlite
             None => {}
         }
     }
-    let (hlc, deps) = head.map_or((0, Vec::new()), |head| (head.hlc, head.deps));
     let (at, room) = ((log.id, seq), &new.log.room.0);
-    let key = insert(conn, keep, new, at, (hlc, &deps))?;
+    let key = insert(conn, keep, new, at, head.as_ref())?;
     if keep == Keep::All {
         let mut moved = order::followers(conn, room, at, new.hash)?;
         // Behind the last one stands nothing yet.
         moved.retain(|&(id, behind)| id != log.id || behind <= log.top);
-        order::settle(conn, moved)?;
+        order::settle(conn, moved, order::MOVES_AT_ONCE)?;
     }
     raise(conn, &log, seq, new.hash)?;
     Ok(Kept::New { key })
@@ -110,14 +109,15 @@ fn insert(
     keep: Keep,
     new: &NewEntry<'_>,
     (log, seq): At,
-    (hlc, deps): (u64, &[[u8; 16]]),
+    head: Option<&EntryHead>,
 ) -> rusqlite::Result<u64> {
+    let (hlc, deps) = head.map_or((0, &[][..]), |head| (head.hlc, &head.deps));
     let LogKey {
         room,
         author,
         epoch,
     } = &new.log;
-    let key = order::key_of(conn, &room.0, (log, seq), (hlc, deps))?;
+    let key = order::key_of(conn, &room.0, (log, seq), hlc, head)?;
     let sql = "INSERT INTO entry (log, seq, hash, bytes, hlc, key) VALUES (?, ?, ?, ?, ?, ?)";
     // Without history its id alone stays, so that it is not taken for new once more.
     let bytes = match keep {
@@ -199,7 +199,7 @@ pub(super) fn raise_floor(
     let sql = "UPDATE log SET floor = ?, low = ?, head = ?, hash = coalesce(?, hash) WHERE id = ?";
     let low = low.unwrap_or(head + 1);
     execute(conn, sql, params![floor, low, head, hash, log.id])?;
-    order::settle(conn, moved)?;
+    order::settle(conn, moved, order::MOVES_MAX)?;
     Ok(true)
 }
 

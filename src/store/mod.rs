@@ -32,6 +32,8 @@ mod neighbors;
 mod open;
 mod order;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod parity_tests;
 mod reader;
 mod retention;
@@ -197,11 +199,9 @@ impl Store {
     fn try_tidy(&mut self, now_ms: u64, retention: Retention) -> rusqlite::Result<bool> {
         self.set_durability(Durability::Process)?;
         let transaction = self.conn.unchecked_transaction()?;
-        let mut more = order::settle_rest(&transaction)?;
-        if !more {
-            let before_ms = now_ms.saturating_sub(u64::from(retention.days) * DAY_MS);
-            more = retention::tidy(&transaction, retention.entries, before_ms)?;
-        }
+        let unsettled = order::settle_rest(&transaction)?;
+        let before_ms = now_ms.saturating_sub(u64::from(retention.days) * DAY_MS);
+        let more = unsettled | retention::tidy(&transaction, retention.entries, before_ms)?;
         transaction.commit()?;
         Ok(more)
     }

@@ -11,8 +11,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::sqlite::{execute, rows};
 use crate::durable::{EntryHead, order_key};
 
-/// Most entries looked at again because of one that came or went.
-const MOVES_MAX: usize = 512;
+/// Most entries looked at again in one turn of tidying.
+pub(super) const MOVES_MAX: usize = 512;
+/// Most entries looked at again at once because of one that came: who sends a long log backwards
+/// must not keep the store from its work.
+pub(super) const MOVES_AT_ONCE: usize = 64;
 
 /// So that SQLite's signed order is the unsigned one.
 pub(super) fn sortable(number: u64) -> i64 {
@@ -32,17 +35,20 @@ pub(super) fn id_of(hash: &[u8; 32]) -> &[u8] {
     &hash[..16]
 }
 
-/// The key of an entry by what is held now.
+/// The key of an entry by what is held now. What stands before it in its log counts if it is what
+/// the entry names: with anything else there, names could go round in a circle.
 pub(super) fn key_of(
     conn: &Connection,
     room: &[u8; 32],
     (log, seq): At,
-    (hlc, deps): (u64, &[[u8; 16]]),
+    hlc: u64,
+    head: Option<&EntryHead>,
 ) -> rusqlite::Result<u64> {
-    let sql = "SELECT key FROM entry WHERE log = ? AND seq = ?";
+    let (named, deps) = head.map_or((None, &[][..]), |head| (Some(head.prev), &head.deps));
+    let sql = "SELECT key FROM entry WHERE log = ? AND seq = ? AND hash = ?";
     let prev: Option<i64> = conn
         .prepare_cached(sql)?
-        .query_row([log, seq - 1], |row| row.get(0))
+        .query_row(params![log, seq - 1, named], |row| row.get(0))
         .optional()?;
     let mut before = Vec::with_capacity(deps.len());
     for dep in deps {
@@ -86,9 +92,9 @@ pub(super) fn followers(
 }
 
 /// Looks at these entries again, and at whom they move.
-pub(super) fn settle(conn: &Connection, moved: Vec<At>) -> rusqlite::Result<()> {
+pub(super) fn settle(conn: &Connection, moved: Vec<At>, most: usize) -> rusqlite::Result<()> {
     let mut waiting = VecDeque::from(moved);
-    for _ in 0..MOVES_MAX {
+    for _ in 0..most {
         let Some(at) = waiting.pop_front() else {
             return Ok(());
         };
@@ -115,7 +121,7 @@ pub(super) fn settle_rest(conn: &Connection) -> rusqlite::Result<bool> {
             [log, seq],
         )?;
     }
-    settle(conn, moved)?;
+    settle(conn, moved, MOVES_MAX)?;
     Ok(true)
 }
 
@@ -142,13 +148,9 @@ fn look_again(conn: &Connection, (log, seq): At) -> rusqlite::Result<Vec<At>> {
     let Some((hash, old, hlc, bytes, room, author, epoch)) = held else {
         return Ok(Vec::new());
     };
-    let deps = EntryHead::of(&bytes).map_or_else(Vec::new, |head| head.deps);
-    let key = sortable(key_of(
-        conn,
-        &room,
-        (log, seq),
-        (hlc.cast_unsigned(), &deps),
-    )?);
+    let head = EntryHead::of(&bytes);
+    let (at, hlc) = ((log, seq), hlc.cast_unsigned());
+    let key = sortable(key_of(conn, &room, at, hlc, head.as_ref())?);
     if key == old {
         return Ok(Vec::new());
     }

@@ -90,6 +90,10 @@ impl World {
                 let dep = self.below(ids.len() as u64);
                 deps.push(ids[usize::try_from(dep).unwrap()]);
             }
+            let of_log = self.said.iter().rfind(|said| said.log == log);
+            let before = of_log.map_or([0; 32], |said| said.hash);
+            // Somebody lies about what stood before.
+            let prev = if self.below(10) == 0 { [9; 32] } else { before };
             let forks = if self.below(25) == 0 { 2 } else { 1 };
             for fork in 0..forks {
                 let fields = EntryFields {
@@ -98,7 +102,7 @@ impl World {
                     epoch,
                     seq,
                     hlc,
-                    prev: [9; 32],
+                    prev,
                     kind: EntryKind(1),
                     deps: deps.clone(),
                     body: format!("Line {step} {fork} of {author}").into_bytes(),

@@ -23,7 +23,7 @@ pub(super) fn fill_0003(conn: &Connection) -> rusqlite::Result<()> {
         let sql = "SELECT seq FROM entry WHERE log = ? ORDER BY seq";
         let seqs: Vec<i64> = rows(conn, sql, [log], |row| row.get(0))?;
         for seq in seqs {
-            order::settle(conn, vec![(log, seq)])?;
+            order::settle(conn, vec![(log, seq)], order::MOVES_MAX)?;
         }
     }
     Ok(())

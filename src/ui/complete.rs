@@ -55,6 +55,12 @@ fn candidates(model: &Model, before: &str, word: &str) -> Vec<String> {
             .collect();
     }
     let argument = takes_target(before.trim_end());
+    if before.trim_end().eq_ignore_ascii_case("/join") {
+        // Those that others are in.
+        let found = model.rooms.iter().filter(|(_, room)| !room.joined);
+        let names = found.map(|(name, _)| format!("#{name} "));
+        return names.filter(|name| name.starts_with(word)).collect();
+    }
     let after = if before.is_empty() { ": " } else { " " };
     let mut found: Vec<String> = Vec::new();
     for entry in model.entries() {

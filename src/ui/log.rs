@@ -105,6 +105,10 @@ pub enum ChangeKind {
     Left,
     /// Was given up.
     Offline,
+    /// Is in this room now.
+    Joined,
+    /// Is in this room no longer.
+    Parted,
 }
 
 impl Line {

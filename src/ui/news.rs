@@ -211,6 +211,8 @@ fn peer(model: &mut Model, now: Timestamp, event: &Event) {
     let lobby = Conversation::Room("lobby".to_owned());
     if was_here != person.is_here() && !person.incompatible {
         announce(model, now, &person);
+    } else if let Some(before) = before.as_ref().filter(|_| was_here) {
+        moved(model, now, before, &person);
     }
     if let Some(before) = before.as_ref().filter(|b| b.peer.name != person.peer.name) {
         let text = format!("{} is now {label}", before.peer.name);
@@ -284,6 +286,26 @@ fn announce(model: &mut Model, now: Timestamp, person: &Person) {
     }
     if let Some(log) = model.logs.get_mut(&Conversation::Peer(person.peer.id)) {
         log.push_change(now, change);
+    }
+}
+
+/// Says in the open rooms of this node that somebody who is here joined or left them.
+fn moved(model: &mut Model, now: Timestamp, before: &Person, person: &Person) {
+    let joined = (&person.rooms, &before.rooms, ChangeKind::Joined);
+    let parted = (&before.rooms, &person.rooms, ChangeKind::Parted);
+    for (these, those, kind) in [joined, parted] {
+        for room in these.iter().filter(|room| !those.contains(room)) {
+            let name = bare(room);
+            if model.rooms.get(&name).is_some_and(|state| state.joined) {
+                let change = Change {
+                    id: person.peer.id,
+                    name: person.peer.name.clone(),
+                    kind,
+                };
+                let log = model.log_mut(&Conversation::Room(name));
+                log.push_change(now, change);
+            }
+        }
     }
 }
 

@@ -184,6 +184,7 @@ fn picked(model: &mut Model, meant: impl Fn(&Said) -> bool) -> Option<crate::id:
         return said(number).map(|said| said.id);
     }
     let numbers = (log.first()..log.end()).rev();
-    let mut last = numbers.filter_map(said).filter(|said| meant(said));
+    let meant = |said: &&Said| said.kind != TextKind::Topic && meant(said);
+    let mut last = numbers.filter_map(said).filter(meant);
     last.next().map(|said| said.id)
 }

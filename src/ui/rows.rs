@@ -381,6 +381,8 @@ impl<'a> Layouter<'a> {
         let mut parts = Vec::new();
         for (kind, sign, word) in [
             (ChangeKind::Online, "→", "online"),
+            (ChangeKind::Joined, "→", "joined"),
+            (ChangeKind::Parted, "←", "left the room"),
             (ChangeKind::Left, "←", "left"),
             (ChangeKind::Offline, "←", "offline"),
         ] {

@@ -25,7 +25,7 @@ pub fn packet(sender: &Identity, sequence: u32, body: &Body) -> Vec<u8> {
 fn entry(author: &Identity, epoch: u64, seq: u32) -> Entry {
     let fields = EntryFields {
         author: author.public(),
-        network: NetworkId([0; 8]),
+        network: NetworkId([9; 8]),
         epoch,
         seq,
         hlc: 1_790_000_000_000 << 16,

@@ -8,6 +8,7 @@ mod history;
 mod hostile;
 mod limits;
 mod links;
+mod locked;
 mod logs;
 mod networks;
 mod observe;

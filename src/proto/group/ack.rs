@@ -51,7 +51,8 @@ pub(super) fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
     let Some(seq) = log.held() else { return };
     // An author that is not validated yet is told by the answer to its next resend.
     if let Some(to) = cx.presence.address_of(&author) {
-        cx.core.send_to(
+        room.seat.send_to(
+            cx.core,
             to,
             &Body::Ack(Ack {
                 room: tag,
@@ -63,7 +64,7 @@ pub(super) fn say_ack(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
 }
 
 /// Upper bound of an ACK's delay: the larger the room the longer, so that ACKs do not collide.
-fn ack_delay(members: usize) -> Duration {
+pub(super) fn ack_delay(members: usize) -> Duration {
     Duration::from_millis(2)
         .saturating_mul(u32::try_from(members).unwrap_or(u32::MAX))
         .max(Duration::from_millis(20))

@@ -40,7 +40,8 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) {
         return;
     };
     cx.core.stats.nacks_out += 1;
-    cx.core.send_to(
+    room.seat.send_to(
+        cx.core,
         to,
         &Body::Nack(Nack {
             room: tag,

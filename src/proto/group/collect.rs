@@ -6,7 +6,7 @@ use super::room::Room;
 use super::rooms::author_of;
 use super::{Cx, Group, Pending};
 use crate::durable::{Loaded, Query, Row, Token};
-use crate::id::{NetworkId, PeerId};
+use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::proto::presence::Heard;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Nack;
@@ -34,13 +34,13 @@ impl Group {
             return;
         };
         // Of another network than the one that leads there nothing is told.
-        let network = cx.core.network_towards(to);
+        let network = room.seat.network_of(cx.core.network_towards(to));
         let at = (author, nack.epoch);
         if let Some(fork) = room.forks.get(&at) {
             let proof = [fork.first.clone(), fork.second.clone()];
             let is_on = room.logs.get(&at).is_some_and(|log| log.is_on(network));
             if is_on && proof.iter().all(|entry| !entry.is_empty()) {
-                self.answer(cx, heard.id, &proof);
+                self.answer(cx, heard.id, &nack.room, &proof);
             }
             return;
         }
@@ -67,10 +67,15 @@ impl Group {
                 network: served.is_none().then_some(network),
             };
             let token = cx.core.load(query);
-            self.pending
-                .insert(token, Pending::Repair { peer: heard.id });
+            self.pending.insert(
+                token,
+                Pending::Repair {
+                    peer: heard.id,
+                    room: nack.room,
+                },
+            );
         }
-        self.answer(cx, heard.id, &found);
+        self.answer(cx, heard.id, &nack.room, &found);
     }
 
     /// The store found what a repair needs. Returns whether the token was ours.
@@ -78,8 +83,8 @@ impl Group {
         if self.fork_loaded(cx, token, result) {
             return true;
         }
-        let peer = match self.pending.remove(&token) {
-            Some(Pending::Repair { peer }) => peer,
+        let (peer, room) = match self.pending.remove(&token) {
+            Some(Pending::Repair { peer, room }) => (peer, room),
             Some(Pending::Asked(asked)) => {
                 let rows = result.as_ref().map_or(&[][..], Vec::as_slice);
                 self.answered(cx, asked, rows);
@@ -97,13 +102,20 @@ impl Group {
         };
         if let Ok(rows) = result {
             let found: Vec<Vec<u8>> = rows.iter().filter_map(bytes).collect();
-            self.answer(cx, peer, &found);
+            self.answer(cx, peer, &room, &found);
         }
         true
     }
 
-    pub(super) fn answer(&mut self, cx: &mut Cx, peer: PeerId, entries: &[Vec<u8>]) {
-        let Some(to) = cx.presence.address_of(&peer) else {
+    pub(super) fn answer(
+        &mut self,
+        cx: &mut Cx,
+        peer: PeerId,
+        room: &RoomTag,
+        entries: &[Vec<u8>],
+    ) {
+        let to = cx.presence.address_of(&peer);
+        let Some((to, room)) = to.zip(self.rooms.get(room)) else {
             return;
         };
         let now = cx.now.mono;
@@ -117,7 +129,7 @@ impl Group {
         if fitting < entries.len() {
             cx.core.stats.limited += 1;
         }
-        send_repairs(cx.core, to, &entries[..fitting]);
+        send_repairs(cx.core, &room.seat, to, &entries[..fitting]);
     }
 }
 

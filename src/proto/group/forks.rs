@@ -140,7 +140,7 @@ impl Group {
         let Some(to) = cx.presence.address_of(peer) else {
             return;
         };
-        let network = cx.core.network_towards(to);
+        let network = room.seat.network_of(cx.core.network_towards(to));
         let is_told = |at: &LogAt| {
             let mut heads = heads.iter();
             heads.any(|head| head.author == at.0.short() && head.epoch == at.1)
@@ -151,7 +151,7 @@ impl Group {
         let Some((_, fork)) = told.next() else { return };
         let proof = [fork.first.clone(), fork.second.clone()];
         if proof.iter().all(|entry| !entry.is_empty()) {
-            self.answer(cx, *peer, &proof);
+            self.answer(cx, *peer, tag, &proof);
         }
     }
 }

@@ -164,7 +164,8 @@ impl AuthorLog {
     /// Whether it is told of and served on this network.
     #[must_use]
     pub fn is_on(&self, network: NetworkId) -> bool {
-        self.network == Some(network) || self.was_heard_on(network)
+        let is_of = |network| self.network == Some(network) || self.was_heard_on(network);
+        is_of(network) || is_of(NetworkId::EVERYWHERE)
     }
 
     /// Nothing more is taken of it.
@@ -370,7 +371,7 @@ impl AuthorLog {
         if self.hash_of(before).is_some_and(|held| held != entry.prev) {
             return Some(before);
         }
-        let after = entry.seq + 1;
+        let after = entry.seq.saturating_add(1);
         let held = self.storing.get(&after).or_else(|| self.cache.get(&after));
         let prev = held.and_then(|held| EntryHead::of(&held.bytes));
         prev.is_some_and(|head| head.prev != *hash).then_some(after)
@@ -504,7 +505,8 @@ impl AuthorLog {
         let ask = self.missing.values().map(|ask| ask.next).min();
         // With something on its way to the disk the answer of the store is what wakes us.
         let is_told = self.storing.keys().all(|seq| self.told.contains(seq));
-        let gap = self.gap_since.filter(|_| is_told);
+        let is_due = is_told && !self.waiting.is_empty();
+        let gap = self.gap_since.filter(|_| is_due);
         let gap = gap.map(|since| since + GAP_HOLD);
         [ask, gap, self.ack_at].into_iter().flatten().min()
     }

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::beacon::{answer, say_beacon};
 use super::kinds::tell;
 use super::logs::Logs;
 use super::room::Room;
 use super::rooms::new_room;
 use super::{Cx, Group, Pending, Refusal};
-use crate::api::Event;
+use crate::api::{Event, Passphrase};
 use crate::durable::{Batch, Durability, RoomRow, Stored, Write};
 use crate::id::{PeerId, RoomId, RoomTag};
 use crate::limits::RECORD_ROOMS_MAX;
 use crate::proto::locked;
 use crate::proto::presence::Presence;
+use crate::proto::presence::roster::Peer;
 use crate::proto::presence::speak::is_all_told;
 use crate::text::RoomName;
 use crate::wire::RecordRoom;
@@ -31,6 +33,17 @@ const VISITED_MAX: usize = 16;
 pub(super) struct Answer {
     /// The `ref` of the command.
     pub(super) reference: Option<Value>,
+    /// The passphrase that was made.
+    pub(super) passphrase: Option<Passphrase>,
+}
+
+impl Answer {
+    fn to(reference: Option<Value>) -> Answer {
+        Answer {
+            reference,
+            passphrase: None,
+        }
+    }
 }
 
 /// When and how the rooms were looked at last.
@@ -65,15 +78,18 @@ impl Group {
     ) -> Result<(), Refusal> {
         if let Some(room) = self.named(name) {
             let row = row_of(room);
-            self.keep_room(cx, row, Answer { reference });
+            self.keep_room(cx, row, Answer::to(reference));
             return Ok(());
+        }
+        if is_locked_only(cx.presence, name) {
+            return Err(room_locked(name));
         }
         self.list(cx, RecordRoom::Public(name.clone()))?;
         let tag = RoomId::public(name.as_str()).tag();
         if let Some(room) = self.rooms.get_mut(&tag) {
             room.seat.joined = true;
         } else {
-            let room = new_room(cx.core, name, &self.past);
+            let room = new_room(cx.core, name, None, &self.past);
             self.rooms.insert(tag, room);
         }
         if let Some(room) = self.rooms.get_mut(&tag) {
@@ -82,7 +98,7 @@ impl Group {
         self.links_changed(cx.core, cx.now);
         if let Some(room) = self.rooms.get(&tag) {
             let row = row_of(room);
-            self.keep_room(cx, row, Answer { reference });
+            self.keep_room(cx, row, Answer::to(reference));
         }
         cx.presence.change_self(cx.core, cx.now);
         self.look(cx);
@@ -104,24 +120,28 @@ impl Group {
             let sentence = format!("you are not in #{name}");
             return Err(("no_such_room", sentence, "/rooms lists the rooms".into()));
         };
+        if room.seat.is_locked() {
+            say_beacon(room, cx, room.id.tag(), true);
+        }
         room.seat.joined = false;
+        room.seat.proven.clear();
         room.logs = Logs::default();
         cx.core.rooms.retain(|listed| *listed != room.seat.listed);
         cx.core.event(described(room));
         let row = row_of(room);
         // Told just now, if others are in it.
         let members = room.seat.members.clone();
-        if !members.is_empty() {
+        if !members.is_empty() && !room.seat.is_locked() {
             self.watch.found.insert(name.clone(), members);
         }
-        self.keep_room(cx, row, Answer { reference });
+        self.keep_room(cx, row, Answer::to(reference));
         cx.presence.change_self(cx.core, cx.now);
         self.look(cx);
         Ok(())
     }
 
     /// Lists one more room in the own record.
-    fn list(&self, cx: &mut Cx, room: RecordRoom) -> Result<(), Refusal> {
+    pub(super) fn list(&self, cx: &mut Cx, room: RecordRoom) -> Result<(), Refusal> {
         let hint = || "leave another room first".to_owned();
         if cx.core.rooms.len() >= RECORD_ROOMS_MAX {
             let sentence = format!("you are in {RECORD_ROOMS_MAX} rooms, and more cannot be told");
@@ -136,7 +156,7 @@ impl Group {
         Err(("too_many_rooms", sentence.into(), hint()))
     }
 
-    fn keep_room(&mut self, cx: &mut Cx, row: RoomRow, answer: Answer) {
+    pub(super) fn keep_room(&mut self, cx: &mut Cx, row: RoomRow, answer: Answer) {
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes: vec![Write::Room(row)],
@@ -153,7 +173,7 @@ impl Group {
             reference: answer.reference,
             ok: true,
             id: None,
-            passphrase: None,
+            passphrase: answer.passphrase,
         });
     }
 
@@ -185,14 +205,8 @@ impl Group {
         if members.any(|peer| peer.record.rooms.contains(&open)) {
             return self.visit(cx, name, id.tag());
         }
-        let hash = locked::name_hash(name);
-        let is_locked =
-            |room: &RecordRoom| matches!(room, RecordRoom::Locked(of, _) if *of == hash);
-        let mut members = cx.presence.roster.members();
-        if members.any(|peer| peer.record.rooms.iter().any(is_locked)) {
-            let sentence = format!("#{name} is locked, and you are not in it");
-            let hint = format!("join it with its passphrase: /join #{name}");
-            return Err(("room_locked", sentence, hint));
+        if is_locked_only(cx.presence, name) {
+            return Err(room_locked(name));
         }
         let sentence = format!("nobody is in #{name}, as far as known here");
         Err(("no_such_room", sentence, format!("/join #{name} begins it")))
@@ -212,7 +226,7 @@ impl Group {
             };
             self.rooms.remove(&tag);
         }
-        let mut room = new_room(cx.core, name, &self.past);
+        let mut room = new_room(cx.core, name, None, &self.past);
         room.seat.joined = false;
         self.rooms.insert(tag, room);
         Ok(tag)
@@ -224,6 +238,12 @@ impl Group {
             self.watch.seen = version;
             self.watch.due.get_or_insert(now + DEBOUNCE);
         }
+    }
+
+    /// The rooms are looked at in a moment.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        let at = now + DEBOUNCE / 5;
+        self.watch.due = Some(self.watch.due.map_or(at, |due| due.min(at)));
     }
 
     pub(super) fn look_if_due(&mut self, cx: &mut Cx) {
@@ -298,6 +318,15 @@ impl Group {
 
 /// Looks who is in a room; receipts wait for nobody who left it.
 fn look_into(room: &mut Room, cx: &mut Cx) {
+    if room.seat.is_locked() {
+        let (roster, seat) = (&cx.presence.roster, &mut room.seat);
+        seat.proven.retain(|id| roster.get(id).is_some());
+        let is_unheard = |peer: &Peer| seat.is_listed_by(peer) && !seat.proven.contains(&peer.id);
+        if roster.members().any(is_unheard) {
+            answer(room, cx);
+        }
+        room.seat.end_hold(cx.presence);
+    }
     let members: BTreeSet<PeerId> = room.seat.members(cx.presence).map(|peer| peer.id).collect();
     let before = std::mem::replace(&mut room.seat.members, members);
     for id in before.difference(&room.seat.members) {
@@ -322,6 +351,28 @@ pub(super) fn described(room: &Room) -> Event {
     }
 }
 
+/// Whether others are in a locked room of this name, and nobody in an open one.
+fn is_locked_only(presence: &Presence, name: &RoomName) -> bool {
+    let (hash, open) = (locked::name_hash(name), RecordRoom::Public(name.clone()));
+    let mut is_locked = false;
+    for peer in presence.roster.members() {
+        let rooms = &peer.record.rooms;
+        if rooms.contains(&open) {
+            return false;
+        }
+        is_locked |= rooms
+            .iter()
+            .any(|room| matches!(room, RecordRoom::Locked(of, _) if *of == hash));
+    }
+    is_locked
+}
+
+fn room_locked(name: &RoomName) -> Refusal {
+    let sentence = format!("#{name} is locked, and you are not in it");
+    let hint = format!("join it with its passphrase: /join #{name} --passphrase");
+    ("room_locked", sentence, hint)
+}
+
 fn found_event(name: &RoomName, members: &BTreeSet<PeerId>) -> Event {
     Event::Room {
         reference: None,
@@ -333,11 +384,11 @@ fn found_event(name: &RoomName, members: &BTreeSet<PeerId>) -> Event {
     }
 }
 
-fn row_of(room: &Room) -> RoomRow {
+pub(super) fn row_of(room: &Room) -> RoomRow {
     RoomRow {
         id: room.id,
         name: room.name.as_str().to_owned(),
-        key: None,
+        key: room.seat.key_bytes(),
         joined: room.seat.joined,
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod ack;
 mod ask;
+mod beacon;
 mod collect;
 mod forks;
 mod kinds;
@@ -26,6 +27,7 @@ pub mod sender;
 mod show;
 mod sync_in;
 mod unkept;
+mod unlock;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -102,7 +104,7 @@ enum Pending {
     /// Entries of one room that are kept and not shown.
     History { entries: Vec<Entry> },
     /// Entries for a repair.
-    Repair { peer: PeerId },
+    Repair { peer: PeerId, room: RoomTag },
     /// The entry of this number, which the other one contradicts.
     Fork {
         room: RoomTag,
@@ -133,6 +135,7 @@ pub struct Group {
     /// What the store knew at the start of the rooms this node is not in.
     past: Snapshot,
     watch: membership::Watch,
+    joining: Vec<unlock::Joining>,
     unkept: Unkept,
     /// The records of authors that were handed to the store in this run.
     kept_people: BTreeMap<PeerId, (u64, u32)>,
@@ -157,12 +160,17 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self.rooms.values().any(|room| room.own.queued() > 0);
-        let turn = settled
-            .filter(|_| waits)
-            .map(|settled| settled.max(self.rates.turn_at(now)));
+        let waits = self.rooms.values().filter(|room| room.own.queued() > 0);
+        let waits = waits.map(|room| room.seat.held_until().unwrap_or(now));
+        let turn = waits.min().zip(settled).map(|(at, settled)| {
+            let turn = self.rates.turn_at(now);
+            at.max(settled).max(turn)
+        });
+        let beacons = self.rooms.values().filter_map(Room::beacon_at).min();
         let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
-        [due, turn, look, retry].into_iter().flatten().min()
+        let unlock = self.unlock_deadline(settled);
+        let all = [due, turn, look, retry, beacons, unlock];
+        all.into_iter().flatten().min()
     }
 
     /// A member went offline or left: no receipt waits for them any more.

@@ -50,7 +50,8 @@ impl Group {
                 false => Worth::No,
             };
         }
-        if !room.seat.joined {
+        let names_none = entry.network == NetworkId::EVERYWHERE;
+        if !room.seat.joined || names_none != room.seat.is_locked() {
             return Worth::No;
         }
         let Some(log) = room.logs.get(&(author, entry.epoch)) else {
@@ -101,6 +102,7 @@ impl Group {
             return;
         };
         let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
+        let told_on = room.seat.network_of(told_on);
         let id = room.id;
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
@@ -242,6 +244,9 @@ impl Group {
     /// network.
     pub fn learn_logs(&mut self, cx: &mut Cx, author: &PeerId, on: NetworkId, logs: &[OwnLog]) {
         for log in logs {
+            if self.is_locked(&log.room) {
+                continue;
+            }
             let head = (log.epoch, log.seq);
             self.learn_head(cx, author, on, (&log.room, head));
         }
@@ -263,6 +268,9 @@ impl Group {
     ) {
         for digest in rooms {
             let own = |head: &&HeadOf| head.author == author.short();
+            if self.is_locked(&digest.room) {
+                continue;
+            }
             if let Some(head) = digest.heads.iter().find(own) {
                 self.learn_head(cx, author, on, (&digest.room, (head.epoch, head.seq)));
             }
@@ -270,7 +278,7 @@ impl Group {
         }
     }
 
-    fn learn_head(
+    pub(super) fn learn_head(
         &mut self,
         cx: &mut Cx,
         author: &PeerId,
@@ -280,6 +288,7 @@ impl Group {
         let Some(room) = self.rooms.get_mut(tag).filter(|room| room.seat.joined) else {
             return;
         };
+        let on = room.seat.network_of(on);
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
         let at = (*author, epoch);
@@ -314,6 +323,8 @@ impl Group {
     /// The deadline passed.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
         self.look_if_due(cx);
+        self.join_derived(cx);
+        self.say_beacons(cx);
         self.speak(cx);
         self.listen(cx);
         self.retry_unkept(cx);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::limits::DATAGRAM_LEN_MAX;
+use super::seat::Seat;
 use crate::proto::core::Core;
 use crate::wire::{Body, Entry, Repair};
 
@@ -11,7 +11,7 @@ const REPAIR_OVERHEAD: usize = 26 + 1;
 const REPAIR_ENTRY_OVERHEAD: usize = 2;
 
 /// Sends entries to one address, as many in a datagram as fit.
-pub(super) fn send_repairs(core: &mut Core, to: SocketAddr, entries: &[Vec<u8>]) {
+pub(super) fn send_repairs(core: &mut Core, seat: &Seat, to: SocketAddr, entries: &[Vec<u8>]) {
     let mut batch: Vec<Entry> = Vec::new();
     let mut len = REPAIR_OVERHEAD;
     for bytes in entries {
@@ -19,19 +19,19 @@ pub(super) fn send_repairs(core: &mut Core, to: SocketAddr, entries: &[Vec<u8>])
             continue;
         };
         let more = bytes.len() + REPAIR_ENTRY_OVERHEAD;
-        if len + more > DATAGRAM_LEN_MAX && !batch.is_empty() {
-            send_batch(core, to, std::mem::take(&mut batch));
+        if len + more > seat.packet_len_max() && !batch.is_empty() {
+            send_batch(core, seat, to, std::mem::take(&mut batch));
             len = REPAIR_OVERHEAD;
         }
         len += more;
         batch.push(entry);
     }
-    send_batch(core, to, batch);
+    send_batch(core, seat, to, batch);
 }
 
-fn send_batch(core: &mut Core, to: SocketAddr, entries: Vec<Entry>) {
+fn send_batch(core: &mut Core, seat: &Seat, to: SocketAddr, entries: Vec<Entry>) {
     if !entries.is_empty() {
         core.stats.repairs_out += entries.len() as u64;
-        core.send_to(to, &Body::Repair(Repair { entries }));
+        seat.send_to(core, to, &Body::Repair(Repair { entries }));
     }
 }

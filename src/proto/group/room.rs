@@ -13,6 +13,7 @@ use crate::durable::ForkRow;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId, ShortId};
 use crate::limits::ROOM_CACHE_ENTRIES;
 use crate::proto::core::Core;
+use crate::proto::locked::RoomKey;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
 use crate::wire::{Entry, HeadOf, OwnLog};
@@ -59,6 +60,22 @@ impl Room {
             is_new: true,
             cached: VecDeque::new(),
         }
+    }
+
+    /// The same, locked with this key.
+    #[must_use]
+    pub fn locked(name: RoomName, key: RoomKey) -> Self {
+        let mut room = Room::new(name);
+        room.id = key.room(&room.name);
+        room.seat = Seat::locked(&room.name, &room.id, key);
+        room
+    }
+
+    /// When its members are told of it, if it is a locked one that this node is in.
+    #[must_use]
+    pub fn beacon_at(&self) -> Option<Instant> {
+        let is_due = self.seat.is_locked() && self.seat.joined;
+        self.seat.beacons.deadline().filter(|_| is_due)
     }
 
     /// This node takes its seat anew: what was said before it arrives is history.
@@ -117,7 +134,7 @@ impl Room {
     fn is_begun_here(&self, (author, epoch): &LogAt, told_on: NetworkId) -> bool {
         let since = self.since.get(&told_on).copied();
         let is_young = || since.is_some_and(|since| *epoch >= since);
-        self.logs.contains(author) && (self.logs.was_heard_on(author, told_on) || is_young())
+        (self.logs.contains(author) && self.logs.was_heard_on(author, told_on)) || is_young()
     }
 
     /// Puts an entry's bytes on the list of what is in memory; the oldest goes.

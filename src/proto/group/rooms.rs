@@ -7,22 +7,24 @@ use super::order::Hlc;
 use super::rates::Rates;
 use super::room::Room;
 use super::{Cx, Group};
-use crate::durable::{RoomRow, Snapshot};
+use crate::durable::Snapshot;
 use crate::id::{NetworkId, PeerId, RoomId, RoomTag, ShortId};
 use crate::limits::{HEARTBEAT_HEADS_MAX, HEARTBEAT_ROOMS_MAX};
 use crate::proto::core::Core;
+use crate::proto::locked::RoomKey;
+use crate::proto::locked::seal::Seal;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::proto::{Config, Now};
 use crate::text::RoomName;
-use crate::wire::{Body, Heads, OwnLog, RoomDigest};
+use crate::wire::{Body, Heads, OwnLog, RecordRoom, RoomDigest};
 
 impl Group {
     /// The rooms this node is in, with the logs as the store had them.
     #[must_use]
     pub fn new(core: &Core, now: Now, snapshot: &Snapshot) -> Self {
         let mut rooms = BTreeMap::new();
-        for name in at_start(&core.config, snapshot) {
-            let room = new_room(core, &name, snapshot);
+        for (name, key) in at_start(&core.config, snapshot) {
+            let room = new_room(core, &name, key, snapshot);
             rooms.insert(room.id.tag(), room);
         }
         let is_open = |id: &RoomId| rooms.contains_key(&id.tag());
@@ -42,6 +44,7 @@ impl Group {
             received_pending: 0,
             past,
             watch: super::membership::Watch::default(),
+            joining: Vec::new(),
             unkept: super::unkept::Unkept::default(),
             kept_people: BTreeMap::new(),
             behind: Vec::new(),
@@ -52,22 +55,35 @@ impl Group {
     pub fn links_changed(&mut self, core: &Core, now: Now) {
         for network in core.networks() {
             for room in self.rooms.values_mut() {
+                let network = room.seat.network_of(network);
                 room.arrive(network, now.wall_ms);
             }
         }
-    }
-
-    /// The key of a locked room; none of an open one.
-    #[must_use]
-    pub fn room_key(&self, _tag: &RoomTag) -> Option<[u8; 32]> {
-        // No locked room is joined yet.
-        None
     }
 
     /// The id of the room that this entry's signature has to name.
     #[must_use]
     pub fn room_id(&self, tag: &RoomTag) -> Option<RoomId> {
         self.rooms.get(tag).map(|room| room.id)
+    }
+
+    /// Whether this is a locked room that this node is in: what is not sealed is none of it.
+    #[must_use]
+    pub fn is_locked(&self, tag: &RoomTag) -> bool {
+        self.room_key(tag).is_some()
+    }
+
+    /// The key of a locked room; none of an open one.
+    #[must_use]
+    pub fn room_key(&self, tag: &RoomTag) -> Option<[u8; 32]> {
+        self.rooms.get(tag)?.seat.key_bytes()
+    }
+
+    /// What opens the packets of a locked room that this node is in.
+    #[must_use]
+    pub fn seal(&self, tag: &RoomTag) -> Option<&Seal> {
+        let room = self.rooms.get(tag).filter(|room| room.seat.joined);
+        room.and_then(|room| room.seat.seal())
     }
 
     /// Whether somebody of this id ever said something in this room, as far as is known here.
@@ -82,7 +98,7 @@ impl Group {
     pub fn own_logs(&self, network: NetworkId) -> Vec<OwnLog> {
         let rooms = self.rooms.values();
         rooms
-            .filter(|room| room.seat.joined && !is_sabotaged(Sabotage::NoHeads))
+            .filter(|room| room.seat.is_told_openly() && !is_sabotaged(Sabotage::NoHeads))
             .take(crate::limits::RECORD_ROOMS_MAX)
             .map(|room| room.own_log_on(network))
             .collect()
@@ -92,7 +108,7 @@ impl Group {
     /// in turn.
     #[must_use]
     pub fn digests(&self, network: NetworkId, own: &PeerId, turn: usize) -> Vec<RoomDigest> {
-        let joined = |(_, room): &(&RoomTag, &Room)| room.seat.joined;
+        let joined = |(_, room): &(&RoomTag, &Room)| room.seat.is_told_openly();
         let (count, most) = (
             self.rooms.iter().filter(joined).count(),
             HEARTBEAT_ROOMS_MAX,
@@ -126,36 +142,49 @@ impl Group {
         let is_in = |room: &Room| peer.is_some_and(|peer| room.seat.lists(peer));
         let of_theirs: Vec<_> = self.rooms.iter().filter(|(_, room)| is_in(room)).collect();
         for (tag, room) in of_theirs {
-            let head = room.own.head_on(network);
+            let head = room.own.head_on(room.seat.network_of(network));
             if let Some((epoch, seq)) = head.filter(|_| !is_sabotaged(Sabotage::NoHeads)) {
-                let room = *tag;
-                cx.core
-                    .send_to(to, &Body::Heads(Heads { room, epoch, seq }));
+                let heads = Body::Heads(Heads {
+                    room: *tag,
+                    epoch,
+                    seq,
+                });
+                room.seat.send_to(cx.core, to, &heads);
             }
         }
     }
 }
 
-/// The names of the rooms this node is in at its start: those of the configuration that it did
-/// not leave, and those it joined in an earlier run.
+/// The rooms this node is in at its start, with the keys of locked ones: those of the
+/// configuration that it did not leave, and those it joined in an earlier run.
 #[must_use]
-pub fn at_start(config: &Config, snapshot: &Snapshot) -> Vec<RoomName> {
-    let kept = |row: &&RoomRow| row.key.is_none();
-    let rows: Vec<&RoomRow> = snapshot.rooms.iter().filter(kept).collect();
-    let left = |name: &&RoomName| {
-        !rows
-            .iter()
-            .any(|row| !row.joined && row.name == name.as_str())
+pub fn at_start(config: &Config, snapshot: &Snapshot) -> Vec<(RoomName, Option<RoomKey>)> {
+    let rows = &snapshot.rooms;
+    let left = |name: &RoomName| {
+        let mut rows = rows.iter().filter(|row| row.name == name.as_str());
+        rows.any(|row| row.key.is_none() && !row.joined)
     };
-    let mut names: Vec<RoomName> = config.rooms.iter().filter(left).cloned().collect();
-    for row in rows.into_iter().filter(|row| row.joined) {
+    let given = config.rooms.iter().filter(|name| !left(name)).cloned();
+    let mut rooms: Vec<(RoomName, Option<RoomKey>)> = given.map(|name| (name, None)).collect();
+    for row in rows.iter().filter(|row| row.joined) {
         if let Some(name) = RoomName::from_wire(row.name.as_bytes())
-            && !names.contains(&name)
+            && !rooms.iter().any(|(of, _)| *of == name)
         {
-            names.push(name);
+            rooms.push((name, row.key.map(RoomKey::from_bytes)));
         }
     }
-    names
+    rooms
+}
+
+/// The rooms this node is in at its start, as its record lists them.
+#[must_use]
+pub fn listed_at_start(config: &Config, snapshot: &Snapshot) -> Vec<RecordRoom> {
+    let rooms = at_start(config, snapshot).into_iter();
+    let listed = |(name, key): (RoomName, Option<RoomKey>)| match key {
+        Some(key) => super::unlock::listed(&name, &key.room(&name)),
+        None => RecordRoom::Public(name),
+    };
+    rooms.map(listed).collect()
 }
 
 /// All of these but what is so.
@@ -163,8 +192,17 @@ fn but<T: Clone>(all: &[T], is_so: impl Fn(&T) -> bool) -> Vec<T> {
     all.iter().filter(|one| !is_so(one)).cloned().collect()
 }
 
-pub(super) fn new_room(core: &Core, name: &RoomName, snapshot: &Snapshot) -> Room {
-    let mut room = Room::new(name.clone());
+pub(super) fn new_room(
+    core: &Core,
+    name: &RoomName,
+    key: Option<RoomKey>,
+    snapshot: &Snapshot,
+) -> Room {
+    let name = name.clone();
+    let mut room = match key {
+        Some(key) => Room::locked(name, key),
+        None => Room::new(name),
+    };
     let id = room.id;
     // Who was here before came by then at the latest.
     let came = snapshot.incarnation;

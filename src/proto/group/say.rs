@@ -19,6 +19,9 @@ use crate::wire::{Body, Entry, EntryKind, Heads};
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
 
+/// Longest text in a locked room, where an entry that names two others has to fit when sealed.
+const LOCKED_BODY_LEN_MAX: usize = 880;
+
 /// What is said: its kind, its body, and the message that it is about.
 pub(super) type Saying = (EntryKind, Vec<u8>, Option<[u8; 16]>);
 
@@ -46,6 +49,17 @@ impl Group {
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
         let tag = self.addressed(cx, name)?;
+        let is_locked = self
+            .rooms
+            .get(&tag)
+            .is_some_and(|room| room.seat.is_locked());
+        if is_locked && text.len() > LOCKED_BODY_LEN_MAX {
+            let sentence = format!(
+                "{} bytes are too long for a locked room, {LOCKED_BODY_LEN_MAX} fit",
+                text.len()
+            );
+            return Err(("too_long", sentence, "write it in several messages".into()));
+        }
         let said = (kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
         self.say_entry(cx, tag, said, reference)
     }
@@ -135,7 +149,10 @@ impl Group {
             return;
         }
         loop {
-            let is_ready = |room: &Room| room.own.queued() > 0;
+            let is_ready = |room: &Room| {
+                let held = room.seat.held_until();
+                room.own.queued() > 0 && held.is_none_or(|held| held <= now)
+            };
             let rooms = self.rooms.iter();
             let waiting = rooms
                 .filter(|(_, room)| is_ready(room))
@@ -158,6 +175,7 @@ impl Group {
         let now = cx.now.mono;
         for (tag, room) in &mut self.rooms {
             let paths = cx.presence.group_paths();
+            let seat = &room.seat;
             for (epoch, log) in room.own.iter_mut() {
                 for packet in log.take_copies(now, pace.rtt) {
                     cx.core.send_where(|on| log.is_on(on), &packet, &paths);
@@ -165,7 +183,7 @@ impl Group {
                 if log.take_heads(now) {
                     let (room, seq) = (*tag, log.sent_seq);
                     let heads = Body::Heads(Heads { room, epoch, seq });
-                    if let Some(bytes) = cx.core.packet(&heads) {
+                    if let Some(bytes) = seat.packet(cx.core, &heads) {
                         cx.core.send_where(|on| log.is_on(on), &bytes, &paths);
                     }
                 }
@@ -177,7 +195,7 @@ impl Group {
                     if !log.is_on(cx.core.network_towards(to)) {
                         continue;
                     }
-                    super::repair::send_repairs(cx.core, to, &resend.entries);
+                    super::repair::send_repairs(cx.core, seat, to, &resend.entries);
                     if resend.doubtful {
                         cx.presence.doubt(now, &member);
                     }
@@ -189,7 +207,7 @@ impl Group {
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
 pub(super) fn begin_epoch(room: &mut Room, cx: &Cx, writes: &mut Vec<Write>) {
-    let network = cx.core.network();
+    let network = room.seat.network(cx.core);
     if room.own.on(network).is_none() {
         let epoch = room.own.begin(network, cx.now.wall_ms);
         writes.push(Write::Epoch {
@@ -208,7 +226,7 @@ pub(super) fn next_entry(
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.shown.highest().filter(|(key, _)| *key >= stamp);
-    let epoch = room.own.on(cx.core.network())?;
+    let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
     let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
@@ -232,7 +250,7 @@ pub(super) fn next_entry(
 /// Sends an entry whose turn has come, and follows it.
 fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
     let pace: sender::Pace = cx.pace();
-    let Some(packet) = cx.core.packet(&Body::Data(entry.clone())) else {
+    let Some(packet) = room.seat.packet(cx.core, &Body::Data(entry.clone())) else {
         return;
     };
     let paths = cx.presence.group_paths();

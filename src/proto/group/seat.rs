@@ -1,18 +1,27 @@
 //! What this node has to do with a room beside its logs: whether it is in it, and who else is.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Instant;
 
-use crate::id::PeerId;
+use super::beacon::Beacons;
+use super::unlock::listed;
+use crate::datagram::Destination;
+use crate::id::{NetworkId, PeerId, RoomId};
+use crate::limits::DATAGRAM_LEN_MAX;
+use crate::proto::core::Core;
+use crate::proto::locked::RoomKey;
+use crate::proto::locked::seal::Seal;
 use crate::proto::presence::Presence;
 use crate::proto::presence::roster::Peer;
 use crate::text::{DisplayText, RoomName};
-use crate::wire::{Entry, RecordRoom};
+use crate::wire::sealed::SEALED_OVERHEAD;
+use crate::wire::{Body, Entry, RecordRoom};
 
 /// Redactions of what is not held, for when it comes.
 const EARLY_MAX: usize = 1024;
 
 /// A node's place in a room.
-#[derive(Debug)]
 pub struct Seat {
     /// Whether this node is in it. It may have said something in an open room without being so.
     pub joined: bool,
@@ -30,6 +39,14 @@ pub struct Seat {
     pub unjudged: Vec<Entry>,
     /// Messages not held that their authors took back.
     pub early: BTreeSet<([u8; 16], PeerId)>,
+    /// The key of a locked room, and what seals with it.
+    key: Option<(RoomKey, Seal)>,
+    /// Who showed to have the key of a locked room.
+    pub proven: BTreeSet<PeerId>,
+    /// When a locked room's members tell each other of it.
+    pub beacons: Beacons,
+    /// What is said in a locked room waits so long for who is listed and was not heard.
+    held_until: Option<Instant>,
     /// What people were told last: whether joined, how it is about, who is in it.
     pub told: Option<(bool, String, BTreeSet<PeerId>)>,
 }
@@ -47,8 +64,120 @@ impl Seat {
             recalled: false,
             unjudged: Vec::new(),
             early: BTreeSet::new(),
+            key: None,
+            proven: BTreeSet::new(),
+            beacons: Beacons::default(),
+            held_until: None,
             told: None,
         }
+    }
+
+    /// In the locked room of this id and key.
+    #[must_use]
+    pub fn locked(name: &RoomName, id: &RoomId, key: RoomKey) -> Seat {
+        let seal = Seal::new(id, &key);
+        Seat {
+            listed: listed(name, id),
+            key: Some((key, seal)),
+            ..Seat::open(name)
+        }
+    }
+
+    /// Whether the room is locked.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Whether packets that anybody can read tell where its logs stand.
+    #[must_use]
+    pub fn is_told_openly(&self) -> bool {
+        self.joined && !self.is_locked()
+    }
+
+    /// The network that its own log belongs to: a locked room is the same on all of them.
+    #[must_use]
+    pub fn network(&self, core: &Core) -> NetworkId {
+        match self.key {
+            Some(_) => NetworkId::EVERYWHERE,
+            None => core.network(),
+        }
+    }
+
+    /// What stands for a network in this room.
+    #[must_use]
+    pub fn network_of(&self, network: NetworkId) -> NetworkId {
+        match self.key {
+            Some(_) => NetworkId::EVERYWHERE,
+            None => network,
+        }
+    }
+
+    /// The bytes of a locked room's key, to be stored.
+    #[must_use]
+    pub fn key_bytes(&self) -> Option<[u8; 32]> {
+        self.key.as_ref().map(|(key, _)| *key.bytes())
+    }
+
+    /// What opens the packets of a locked room.
+    #[must_use]
+    pub fn seal(&self) -> Option<&Seal> {
+        self.key.as_ref().map(|(_, seal)| seal)
+    }
+
+    /// A packet of this room: sealed, if the room is locked.
+    pub fn packet(&self, core: &mut Core, body: &Body) -> Option<Vec<u8>> {
+        match self.seal() {
+            Some(seal) => core.sealed_packet(seal, body),
+            None => core.packet(body),
+        }
+    }
+
+    /// Sends a packet of this room to one address.
+    pub fn send_to(&self, core: &mut Core, to: SocketAddr, body: &Body) {
+        let bytes = if core.open {
+            self.packet(core, body)
+        } else {
+            None
+        };
+        if let Some(bytes) = bytes {
+            core.transmit(Destination::Unicast(to), bytes);
+        }
+    }
+
+    /// Longest packet of this room, before it is sealed.
+    #[must_use]
+    pub fn packet_len_max(&self) -> usize {
+        match self.key {
+            Some(_) => DATAGRAM_LEN_MAX - SEALED_OVERHEAD,
+            None => DATAGRAM_LEN_MAX,
+        }
+    }
+
+    /// What is said waits until then, or until all who are listed were heard.
+    pub fn hold(&mut self, until: Instant, presence: &Presence) {
+        self.held_until = Some(until);
+        self.end_hold(presence);
+    }
+
+    /// Ends the wait where nobody is missing any more.
+    pub fn end_hold(&mut self, presence: &Presence) {
+        let is_missing = |peer: &Peer| self.is_listed_by(peer) && !self.proven.contains(&peer.id);
+        if !presence.roster.members().any(is_missing) {
+            self.held_until = None;
+        }
+    }
+
+    /// Until when what is said waits.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Instant> {
+        self.held_until
+    }
+
+    /// Whether this peer's record says that they are in the room; of a locked one anybody can.
+    #[must_use]
+    pub fn is_listed_by(&self, peer: &Peer) -> bool {
+        peer.record.rooms.contains(&self.listed)
     }
 
     /// Somebody took something back that may not have come yet.
@@ -61,10 +190,11 @@ impl Seat {
         }
     }
 
-    /// Whether this peer says to be in the room.
+    /// Whether this peer is in the room.
     #[must_use]
     pub fn lists(&self, peer: &Peer) -> bool {
-        peer.record.rooms.contains(&self.listed)
+        let proven = self.key.is_none() || self.proven.contains(&peer.id);
+        proven && self.is_listed_by(peer)
     }
 
     /// Who is here and in the room, this node left out.

@@ -122,7 +122,8 @@ impl OwnSender {
     /// Whether it is told of and served on this network.
     #[must_use]
     pub fn is_on(&self, network: NetworkId) -> bool {
-        self.network == network || self.said_on.contains(&network)
+        let is_everywhere = self.network == NetworkId::EVERYWHERE;
+        is_everywhere || self.network == network || self.said_on.contains(&network)
     }
 
     /// Something of it is said on these networks.
@@ -165,7 +166,7 @@ impl OwnSender {
                 id,
                 packet,
                 entry: entry.bytes.clone(),
-                next_resend: (!of.is_empty()).then(|| last_copy + pace.rtt * 3 + ACK_DELAY),
+                next_resend: (!of.is_empty()).then(|| last_copy + acked_within(pace.rtt, of.len())),
                 of,
                 acked: BTreeSet::new(),
                 left: BTreeSet::new(),
@@ -231,7 +232,8 @@ impl OwnSender {
                 resend.doubtful |= followed.resends >= DOUBT_AFTER;
             }
             followed.resends += 1;
-            let wait = (rtt * 3 + ACK_DELAY).saturating_mul(1 << (followed.resends / 2).min(10));
+            let wait = acked_within(rtt, followed.of.len());
+            let wait = wait.saturating_mul(1 << (followed.resends / 2).min(10));
             let again = followed.resends < RESENDS_MAX && followed.missing().next().is_some();
             followed.next_resend = again.then(|| now + wait.min(RESEND_SLOWEST));
         }
@@ -324,8 +326,14 @@ impl OwnSender {
     }
 }
 
-/// How long a member may hold its ACK back, with room for a slow moment.
-const ACK_DELAY: Duration = Duration::from_millis(30);
+/// A slow moment on the way of an ACK.
+const ACK_SLACK: Duration = Duration::from_millis(10);
+
+/// Within this time so many members have acknowledged what reached them: the more there are, the
+/// longer each holds its ACK back.
+fn acked_within(rtt: Duration, members: usize) -> Duration {
+    rtt * 3 + super::ack::ack_delay(members + 1) + ACK_SLACK
+}
 
 /// What copies and repairs are paced by.
 #[derive(Clone, Copy, Debug)]

@@ -186,7 +186,11 @@ impl Group {
         for (entry, kept) in entries.iter().zip(kept) {
             let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
             let room = self.rooms.get_mut(&tag);
-            let Some(log) = room.and_then(|room| room.logs.get_mut(&at)) else {
+            let Some(room) = room else { continue };
+            if entry.kind.base() == EntryKind::REDACTION && kept.is_new() {
+                room.seat.unjudged.push(entry.clone());
+            }
+            let Some(log) = room.logs.get_mut(&at) else {
                 continue;
             };
             match kept {

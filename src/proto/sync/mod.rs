@@ -156,7 +156,15 @@ impl Sync {
                     parts.cx.direct.reset_stream(now, key, 0);
                 }
             }
-            DirectOutput::StreamClosed { key, lost } => self.over(parts, key, lost),
+            DirectOutput::StreamClosed { key, lost } => {
+                let of = self.live.get(&key).filter(|_| lost);
+                let of = of.filter(|live| live.exchange.role == Role::Asker);
+                let of = of.map(|live| (live.exchange.subject.room.tag(), live.peer));
+                self.over(parts, key, lost);
+                if let Some((room, peer)) = of {
+                    self.plans.again(parts.cx.now.mono, room, peer);
+                }
+            }
             _ => {}
         }
     }

@@ -18,6 +18,9 @@ const VAIN_MAX: Duration = Duration::from_secs(3600);
 const LATER: Duration = Duration::from_secs(1);
 /// How long a plan waits for somebody to ask.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often somebody is asked again whose connection went away, as one of two does where both
+/// dial at once.
+const AGAIN_MAX: u32 = 3;
 /// Members asked in vain, one after the other.
 const TRIES_MAX: usize = 6;
 /// Two digests that differ for longer than this are compared even if they change meanwhile.
@@ -36,6 +39,8 @@ pub struct Plan {
     due: Option<Instant>,
     /// How many are to be asked still.
     left: u32,
+    /// How often somebody may be asked again.
+    again: u32,
     until: Instant,
 }
 
@@ -68,6 +73,7 @@ impl Plans {
             tried: BTreeSet::new(),
             due: Some(at),
             left,
+            again: AGAIN_MAX,
             until: at + PATIENCE,
         });
         if let Some(peer) = prefer.filter(|peer| plan.prefer != Some(*peer)) {
@@ -157,6 +163,17 @@ impl Plans {
         }
     }
 
+    /// The connection to this one went away while it was asked, which says nothing against it.
+    pub fn again(&mut self, now: Instant, room: RoomTag, peer: PeerId) {
+        let Some(plan) = self.all.get_mut(&room).filter(|plan| plan.again > 0) else {
+            return;
+        };
+        plan.again -= 1;
+        plan.tried.remove(&peer);
+        plan.due = Some(now + NEXT);
+        self.vain.remove(&(room, peer));
+    }
+
     /// A member's digest of a room came; `own` is this node's. Whether they differ for long enough
     /// to be compared: both stood still for `d`, or they never do.
     pub fn compare(
@@ -198,5 +215,28 @@ impl Plans {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.all.values().filter_map(|plan| plan.due).min()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_connection_went_away_is_asked_again_a_few_times() {
+        let (mut plans, now) = (Plans::default(), Instant::now());
+        let (room, peer) = (RoomTag([1; 8]), PeerId([2; 32]));
+        plans.plan(room, Why::Join, None, now);
+        for round in 0..=AGAIN_MAX {
+            plans.asking(now, &room, peer);
+            plans.went(now, (room, peer), false);
+            plans.asked(now, room, peer, false);
+            plans.again(now, room, peer);
+            let is_tried = plans
+                .get(&room)
+                .is_some_and(|plan| plan.tried.contains(&peer));
+            assert_eq!(is_tried, round == AGAIN_MAX, "round {round}");
+        }
     }
 }

@@ -147,7 +147,11 @@ impl Disk {
             return 0;
         };
         let place = |key: &EntryKey| self.entries.get(key).map(|held| held.key);
-        let prev = place(&(key.0, key.1, key.2, key.3 - 1));
+        let before = (key.0, key.1, key.2, key.3 - 1);
+        let named = EntryHead::of(&held.bytes).map(|head| head.prev);
+        let is_named = |before: &&Held| Some(before.hash) == named;
+        let prev = self.entries.get(&before).filter(is_named);
+        let prev = prev.map(|held| held.key);
         let of_dep = |dep: &[u8; 16]| {
             let dep = self.ids.get(dep).filter(|dep| dep.0 == key.0)?;
             place(dep)

@@ -17,6 +17,7 @@ use crate::ui::{news, update, view};
 
 mod keys;
 mod pictures;
+mod rooms;
 
 const LARGE: (u16, u16) = (80, 24);
 const SMALL: (u16, u16) = (40, 10);

@@ -215,12 +215,17 @@ impl Node {
     }
 
     /// Gives a command with a `ref`, and waits for its reply or error.
-    pub fn ask(&self, mut command: Value) -> Heard {
+    pub fn ask(&self, command: Value) -> Heard {
+        self.ask_within(SOON, command)
+    }
+
+    /// The same for what may take longer.
+    pub fn ask_within(&self, within: Duration, mut command: Value) -> Heard {
         let reference = self.next_ref.get();
         self.next_ref.set(reference + 1);
         command["ref"] = json!(reference);
         self.line(&command.to_string());
-        self.wait_for(&format!("an answer to {command}"), SOON, |e| {
+        self.wait_for(&format!("an answer to {command}"), within, |e| {
             e["ref"] == reference && (e["event"] == "reply" || e["event"] == "error")
         })
     }

@@ -162,6 +162,7 @@ impl Drop for Process {
 }
 
 /// What a command that runs to its end left.
+#[derive(Debug)]
 pub struct Ran {
     /// Exit code, or 128 and the signal.
     pub code: i32,

@@ -12,6 +12,7 @@ mod meet;
 mod networks;
 mod plain;
 mod reach;
+mod rooms;
 mod scale;
 mod screen;
 
@@ -32,6 +33,7 @@ pub fn all() -> impl Iterator<Item = Test> {
         networks::TESTS,
         errors::TESTS,
         doctor::TESTS,
+        rooms::TESTS,
         screen::TESTS,
         scale::TESTS,
     ]

@@ -14,6 +14,7 @@ use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::text::{PeerName, RoomName, StatusText};
 
 pub const LINK: LinkId = LinkId(1);
+pub const SECOND: LinkId = LinkId(2);
 pub const DISK: Duration = Duration::from_micros(100);
 pub const WIRE: Duration = Duration::from_micros(150);
 
@@ -228,6 +229,8 @@ pub struct Node {
     pub secret: u8,
     pub name: &'static str,
     pub address: SocketAddr,
+    /// Its address on a second link, if it has one.
+    pub second: Option<SocketAddr>,
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
@@ -238,6 +241,12 @@ pub struct Node {
     pub refuses: bool,
     /// Addresses it is told to say HELLO to.
     pub peers: Vec<SocketAddr>,
+}
+
+impl Node {
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        std::iter::once(self.address).chain(self.second)
+    }
 }
 
 /// What a socket holds for a process that does not run.
@@ -310,6 +319,7 @@ impl World {
             secret: host,
             name,
             address: SocketAddr::from(([10, 0, 0, host], 5263)),
+            second: None,
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
@@ -515,16 +525,16 @@ impl World {
     pub fn transmit(&mut self, from: usize, destination: Destination, bytes: &[u8]) {
         self.sent.push((from, bytes.to_vec()));
         self.out.push((destination, bytes.len()));
-        let source = self.nodes[from].address;
+        let source = self.source(from, destination);
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
             Destination::Group(..) => (0..self.nodes.len())
-                .filter(|&i| same_net(self.nodes[i].address, source))
+                .filter(|&i| self.nodes[i].addresses().any(|at| same_net(at, source)))
                 .filter(|&i| i == from || (self.group_passes)(from, i))
                 .map(|i| (i, true))
                 .collect(),
             Destination::Unicast(to) => {
-                let is_to = |i: &usize| self.nodes[*i].address == to;
+                let is_to = |i: &usize| self.nodes[*i].addresses().any(|at| at == to);
                 (0..self.nodes.len())
                     .filter(is_to)
                     .map(|i| (i, false))
@@ -551,6 +561,26 @@ impl World {
                 self.schedule(WIRE + jitter, action);
             }
         }
+    }
+
+    /// The address that something is sent from.
+    fn source(&self, from: usize, destination: Destination) -> SocketAddr {
+        let node = &self.nodes[from];
+        let is_second = |at: &SocketAddr| match destination {
+            Destination::Group(link, _) => link == SECOND,
+            Destination::Unicast(to) => same_net(*at, to),
+        };
+        node.second.filter(is_second).unwrap_or(node.address)
+    }
+
+    /// A node has a second link, with this address.
+    pub fn plug_second(&mut self, index: usize, address: SocketAddr) {
+        let node = &mut self.nodes[index];
+        node.second = Some(address);
+        let mut second = link(address, 24);
+        (second.id, second.name) = (SECOND, "wlan0".into());
+        let links = [link(node.address, 24), second];
+        self.with(index, |endpoint, now| endpoint.set_links(now, &links));
     }
 
     pub fn inject(&mut self, to: usize, source: SocketAddr, group: bool, bytes: &[u8]) {
@@ -609,8 +639,10 @@ impl World {
                 }
             }
             Action::Arrive(index, (source, presence_port), bytes) => {
+                let second = self.nodes[index].second;
+                let is_second = second.is_some_and(|at| same_net(at, source));
                 let arrival = Arrival {
-                    link: Some(LINK),
+                    link: Some(if is_second { SECOND } else { LINK }),
                     source,
                     presence_port,
                     ecn: 0,

@@ -8,6 +8,7 @@ mod ask;
 mod beacon;
 mod collect;
 mod forks;
+mod heard;
 mod kinds;
 pub mod log;
 pub mod logs;

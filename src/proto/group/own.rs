@@ -156,10 +156,15 @@ impl OwnLogs {
     /// was said there.
     #[must_use]
     pub fn head_on(&self, network: NetworkId) -> Option<OwnAt> {
-        let told = |log: &OwnSender| log.sent_seq > 0 && log.is_on(network);
-        let mut newest = self.all.iter().rev();
-        let found = newest.find(|(_, log)| told(log));
-        found.map(|(&epoch, log)| (epoch, log.sent_seq))
+        let (epoch, (_, last)) = self.told_on(network)?;
+        Some((epoch, last))
+    }
+
+    /// That log, and its first and last number that are told there.
+    #[must_use]
+    pub fn told_on(&self, network: NetworkId) -> Option<(u64, (u32, u32))> {
+        let told = |(&epoch, log): (&u64, &OwnSender)| Some((epoch, log.told_on(network)?));
+        self.all.iter().rev().find_map(told)
     }
 
     /// The body of an own entry is gone: what goes out of it from now on is its stub.

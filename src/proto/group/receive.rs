@@ -110,8 +110,14 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         };
-        if source == Source::Live {
-            log.heard_on(told_on);
+        let is_heard = match source {
+            Source::Live => true,
+            // It was asked for because its author told of it there.
+            Source::Repair => log.was_heard_on(told_on),
+            Source::Sync => false,
+        };
+        if is_heard {
+            log.heard_on(told_on, (entry.seq, entry.seq));
         }
         if log.is_forked() || !log.names(entry.network) {
             return;
@@ -256,6 +262,23 @@ impl Group {
     pub fn handle_heads(&mut self, cx: &mut Cx, author: &PeerId, on: NetworkId, heads: &Heads) {
         let head = (heads.epoch, heads.seq);
         self.learn_head(cx, author, on, (&heads.room, head));
+        let networks = cx.core.networks();
+        let Some(room) = self.rooms.get_mut(&heads.room) else {
+            return;
+        };
+        let on = room.seat.network_of(on);
+        let at = (*author, heads.epoch);
+        let Some(log) = room.logs.get_mut(&at).filter(|log| !log.is_forked()) else {
+            return;
+        };
+        let first = heads.first.min(heads.seq);
+        log.heard_on(on, (first, heads.seq));
+        // Where this node is on its own network too, all of it is to be had.
+        if first > 1 && !networks.iter().any(|network| log.is_of(*network)) {
+            log.begins_at(first);
+            plan_ack(room, cx, &at);
+            Self::show_lines(room, cx, &at);
+        }
     }
 
     /// The heads of a heartbeat; only what the author says of its own log is taken.
@@ -295,7 +318,7 @@ impl Group {
         let Some(log) = room.log_for(at, (on, seq), here) else {
             return;
         };
-        log.heard_on(on);
+        log.heard_on(on, (seq, seq));
         // Told in every HELLO and heartbeat, and nearly always known.
         if log.knows(seq) {
             return;

@@ -6,6 +6,7 @@ mod faults;
 mod helper;
 mod history;
 mod hostile;
+mod kept;
 mod limits;
 mod links;
 mod locked;

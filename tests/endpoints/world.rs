@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
 use lanchat::durable::{
-    EntryHead, Kept, Loaded, OwnHead, Query, Row, Snapshot, StoreFailure, Stored, Token, Write,
+    EntryHead, KIND_TOPIC, Kept, Loaded, LogKey, OwnHead, Query, Row, Snapshot, StoreFailure,
+    Stored, Token, Write,
 };
 use lanchat::id::{MessageId, PeerId};
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
@@ -72,6 +73,8 @@ pub struct Disk {
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
     pub neighbors: Vec<lanchat::durable::Neighbor>,
     pub rooms: BTreeMap<[u8; 32], lanchat::durable::RoomRow>,
+    /// The places of entries in the order, by their ids.
+    keys: BTreeMap<[u8; 16], u64>,
 }
 
 impl Disk {
@@ -136,6 +139,20 @@ impl Disk {
         true
     }
 
+    /// The place of a new entry in the order, behind what it names.
+    fn place(&mut self, hash: &[u8; 32], bytes: &[u8]) -> u64 {
+        let Some(head) = EntryHead::of(bytes) else {
+            return 0;
+        };
+        let deps = head.deps.iter().filter_map(|dep| self.keys.get(dep));
+        let deps: Vec<u64> = deps.copied().collect();
+        let key = lanchat::durable::order_key(head.hlc, None, &deps);
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash[..16]);
+        self.keys.insert(id, key);
+        key
+    }
+
     pub fn query(&self, query: &Query) -> Vec<Row> {
         match query {
             Query::Entries {
@@ -175,6 +192,32 @@ impl Disk {
                     .into_iter()
                     .collect()
             }
+            Query::Topic { room } => {
+                let of_room = self.entries.iter().filter(|(key, _)| key.0 == room.0);
+                let rows = of_room.filter_map(|(key, (hash, bytes))| {
+                    let head = EntryHead::of(bytes).filter(|head| head.kind == KIND_TOPIC)?;
+                    let mut id = [0; 16];
+                    id.copy_from_slice(&hash[..16]);
+                    Some((head.hlc, self.line(MessageId(id), key, bytes)))
+                });
+                let last = rows.max_by_key(|(hlc, _)| *hlc);
+                last.map(|(_, row)| row).into_iter().collect()
+            }
+            Query::Behind { room, author, id } => {
+                let entries = self.entries.iter();
+                let of = entries.filter(|(key, _)| key.0 == room.0 && key.1 == *author);
+                let names = |bytes: &[u8]| EntryHead::of(bytes).unwrap().deps.contains(id);
+                let row = |(key, (_, bytes)): (&EntryKey, &([u8; 32], Vec<u8>))| Row::Held {
+                    log: LogKey {
+                        room: *room,
+                        author: *author,
+                        epoch: key.2,
+                    },
+                    seq: key.3,
+                    bytes: bytes.clone(),
+                };
+                of.filter(|(_, (_, bytes))| names(bytes)).map(row).collect()
+            }
             other => self.of_logs(other),
         }
     }
@@ -188,6 +231,7 @@ impl Disk {
             author,
             own: false,
             hlc: entry.hlc,
+            key: entry.hlc,
             kind: entry.kind.0,
             deps: entry.deps.clone(),
             body: (!entry.redacted).then_some(entry.body),
@@ -499,7 +543,13 @@ impl World {
                         let new = batch
                             .writes
                             .iter()
-                            .map(|w| Kept::new_if(node.disk.apply(w)))
+                            .map(|w| match (node.disk.apply(w), w) {
+                                (true, Write::Entry { hash, bytes, .. }) => {
+                                    let key = node.disk.place(hash, bytes);
+                                    Kept::New { key }
+                                }
+                                (is_new, _) => Kept::new_if(is_new),
+                            })
                             .collect();
                         self.schedule(DISK, Action::Persisted(index, token, Ok(new)));
                     }

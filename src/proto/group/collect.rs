@@ -99,6 +99,7 @@ impl Group {
             Some(Pending::Asked(asked)) => {
                 let rows = result.as_ref().map_or(&[][..], Vec::as_slice);
                 self.answered(cx, asked, rows);
+                self.judge(cx);
                 return true;
             }
             Some(other) => {
@@ -184,7 +185,10 @@ fn serves(room: &Room, own: &PeerId, at: &LogAt, (network, seq): (NetworkId, u32
     if is_sabotaged(Sabotage::NetworkIgnored) {
         return true;
     }
-    let of_own = || room.own.get(at.1).map(|log| log.serves(network, seq));
+    let of_own = || {
+        let log = room.own.get(at.1)?;
+        Some(log.serves(network, seq) && seq <= log.sent_seq)
+    };
     let served = match at.0 == *own {
         true => of_own(),
         false => room.logs.get(at).map(|log| log.serves(network, seq)),

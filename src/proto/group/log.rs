@@ -324,6 +324,7 @@ impl AuthorLog {
     /// The store did not take it.
     pub fn refused(&mut self, seq: u32) {
         self.storing.remove(&seq);
+        self.told.remove(&seq);
     }
 
     /// Nothing at or below this is kept any more.

@@ -44,6 +44,27 @@ impl OwnLogs {
         self.greatest = self.greatest.max(epoch);
     }
 
+    /// No epoch up to this is begun.
+    #[must_use]
+    pub fn greatest(&self) -> u64 {
+        self.greatest
+    }
+
+    /// Where the logs of this room stand that go on.
+    pub fn heads(&self, room: RoomId) -> impl Iterator<Item = OwnHead> {
+        let going_on = self.going_on.iter();
+        going_on.filter_map(move |(&network, &epoch)| {
+            let log = self.all.get(&epoch).filter(|log| !log.is_volatile)?;
+            Some(OwnHead {
+                room,
+                network,
+                epoch,
+                seq: log.seq,
+                hash: log.hash,
+            })
+        })
+    }
+
     /// The epoch that an entry on this network continues.
     #[must_use]
     pub fn on(&self, network: NetworkId) -> Option<u64> {

@@ -210,11 +210,13 @@ mod tests {
     }
 
     fn texts(log: &Log) -> Vec<&str> {
-        let text = |line| match line {
-            &Line::Said(ref said) => Some(said.text.as_str()),
-            _ => None,
-        };
-        log.lines.iter().filter_map(text).collect()
+        let mut texts = Vec::new();
+        for line in &log.lines {
+            if let Line::Said(said) = line {
+                texts.push(said.text.as_str());
+            }
+        }
+        texts
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Disk {
                 seq,
                 hash,
                 bytes,
+                ..
             } => {
                 let key = (room.0, *author, *epoch, *seq);
                 if self.entries.contains_key(&key) {

@@ -4,9 +4,10 @@
 //! after a cut or a partition, is shown like anything late.
 
 use super::receive::RECEIVED_PENDING_MAX;
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
-use crate::durable::{Batch, Durability, Kept, Write};
+use crate::durable::{Batch, Durability, Kept};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::wire::{Entry, EntryKind};
 
@@ -164,14 +165,9 @@ impl Group {
             {
                 room.seat.unjudged.push(entry.clone());
             }
-            writes.push(Write::Entry {
-                room: id,
-                author: at.0,
-                epoch: at.1,
-                seq: entry.seq,
-                hash: entry.hash(&id),
-                bytes: entry.bytes.clone(),
-            });
+            let days = cx.core.config.limits.history_days;
+            let came_ms = came_ms(cx.now.wall_ms, days, entry.hlc);
+            writes.push(entry_write(id, &entry, came_ms));
             kept.push(entry);
         }
         self.received_pending += kept.len();
@@ -216,5 +212,17 @@ impl Group {
                 lines,
             });
         }
+    }
+}
+
+/// When history is taken to have come, in milliseconds since the Unix epoch: when it was said, so
+/// that it is not kept longer here than elsewhere. Where its author's clock cannot be true, or
+/// others keep more than these days, now.
+fn came_ms(now_ms: u64, days: u32, hlc: u64) -> u64 {
+    let kept_ms = u64::from(days) * 24 * 60 * 60 * 1000;
+    let said_ms = super::order::ms(hlc);
+    match (now_ms.saturating_sub(kept_ms)..=now_ms).contains(&said_ms) {
+        true => said_ms,
+        false => now_ms,
     }
 }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod detect;
+mod disk;
 mod faults;
 mod helper;
 mod history;

@@ -6,6 +6,7 @@
 use super::receive::RECEIVED_PENDING_MAX;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
+use crate::api::Event;
 use crate::durable::{Batch, Durability, Kept};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::wire::{Entry, EntryKind};
@@ -174,6 +175,7 @@ impl Group {
 
     /// History is stored: heads tell of it.
     pub(super) fn history_stored(&mut self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
+        self.tell_history(cx, entries, kept);
         for (entry, kept) in entries.iter().zip(kept) {
             let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
             let room = self.rooms.get_mut(&tag);
@@ -190,6 +192,21 @@ impl Group {
                 Kept::BelowFloor => log.raise_floor(entry.seq),
                 Kept::Fork => self.contradicted(cx, (tag, at, entry.seq), None, entry),
             }
+        }
+    }
+
+    /// Tells that there is something to read back, where there is.
+    fn tell_history(&self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
+        let said = entries.iter().zip(kept).filter(|(_, kept)| kept.is_new());
+        let lines = u32::try_from(said.count()).unwrap_or(u32::MAX);
+        let tag = entries.first().map(|entry| entry.room);
+        let room = tag.and_then(|tag| self.rooms.get(&tag));
+        if let Some(room) = room.filter(|_| lines > 0) {
+            let conversation = room.conversation();
+            cx.core.event(Event::History {
+                conversation,
+                lines,
+            });
         }
     }
 }

@@ -69,6 +69,8 @@ pub struct Said {
     pub text: String,
     /// When, by the author's clock.
     pub time: Timestamp,
+    /// By how many milliseconds the clock of its author was off, ahead if positive.
+    pub clock_off: Option<i64>,
     /// Whether it came too late for its place.
     pub delayed: bool,
     /// How an own one stands, once that is known.

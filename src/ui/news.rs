@@ -45,7 +45,7 @@ fn take(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
                 model.note(&current, now, line.to_owned(), false);
             }
         }
-        Event::Message { .. } => return message(model, event),
+        Event::Message { .. } => return message(model, now, event),
         Event::Receipt { .. } => receipt(model, event),
         Event::Room {
             room,
@@ -371,6 +371,7 @@ pub(super) fn said_of(event: &Event) -> Option<Said> {
         kind: *kind,
         text: text.clone(),
         time: *time,
+        clock_off: None,
         delayed: *delayed,
         mark: None,
         answers: *answers,
@@ -378,7 +379,7 @@ pub(super) fn said_of(event: &Event) -> Option<Said> {
     })
 }
 
-fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
+fn message(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
     let Event::Message {
         conversation,
         own,
@@ -397,9 +398,14 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         }
         return Vec::new();
     }
-    let Some(said) = said_of(event) else {
+    let Some(mut said) = said_of(event) else {
         return Vec::new();
     };
+    // What comes late says nothing of the clock, and what waited on a disk for its receiver neither.
+    let is_fresh = !said.own && !said.delayed && after.is_none();
+    if is_fresh && matches!(conversation, Conversation::Room(_)) {
+        said.clock_off = model.clocks.heard(said.from, said.time, now);
+    }
     match after {
         Some(after) => {
             let log = model.log_mut(conversation);

@@ -381,10 +381,13 @@ pub(super) fn said_of(event: &Event) -> Option<Said> {
 
 fn message(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
     let Event::Message {
+        id,
         conversation,
+        from,
         own,
         kind,
         text,
+        delayed,
         after,
         answers,
         ..
@@ -402,7 +405,7 @@ fn message(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         return Vec::new();
     };
     // What comes late says nothing of the clock, and what waited on a disk for its receiver neither.
-    let is_fresh = !said.own && !said.delayed && after.is_none();
+    let is_fresh = !said.own && !delayed && after.is_none();
     if is_fresh && matches!(conversation, Conversation::Room(_)) {
         said.clock_off = model.clocks.heard(said.from, said.time, now);
     }
@@ -412,6 +415,9 @@ fn message(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             log.insert_after(after, Line::Said(said));
         }
         None => model.add(conversation, Line::Said(said)),
+    }
+    if *delayed || after.is_some() {
+        model.log_mut(conversation).fill_gap(id, &from.id);
     }
     if *own {
         return Vec::new();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::heard::HeardOn;
+use super::late::BehindGaps;
 use super::runs::Runs;
 use crate::durable::{EntryHead, Head};
 use crate::id::{NetworkId, RoomId};
@@ -55,6 +56,8 @@ pub struct AuthorLog {
     skipped: u32,
     /// Number and key of the line shown last in its turn.
     last_key: Option<(u32, u64)>,
+    /// What was shown behind gaps.
+    gaps: BehindGaps,
     gap_since: Option<Instant>,
     missing: BTreeMap<u32, Ask>,
     cache: BTreeMap<u32, Cached>,
@@ -185,6 +188,12 @@ impl AuthorLog {
     #[must_use]
     pub fn contiguous(&self) -> u32 {
         self.contiguous
+    }
+
+    /// Whether there is something to tell of: entries that are held, or were until they got old.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.contiguous > self.start || (self.floor > 0 && self.contiguous == self.floor)
     }
 
     /// Up to this nothing is asked for entry by entry.
@@ -386,10 +395,8 @@ impl AuthorLog {
             return Some(Line::Gap(std::mem::take(&mut self.skipped)));
         }
         if seq <= self.shown {
-            return self
-                .waiting
-                .remove(&seq)
-                .map(|Waiting { entry, key }| Line::Entry(Box::new(entry), key));
+            let Waiting { entry, key } = self.waiting.remove(&seq)?;
+            return Some(self.late(entry, key));
         }
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -425,7 +432,17 @@ impl AuthorLog {
         // Behind a gap it is what the store says: the one before is not held there either.
         let before = self.last_key.filter(|(seq, _)| seq + 1 == entry.seq);
         let key = key.max(before.map_or(0, |(_, last)| last.saturating_add(1)));
+        if before.is_none() {
+            self.gaps.note(entry.seq, key);
+        }
         self.last_key = Some((entry.seq, key));
+        Line::Entry(Box::new(entry), key)
+    }
+
+    /// A line that came into a gap: before what its author said later, which was shown already and
+    /// whose place was found without this one.
+    fn late(&mut self, entry: Entry, key: u64) -> Line {
+        let key = self.gaps.late(entry.seq, key);
         Line::Entry(Box::new(entry), key)
     }
 

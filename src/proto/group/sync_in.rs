@@ -50,6 +50,11 @@ impl Group {
         std::mem::take(&mut self.behind)
     }
 
+    /// Rooms, and members who have what was not heard of here.
+    pub fn take_strange(&mut self) -> Vec<(RoomTag, PeerId)> {
+        std::mem::take(&mut self.strange)
+    }
+
     /// Whether so many entries can be taken in now.
     #[must_use]
     pub fn has_room_for(&self, entries: usize) -> bool {

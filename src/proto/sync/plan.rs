@@ -76,14 +76,22 @@ impl Plans {
             again: AGAIN_MAX,
             until: at + PATIENCE,
         });
-        if let Some(peer) = prefer.filter(|peer| plan.prefer != Some(*peer)) {
-            // Another one of whom something is to be had.
+        let is_new = |peer: &PeerId| plan.prefer != Some(*peer) || plan.tried.contains(peer);
+        if let Some(peer) = prefer.filter(is_new) {
+            // Another one of whom something is to be had, or one that was asked before it had it.
             plan.prefer = Some(peer);
             plan.left = (plan.left + 1).min(4);
             plan.tried.remove(&peer);
         }
         plan.until = plan.until.max(at + PATIENCE);
-        plan.due = plan.due.map(|due| due.min(at));
+        plan.due = Some(plan.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// This node is not in the room any more.
+    pub fn forget(&mut self, room: &RoomTag) {
+        self.all.remove(room);
+        self.differs.retain(|(of, _), _| of != room);
+        self.vain.retain(|(of, _), _| of != room);
     }
 
     /// Somebody can be asked who could not before.
@@ -174,6 +182,12 @@ impl Plans {
         self.vain.remove(&(room, peer));
     }
 
+    /// Whether an exchange with this one brought nothing lately.
+    #[must_use]
+    pub fn is_vain(&self, now: Instant, of: (RoomTag, PeerId)) -> bool {
+        self.vain.get(&of).is_some_and(|(until, _)| now < *until)
+    }
+
     /// A member's digest of a room came; `own` is this node's. Whether they differ for long enough
     /// to be compared: both stood still for `d`, or they never do.
     pub fn compare(
@@ -188,7 +202,7 @@ impl Plans {
             self.differs.remove(&of);
             return false;
         }
-        if self.vain.get(&of).is_some_and(|(until, _)| now < *until) {
+        if self.is_vain(now, of) {
             return false;
         }
         if self.differs.len() >= DIFFERS_MAX && !self.differs.contains_key(&of) {
@@ -238,5 +252,21 @@ mod tests {
                 .is_some_and(|plan| plan.tried.contains(&peer));
             assert_eq!(is_tried, round == AGAIN_MAX, "round {round}");
         }
+    }
+
+    #[test]
+    fn who_was_asked_and_has_more_since_is_asked_again() {
+        let (now, room, peer) = (Instant::now(), RoomTag([1; 8]), PeerId([2; 32]));
+        let mut plans = Plans::default();
+        plans.plan(room, Why::Heal, Some(peer), now);
+        plans.asking(now, &room, peer);
+        plans.asked(now, room, peer, false);
+        plans.nobody(now, &room);
+        assert!(plans.get(&room).expect("not done").tried.contains(&peer));
+        // It was away, and is back.
+        plans.plan(room, Why::Heal, Some(peer), now);
+        plans.somebody(now, Duration::ZERO);
+        assert_eq!(plans.due(now), [room]);
+        assert!(plans.get(&room).expect("not done").tried.is_empty());
     }
 }

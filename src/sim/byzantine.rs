@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::world::LINK;
 use crate::datagram::{Destination, Path};
-use crate::id::{Incarnation, NetworkId, RoomId, ShortId};
+use crate::id::{Incarnation, NetworkId, RoomId, RoomTag, ShortId};
 use crate::proto::Identity;
 use crate::text::{PeerName, StatusText};
 use crate::wire::header::Kind;
@@ -62,6 +62,10 @@ pub struct Byzantine {
     peers: BTreeSet<SocketAddr>,
     /// Records of all whom it ever heard, to tell others of.
     records: BTreeMap<ShortId, PeerRecord>,
+    /// Logs of others that it heard of, and how far they go.
+    logs: BTreeMap<(RoomTag, ShortId, u64), u32>,
+    /// The network it is in.
+    pub network: NetworkId,
 }
 
 const INCARNATION: Incarnation = Incarnation(super::world::EPOCH_MS);
@@ -80,6 +84,8 @@ impl Byzantine {
             common: VecDeque::new(),
             peers: BTreeSet::new(),
             records: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            network: NetworkId::EVERYWHERE,
         }
     }
 
@@ -104,6 +110,11 @@ impl Byzantine {
             && self.mood == Mood::Wild
         {
             self.collect(&hello.record);
+        }
+        if let Body::Data(entry) = &packet.body {
+            let log = (entry.room, entry.author_id().short(), entry.epoch);
+            let last = self.logs.entry(log).or_default();
+            *last = entry.seq.max(*last);
         }
         let rare = matches!(packet.body, Body::Hello(_) | Body::Goodbye(_));
         let ring = if rare {
@@ -136,6 +147,19 @@ impl Byzantine {
         }
         let ack = self.packet(&Body::ProbeAck(ProbeAck { echo }));
         vec![self.own(Destination::Unicast(source), ack)]
+    }
+
+    /// It came to another LAN: what it heard in the last one it repeats to nobody, but what there
+    /// was to be had it knows.
+    pub fn moved(&mut self) -> Vec<Send> {
+        self.rare.clear();
+        self.common.clear();
+        self.twin = None;
+        self.log = (self.log.0 + 1, 0, [0; 32]);
+        if self.mood == Mood::Quiet {
+            return Vec::new();
+        }
+        self.hello().into_iter().collect()
     }
 
     /// What it does next. `now_ms` is the true time.
@@ -352,7 +376,7 @@ impl Byzantine {
         }
         let fields = EntryFields {
             author: self.identity.public(),
-            network: NetworkId([0; 8]),
+            network: self.network,
             epoch,
             seq: entries + 1,
             hlc: (now_ms + ahead) << 16,
@@ -385,6 +409,21 @@ impl Byzantine {
     }
 
     fn nack(&mut self, dice: &mut Dice) -> Option<Send> {
+        let known: Vec<_> = self.logs.iter().map(|(log, last)| (*log, *last)).collect();
+        if dice.chance(0.7)
+            && let Some(&((room, author, epoch), last)) = dice.pick(&known)
+        {
+            let first = 1 + u32::try_from(dice.below(last as usize)).ok()?;
+            let bytes = self.packet(&Body::Nack(Nack {
+                room,
+                author,
+                epoch,
+                runs: vec![Run { first, last }],
+            }));
+            let peers: Vec<SocketAddr> = self.peers.iter().copied().collect();
+            let to = *dice.pick(&peers)?;
+            return Some(self.own(Destination::Unicast(to), bytes));
+        }
         let (room, author) = (lobby().tag(), self.identity.id().short());
         let (first, last) = (1, 1 + u32::try_from(dice.below(100)).ok()?);
         let bytes = self.packet(&Body::Nack(Nack {

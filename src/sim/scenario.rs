@@ -140,6 +140,9 @@ fn heal(world: &mut World, honest: usize, byzantine: Option<usize>) {
         };
         script::Act::Byzantine(eve, mood).run(world, healed);
     }
+    for node in 0..world.nodes.len() {
+        world.arrive_at(node, 0);
+    }
     for node in 0..honest {
         world.nodes[node].crash_in = None;
         if world.is_suspended(node) {

@@ -6,6 +6,7 @@ use super::byzantine::Mood;
 use super::checker::AFTERMATH;
 use super::dice::Dice;
 use super::network::Loss;
+use super::rooms::{self, InRoom};
 use super::world::{Crash, World};
 
 /// Something that happens at one moment.
@@ -25,6 +26,8 @@ pub enum Act {
     Cut(usize, usize, bool),
     Deaf(usize, bool),
     Unplug(usize, bool),
+    Depart(usize),
+    ArriveAt(usize, u8),
     Part(Vec<usize>),
     Whole,
     Duplicate(f64),
@@ -36,6 +39,7 @@ pub enum Act {
     Byzantine(usize, Mood),
     Say(usize, String),
     SayTo(usize, usize, String),
+    InRoom(usize, usize, InRoom),
 }
 
 impl Act {
@@ -49,6 +53,8 @@ impl Act {
             | Act::Fade(node, _)
             | Act::Deaf(node, _)
             | Act::Unplug(node, _)
+            | Act::Depart(node)
+            | Act::ArriveAt(node, _)
             | Act::StepClock(node, _) => Disturbed::One(*node),
             Act::Suspend(node) | Act::Sleep(node) | Act::Resume(node) => Disturbed::Absent(*node),
             Act::Cut(a, b, _) | Act::LinkLoss(a, b, _) => Disturbed::Two(*a, *b),
@@ -64,7 +70,8 @@ impl Act {
             | Act::Backup(_)
             | Act::Byzantine(..)
             | Act::Say(..)
-            | Act::SayTo(..) => Disturbed::Nobody,
+            | Act::SayTo(..)
+            | Act::InRoom(..) => Disturbed::Nobody,
         }
     }
 
@@ -92,6 +99,8 @@ impl Act {
             Act::Suspend(node) => world.suspend(*node),
             Act::Sleep(node) => world.sleep(*node),
             Act::Resume(node) => world.resume(*node),
+            Act::Depart(node) => world.depart(*node),
+            Act::ArriveAt(node, segment) => world.arrive_at(*node, *segment),
             Act::StepClock(node, ms) => world.nodes[*node].skew_ms += ms,
             Act::SlowDisks(most) => world.disk_time_max = *most,
             Act::Byzantine(node, mood) => {
@@ -101,6 +110,7 @@ impl Act {
                 }
             }
             Act::Say(node, text) => world.say(*node, "#lobby", text),
+            Act::InRoom(node, room, what) => world.in_room(*node, *room, what),
             Act::SayTo(node, to, text) => {
                 let to = format!("@{}", world.checker.people[*to].id);
                 world.say(*node, &to, text);
@@ -173,7 +183,7 @@ pub struct Cue {
 /// A script, in order of time.
 pub type Script = Vec<Cue>;
 
-fn cue(at: Duration, act: Act) -> Cue {
+pub(super) fn cue(at: Duration, act: Act) -> Cue {
     let until = at;
     Cue { at, act, until }
 }
@@ -203,6 +213,7 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
             }
         }
     }
+    rooms::draw(&mut world.dice, &mut script, (from, until), honest);
     // A stable sort: what was drawn first comes first.
     script.sort_by_key(|cue| cue.at);
     script
@@ -223,7 +234,7 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
         let until = end;
         script.extend([Cue { at, act, until }, cue(end, then)]);
     };
-    match dice.below(20) {
+    match dice.below(22) {
         0 => {
             let loss = Loss::percent(90.0 * dice.unit(), 90.0 * dice.unit());
             both(Act::Loss(loss), Act::Loss(Loss::default()));
@@ -311,6 +322,16 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             script.push(cue(end, Act::Restore(node)));
             script.push(cue(then, Act::Boot(node)));
         }
+        20 | 21 => {
+            let all = world.nodes.len();
+            travel(
+                world,
+                script,
+                (at, end),
+                (node, other),
+                (honest..all).next(),
+            );
+        }
         _ => {
             let how = if dice.chance(0.7) {
                 Crash::Kill
@@ -322,6 +343,33 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             let text = "the last words";
             both(Act::Crash(node, how, outputs), Act::Boot(node));
             script.push(cue(at, Act::Say(node, text.into())));
+        }
+    }
+}
+
+/// Somebody is carried to another LAN and back, perhaps with others.
+fn travel(
+    world: &mut World,
+    script: &mut Script,
+    (at, end): (Duration, Duration),
+    (node, other): (usize, usize),
+    byzantine: Option<usize>,
+) {
+    let dice = &mut world.dice;
+    let end = end.max(at + Duration::from_secs(10));
+    let mut people = vec![node];
+    people.extend(Some(other).filter(|_| dice.chance(0.5)));
+    people.extend(byzantine.filter(|_| dice.chance(0.5)));
+    for node in people {
+        let (there, back) = (within(dice, at, 3), within(dice, end, 3));
+        for (from, to, segment, until) in [(at, there, 1, end), (end, back, 0, back)] {
+            let act = Act::Depart(node);
+            script.push(Cue {
+                at: from,
+                act,
+                until,
+            });
+            script.push(cue(to, Act::ArriveAt(node, segment)));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::network::Network;
 use super::trace::{Step, Trace, kind_of};
 use crate::api::{Command, Request, TextKind};
-use crate::datagram::{Arrival, LinkId};
+use crate::datagram::{Arrival, Link, LinkId};
 use crate::durable::{Batch, Row, Token};
 use crate::proto::sabotage::{self, Sabotage};
 use crate::proto::{Endpoint, Identity, Now, Output, crypto};
@@ -49,6 +49,8 @@ enum Action {
     Kept(usize, u32),
     Loaded(usize, u32, Token, Vec<Row>),
     Refused(usize, SocketAddr),
+    /// Its interface came to be so.
+    Links(usize, Vec<Link>),
     Mischief(usize),
 }
 
@@ -217,6 +219,7 @@ impl World {
         let node = &mut self.nodes[index];
         node.byzantine = Some(Byzantine::new(node.identity.clone(), node.address));
         self.checker.people[index].honest = false;
+        self.arrive_at(index, 0);
         self.schedule(Duration::from_millis(10), Action::Mischief(index));
         index
     }
@@ -419,7 +422,8 @@ impl World {
             | Action::Arrive(index, _)
             | Action::Kept(index, _)
             | Action::Loaded(index, ..)
-            | Action::Refused(index, _) => *index,
+            | Action::Refused(index, _)
+            | Action::Links(index, _) => *index,
         };
         if let Action::Wake(_) = action {
             return self.wake(index);
@@ -445,6 +449,16 @@ impl World {
             Action::Loaded(_, run, token, rows) if run == self.nodes[index].run => {
                 self.trace.add(self.now, index, Step::Loaded(rows.len()));
                 self.with(index, |e, now| e.handle_loaded(now, token, Ok(rows)));
+            }
+            Action::Links(_, links) => {
+                let mut network = None;
+                self.with(index, |endpoint, now| {
+                    endpoint.set_links(now, &links);
+                    network = Some(endpoint.network());
+                });
+                if let Some(network) = network {
+                    self.checker.came_to(self.now, index, network);
+                }
             }
             Action::Refused(_, at) => {
                 self.trace.add(self.now, index, Step::Refused(at));

@@ -83,8 +83,12 @@ impl Group {
         }
         // No digest of a locked room is told: these heads in turn stand for one.
         let more = beacon.heads.iter().any(|head| {
+            if head.author == own {
+                let log = room.own.get(head.epoch);
+                return log.is_none_or(|log| log.seq < head.seq);
+            }
             let author = room.logs.author(&head.author);
-            head.author != own && author.is_none_or(|author| room.lacks(&author, head))
+            author.is_none_or(|author| room.lacks(&author, head))
         });
         if more && room.is_settled(NetworkId::EVERYWHERE, cx.now.wall_ms) {
             self.strange.push((beacon.room, *from));

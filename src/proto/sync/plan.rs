@@ -36,6 +36,8 @@ pub struct Plan {
     pub prefer: Option<PeerId>,
     /// Who was asked.
     pub tried: BTreeSet<PeerId>,
+    /// Who of them had no time.
+    busy: BTreeSet<PeerId>,
     due: Option<Instant>,
     /// How many are to be asked still.
     left: u32,
@@ -71,6 +73,7 @@ impl Plans {
             why,
             prefer,
             tried: BTreeSet::new(),
+            busy: BTreeSet::new(),
             due: Some(at),
             left,
             again: AGAIN_MAX,
@@ -127,6 +130,13 @@ impl Plans {
     /// Nobody is there to be asked: waits for somebody.
     pub fn nobody(&mut self, now: Instant, room: &RoomTag) {
         if let Some(plan) = self.all.get_mut(room) {
+            for peer in std::mem::take(&mut plan.busy) {
+                plan.tried.remove(&peer);
+                plan.due = Some(now + LATER);
+            }
+            if plan.due.is_some_and(|due| due > now) {
+                return;
+            }
             plan.due = None;
             plan.until = plan.until.min(now + PATIENCE);
         }
@@ -169,6 +179,14 @@ impl Plans {
         } else {
             plan.due = Some(now + NEXT);
         }
+    }
+
+    /// This one has no time: whoever else can be asked is asked first.
+    pub fn busy(&mut self, room: RoomTag, peer: PeerId) {
+        if let Some(plan) = self.all.get_mut(&room) {
+            plan.busy.insert(peer);
+        }
+        self.vain.remove(&(room, peer));
     }
 
     /// The connection to this one went away while it was asked, which says nothing against it.
@@ -268,5 +286,27 @@ mod tests {
         plans.somebody(now, Duration::ZERO);
         assert_eq!(plans.due(now), [room]);
         assert!(plans.get(&room).expect("not done").tried.is_empty());
+    }
+
+    #[test]
+    fn who_had_no_time_is_asked_again_once_nobody_else_is_left() {
+        let (now, room) = (Instant::now(), RoomTag([1; 8]));
+        let (one, other) = (PeerId([2; 32]), PeerId([3; 32]));
+        let mut plans = Plans::default();
+        plans.plan(room, Why::Heal, None, now);
+        for peer in [one, other] {
+            plans.asking(now, &room, peer);
+            plans.asked(now, room, peer, false);
+        }
+        plans.busy(room, one);
+        plans.nobody(now, &room);
+        assert_eq!(plans.due(now), []);
+        assert_eq!(plans.due(now + LATER), [room]);
+        let tried = &plans.get(&room).expect("not done").tried;
+        assert_eq!(tried.iter().collect::<Vec<_>>(), [&other]);
+        plans.asking(now, &room, one);
+        plans.asked(now, room, one, false);
+        plans.nobody(now + LATER, &room);
+        assert_eq!(plans.deadline(), None, "asked in vain");
     }
 }

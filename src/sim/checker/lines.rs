@@ -212,7 +212,9 @@ impl Checker {
         let key = lines.keys.get(&id).copied().unwrap_or(0);
         let highest = lines.highest.entry(room).or_default();
         *highest = key.max(*highest);
-        if honest && node != author && !self.people[author].forgetful {
+        // What takes a line back is told once it is known whose that was, whatever came meanwhile.
+        let in_line = truth.kind != EntryKind::REDACTION;
+        if honest && node != author && in_line && !self.people[author].forgetful {
             self.in_order(now, node, &truth, delayed, disk);
         }
     }

@@ -300,6 +300,13 @@ impl Host {
         self.try_nft(&chain("inet", &format!("{hook}\n{rule}")))
     }
 
+    /// A firewall that drops what is sent to a group, but neighbour discovery.
+    pub fn deafen(&self) {
+        let rules = "type filter hook input priority 0\niif lo accept\nmeta l4proto icmpv6 accept\n\
+                     meta pkttype { multicast, broadcast } drop";
+        self.try_nft(&chain("inet", rules)).expect("nft");
+    }
+
     /// A firewall that lets in what answers something this host sent, and nothing else.
     pub fn refuse_strangers(&self) {
         let rules = "type filter hook input priority 0\niif lo accept\nct state established,related \

@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::talk::BEAT;
 use super::{Row, Scale, Times, figure, millis, pause_until};
 use crate::harness::flooder::Flooder;
-use crate::harness::lan::Lan;
+use crate::harness::lan::{Host, Lan};
 use crate::harness::node::{SOON, lanchat};
-use crate::harness::party::{Delays, LIFTED, Manner, Party};
+use crate::harness::party::{Hearing, LIFTED, Manner, Party};
 use crate::harness::process::run;
-use crate::harness::{ms, now, world};
+use crate::harness::{ms, now, traffic, world};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const DEFAULTS: Manner = Manner {
@@ -25,10 +25,21 @@ const NO_LIMITS: Manner = Manner {
 /// Between two lines of a person, by the limits that everybody has.
 const PERSON_BEAT: Duration = ms(200);
 
-fn times(delays: Delays) -> Times {
+fn times(hearing: &Hearing) -> Times {
     let mut times = Times::default();
-    delays.into_iter().for_each(|delay| times.add(delay));
+    let delays = hearing.delays.iter();
+    delays.for_each(|delay| times.add(*delay));
     times
+}
+
+fn in_turn(hearing: &Hearing) -> Row {
+    let late = format!("{} of {}", hearing.late, hearing.delays.len());
+    figure(
+        "the same: heard behind a later one of their author",
+        late,
+        "-".into(),
+        "0",
+    )
 }
 
 fn lossy(hosts: usize) -> Lan {
@@ -41,14 +52,15 @@ fn lossy(hosts: usize) -> Lan {
 pub fn five_at_loss(scale: Scale) -> Vec<Row> {
     let mut party = Party::met(lossy(5), 5, DEFAULTS);
     party.talk("line", 3, scale.of(334), PERSON_BEAT);
-    let delays = party.all_heard(PATIENCE);
+    let hearing = party.all_heard(PATIENCE);
     let same = party.same_history(PATIENCE);
     let what = format!(
         "30 % loss, five hosts, {} lines of three authors, each heard once in order: pipe to pipe",
         party.said_len()
     );
     vec![
-        times(delays).row_p99(&what, "300 ms p99"),
+        times(&hearing).row_p99(&what, "300 ms p99"),
+        in_turn(&hearing),
         figure(
             "the same: `history` the same on all five, after the last was heard",
             millis(same),
@@ -126,6 +138,7 @@ pub fn newcomer(scale: Scale) -> Vec<Row> {
 pub fn fast(scale: Scale) -> Vec<Row> {
     let each = scale.of(2000);
     let mut party = Party::met(Lan::new(5), 5, NO_LIMITS);
+    traffic::count(&party.lan).expect("counters at the switch");
     let used = |party: &Party| -> Vec<Duration> {
         let processes = party.people.iter().map(|node| node.process.borrow());
         processes.map(|process| process.cpu_time()).collect()
@@ -141,8 +154,11 @@ pub fn fast(scale: Scale) -> Vec<Row> {
         .map(|(after, before)| *after - *before)
         .collect();
     let count = party.said_len();
-    let delays = party.all_heard(SOON);
+    let passed = traffic::read(&party.lan);
+    let unread: u64 = party.lan.hosts().iter().map(Host::unread).sum();
+    let hearing = party.all_heard(SOON);
     let same = party.same_history(PATIENCE);
+    let each_line = |packets: u64| format!("{:.2}", packets as f64 / count as f64);
     let each = |sum: Duration| sum.as_secs_f64() * 1e6 / count as f64;
     let mean = cpu.iter().sum::<Duration>() / u32::try_from(cpu.len()).unwrap_or(1);
     let most = cpu.iter().max().copied().unwrap_or_default();
@@ -159,8 +175,21 @@ pub fn fast(scale: Scale) -> Vec<Row> {
             format!("{:.0} us", each(most)),
             "-",
         ),
-        times(delays).row_p99(
+        times(&hearing).row_p99(
             "the same: pipe to pipe, what waits in the pipes included",
+            "-",
+        ),
+        in_turn(&hearing),
+        figure(
+            "the same: packets for a line, group and unicast",
+            each_line(passed.group.packets),
+            each_line(passed.unicast.packets),
+            "-",
+        ),
+        figure(
+            "the same: datagrams for which a socket had no room",
+            unread.to_string(),
+            "-".into(),
             "-",
         ),
         figure(
@@ -186,7 +215,7 @@ pub fn member_flood(scale: Scale) -> Vec<Row> {
     let lines = scale.of(100);
     pause_until(now() + ms(1000));
     party.talk("at rest", 2, lines, BEAT);
-    let at_rest = times(party.all_heard(PATIENCE));
+    let at_rest = times(&party.all_heard(PATIENCE));
     let flood = flooder.flood(1000, to);
     let start = now();
     party.talk("under it", 2, lines, BEAT);
@@ -195,7 +224,7 @@ pub fn member_flood(scale: Scale) -> Vec<Row> {
     let sent = flood.end();
     let mut late = Times::default();
     // Of each listener first the lines from before.
-    for half in under_it.chunks(2 * lines) {
+    for half in under_it.delays.chunks(2 * lines) {
         half.iter().skip(lines).for_each(|delay| late.add(*delay));
     }
     let what = format!(

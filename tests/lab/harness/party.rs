@@ -1,6 +1,6 @@
 //! People who talk in one room: who said what and when, who heard it, what all hold afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -55,8 +55,15 @@ pub struct Line {
     pub at: Instant,
 }
 
-/// How long it took from one's stdin to another's stdout, a sample for each line and listener.
-pub type Delays = Vec<Duration>;
+/// How all lines came to all who did not say them.
+#[derive(Default)]
+pub struct Hearing {
+    /// How long it took from one's stdin to another's stdout, a sample for each line and listener.
+    pub delays: Vec<Duration>,
+    /// Lines that came after a later one of their author: a gap was not filled in within 500 ms.
+    /// They were put into their place, and nothing came twice.
+    pub late: usize,
+}
 
 /// How people start.
 #[derive(Clone, Copy, Default)]
@@ -188,21 +195,16 @@ impl Party {
         self.said.iter().map(Vec::len).sum()
     }
 
-    /// Waits until each has heard all that the others said, each line once and of each author in
-    /// order; how long each line took to each of them.
-    pub fn all_heard(&mut self, within: Duration) -> Delays {
+    /// Waits until each has heard all that the others said, each line once, and those of each
+    /// author in order or put into their place.
+    pub fn all_heard(&mut self, within: Duration) -> Hearing {
         let deadline = now() + within;
-        let mut delays = Delays::new();
+        let mut hearing = Hearing::default();
         for who in 0..self.people.len() {
             self.listen(who, deadline);
-            delays.extend(self.check(who));
+            self.check(who, &mut hearing);
         }
-        delays
-    }
-
-    /// The lines that this one heard.
-    pub fn heard(&self, who: usize) -> &[Line] {
-        &self.heard[who]
+        hearing
     }
 
     /// Reads what came to one of them until that is as much as all others said.
@@ -220,26 +222,40 @@ impl Party {
     }
 
     /// Reads what is there already, and compares all with what was said.
-    fn check(&mut self, who: usize) -> Delays {
+    fn check(&mut self, who: usize, hearing: &mut Hearing) {
         let node = &self.people[who];
         while let Some(event) = node.take(Duration::ZERO) {
             self.heard[who].extend(line_of(&event.event, event.at));
         }
-        let mut delays = Delays::new();
         for (author, said) in self.said.iter().enumerate().filter(|(by, _)| *by != who) {
-            let of = self.heard[who]
-                .iter()
-                .filter(|line| line.from == NAMES[author]);
-            let heard: Vec<&Line> = of.collect();
-            let texts = heard.iter().map(|line| &line.text);
-            if !texts.eq(said.iter().map(|said| &said.text)) {
-                let wrong = first_difference(said, &heard);
-                node.fail(&format!("of {}: {wrong}", NAMES[author]));
+            let heard = self.heard[who].iter();
+            let of = heard.filter(|line| line.from == NAMES[author]);
+            let numbers: HashMap<&str, usize> =
+                (0..).zip(said).map(|(n, s)| (&*s.text, n)).collect();
+            let mut came = vec![false; said.len()];
+            let mut last = None;
+            for line in of {
+                let Some(&number) = numbers.get(line.text.as_str()) else {
+                    node.fail(&format!("heard what nobody said: {line:?}"));
+                };
+                if came[number] {
+                    node.fail(&format!("heard twice: {line:?}"));
+                }
+                came[number] = true;
+                if last > Some(number) {
+                    hearing.late += 1;
+                    if !line.moved {
+                        node.fail(&format!("heard out of its turn: {line:?}"));
+                    }
+                }
+                last = last.max(Some(number));
+                let took = line.at.saturating_duration_since(said[number].at);
+                hearing.delays.push(took);
             }
-            let took = |(said, line): (&Said, &&Line)| line.at.saturating_duration_since(said.at);
-            delays.extend(said.iter().zip(&heard).map(took));
+            if let Some(missing) = came.iter().position(|came| !came) {
+                node.fail(&format!("did not hear {:?}", said[missing].text));
+            }
         }
-        delays
     }
 
     /// Waits until `lanchat history` prints the same for all of them, with all that was said; how
@@ -353,17 +369,6 @@ fn line_of(event: &Value, at: Instant) -> Option<Line> {
     })
 }
 
-/// What the first line is that is not as it was said.
-fn first_difference(said: &[Said], heard: &[&Line]) -> String {
-    let pairs = said.iter().zip(heard);
-    let same = pairs.take_while(|(said, line)| said.text == line.text);
-    let at = same.count();
-    let wanted = said.get(at).map(|said| &said.text);
-    let got = heard.get(at);
-    let len = heard.len();
-    format!("line {at} is {got:?}, not {wanted:?}; {len} lines came")
-}
-
 fn differ(one: &str, other: &str) -> String {
     let lines = one.lines().zip(other.lines());
     let first = lines.enumerate().find(|(_, (one, other))| one != other);
@@ -379,6 +384,17 @@ pub fn percentile(delays: &[Duration], percent: usize) -> Duration {
     sorted.sort();
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
+}
+
+impl Hearing {
+    /// A line of figures for the output of a test.
+    pub fn figures(&self) -> String {
+        let late = match self.late {
+            0 => String::new(),
+            late => format!("; {late} not in their turn"),
+        };
+        figures(&self.delays) + &late
+    }
 }
 
 /// A line of figures for the output of a test.

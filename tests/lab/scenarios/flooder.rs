@@ -6,7 +6,7 @@ use super::Test;
 use crate::harness::flooder::Flooder;
 use crate::harness::lan::Lan;
 use crate::harness::node::SOON;
-use crate::harness::party::{Manner, Party, figures};
+use crate::harness::party::{Manner, Party};
 use crate::harness::{full, ms};
 
 pub const TESTS: &[Test] = &[(
@@ -28,10 +28,10 @@ fn others_are_heard_under_it() {
     let (rate, lines) = if full() { (1000, 40) } else { (300, 8) };
     let flood = flooder.flood(rate, vec![to(0), to(1)]);
     party.talk("under it", 2, lines, ms(250));
-    let delays = party.all_heard(4 * SOON);
+    let hearing = party.all_heard(4 * SOON);
     println!(
         "under {} entries at {rate}/s: {}",
         flood.end(),
-        figures(&delays)
+        hearing.figures()
     );
 }

@@ -41,12 +41,12 @@ fn five_hear_every_line_at_30_percent_loss() {
         true => party.talk("long", 3, 334, ms(200)),
         false => party.talk("short", 3, 20, ms(100)),
     }
-    let delays = party.all_heard(PATIENCE);
+    let hearing = party.all_heard(PATIENCE);
     let same = party.same_history(PATIENCE);
     println!(
         "30 % loss, five hosts, {} lines of three: {}; histories the same {same:?} later",
         party.said_len(),
-        figures(&delays)
+        hearing.figures()
     );
 }
 
@@ -93,9 +93,9 @@ fn nothing_is_missing(what: &str, mut party: Party) {
         let receipt = party.people[*who].delivered(id, PATIENCE);
         assert_eq!(receipt.event["of"], others, "{}", receipt.event);
     }
-    let delays = party.all_heard(PATIENCE);
+    let hearing = party.all_heard(PATIENCE);
     let same = party.same_history(PATIENCE);
-    println!("{what}: {}; the same {same:?} later", figures(&delays));
+    println!("{what}: {}; the same {same:?} later", hearing.figures());
 }
 
 fn by_broadcast_alone() {
@@ -137,11 +137,11 @@ fn as_fast_as_it_goes() {
     party.talk_at_once(each);
     let took = party.all_counted(3 * PATIENCE).duration_since(start);
     let count = party.said_len();
-    let delays = party.all_heard(SOON);
+    let hearing = party.all_heard(SOON);
     println!(
         "limits lifted, five authors: {count} lines, {:.0}/s at every member; {}",
         count as f64 / took.as_secs_f64(),
-        figures(&delays)
+        hearing.figures()
     );
     party.same_history(PATIENCE);
 }

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod log;
 pub mod model;
 pub mod news;
+mod past;
 pub mod people;
 pub mod rooms;
 pub mod rows;

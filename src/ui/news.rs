@@ -3,6 +3,7 @@
 use super::input::Editor;
 use super::log::{Change, ChangeKind, Line, Mark, Said};
 use super::model::{Effect, Model, Notice, Pending, Room};
+use super::past;
 use super::people::Person;
 use super::rooms;
 use super::rows::find_word;
@@ -15,6 +16,12 @@ use crate::api::{
 
 /// Takes an event of the node.
 pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
+    let mut effects = take(model, now, event);
+    effects.extend(past::wanted(model));
+    effects
+}
+
+fn take(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
     match event {
         Event::Ready {
             own,
@@ -25,8 +32,14 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         Event::Own { own } => put_own(model, now, own),
         Event::Peer { .. } => peer(model, now, event),
         Event::Message {
-            reference: Some(_), ..
+            reference: Some(reference),
+            ..
         } => {
+            let pending = reference.as_u64().and_then(|r| model.pending.get_mut(&r));
+            if let Some(Pending::Page(page)) = pending {
+                page.take(event);
+                return Vec::new();
+            }
             let current = model.current.clone();
             for line in history::line(event, &chrono::Local).lines() {
                 model.note(&current, now, line.to_owned(), false);
@@ -63,6 +76,7 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             };
             model.add(conversation, line);
         }
+        Event::History { conversation, .. } => past::fetched(model, conversation),
         Event::Store { kept, message } => {
             model.unkept = (!kept).then(|| message.clone());
             if *kept {
@@ -90,6 +104,7 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
                 model.status_text = text;
             }
             Some(Pending::Join(room, _)) => rooms::joined(model, now, &room, event),
+            Some(Pending::Page(page)) => page.put(model, true),
             _ => {}
         },
         Event::Error {
@@ -100,6 +115,10 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             ..
         } => {
             let pending = take_pending(model, reference.as_ref());
+            if let Some(Pending::Page(page)) = pending {
+                page.put(model, false);
+                return Vec::new();
+            }
             if rooms::asks(model, code, pending.as_ref()) {
                 return Vec::new();
             }
@@ -327,31 +346,24 @@ fn warn_of_conflict(model: &mut Model, now: Timestamp, person: &Person) {
     });
 }
 
-fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
+/// The line that a `message` is.
+pub(super) fn said_of(event: &Event) -> Option<Said> {
     let Event::Message {
         id,
-        conversation,
         from,
         own,
         kind,
         text,
         time,
         delayed,
-        after,
         answers,
         redacted,
         ..
     } = event
     else {
-        return Vec::new();
+        return None;
     };
-    if let (TextKind::Redaction, Some(target)) = (kind, answers) {
-        if let Some(log) = model.logs.get_mut(conversation) {
-            log.redact(target);
-        }
-        return Vec::new();
-    }
-    let said = Said {
+    Some(Said {
         id: *id,
         from: from.id,
         name: from.name.clone(),
@@ -363,6 +375,30 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         mark: None,
         answers: *answers,
         redacted: *redacted,
+    })
+}
+
+fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
+    let Event::Message {
+        conversation,
+        own,
+        kind,
+        text,
+        after,
+        answers,
+        ..
+    } = event
+    else {
+        return Vec::new();
+    };
+    if let (TextKind::Redaction, Some(target)) = (kind, answers) {
+        if let Some(log) = model.logs.get_mut(conversation) {
+            log.redact(target);
+        }
+        return Vec::new();
+    }
+    let Some(said) = said_of(event) else {
+        return Vec::new();
     };
     match after {
         Some(after) => {

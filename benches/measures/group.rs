@@ -77,8 +77,8 @@ pub fn heal(scale: Scale) -> Vec<Row> {
     party.all_heard(SOON);
     party.lan.isolate(3);
     party.talk("meanwhile", 3, scale.of(60), ms(1000));
-    party.lan.rejoin(3);
     let healed = now();
+    party.lan.rejoin(3);
     party.all_heard(PATIENCE);
     let heard = now().saturating_duration_since(healed);
     party.same_history(PATIENCE);

@@ -136,11 +136,11 @@ impl Party {
         let people = self.people.len();
         while self.said.iter().any(|said| said.len() < each) {
             let mut wrote = false;
-            for who in 0..people {
+            for (who, name) in NAMES.iter().enumerate().take(people) {
                 let said = self.said[who].len();
                 let is_full = said - self.people[who].shown_own() >= UNDER_WAY_MAX;
                 if said < each && !is_full {
-                    self.say(who, format!("{said} of {}", NAMES[who]));
+                    self.say(who, format!("{said} of {name}"));
                     wrote = true;
                 }
             }
@@ -177,8 +177,8 @@ impl Party {
         for number in 0..each {
             let due = start + beat * u32::try_from(number).expect("few");
             self.pause(due.saturating_duration_since(now()));
-            for who in 0..authors {
-                self.say(who, format!("{topic} {number} of {}", NAMES[who]));
+            for (who, name) in NAMES.iter().enumerate().take(authors) {
+                self.say(who, format!("{topic} {number} of {name}"));
             }
         }
     }
@@ -263,33 +263,30 @@ impl Party {
     pub fn same_history(&self, within: Duration) -> Duration {
         let start = now();
         let wanted = self.said_len();
-        let mut tables: Vec<String> = Vec::new();
+        let mut first: Option<String> = None;
         for (who, node) in self.people.iter().enumerate() {
             loop {
                 let table = self.history(who);
-                let is_whole = table.lines().count() == wanted;
-                if is_whole && tables.first().is_none_or(|first| *first == table) {
-                    tables.push(table);
+                let len = table.lines().count();
+                if len == wanted && first.as_ref().is_none_or(|first| *first == table) {
+                    first = Some(table);
                     break;
                 }
                 if now() > start + within {
-                    let other = tables.first().unwrap_or(&table);
-                    node.fail(&format!(
-                        "holds {} lines of {wanted}; {}",
-                        table.lines().count(),
-                        differ(other, &table)
-                    ));
+                    let why = differ(first.as_ref().unwrap_or(&table), &table);
+                    node.fail(&format!("holds {len} lines of {wanted}; {why}"));
                 }
                 self.pause(ms(20));
             }
         }
-        for (who, node) in self.people.iter().enumerate() {
-            let rows: Vec<String> = self.rows(who);
-            if rows != self.rows(0) {
+        let took = now().saturating_duration_since(start);
+        let rows = self.rows(0);
+        for (who, node) in self.people.iter().enumerate().skip(1) {
+            if self.rows(who) != rows {
                 node.fail("has another id or place for a line");
             }
         }
-        now().saturating_duration_since(start)
+        took
     }
 
     /// What `lanchat history` prints of the lobby for one of them.

@@ -112,8 +112,8 @@ fn who_was_cut_off_holds_the_same_afterwards() {
         true => party.talk("meanwhile", 3, 60, ms(1000)),
         false => party.talk("meanwhile", 3, 10, ms(500)),
     }
-    party.lan.rejoin(3);
     let healed = now();
+    party.lan.rejoin(3);
     party.all_heard(Duration::from_secs(30));
     let heard = now().saturating_duration_since(healed);
     party.same_history(Duration::from_secs(30));

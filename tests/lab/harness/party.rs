@@ -95,6 +95,10 @@ impl Party {
         let mut party = Party::new(lan, count, manner);
         (0..count).for_each(|who| party.start(who));
         party.meet();
+        // Whoever came first and was greeted by nobody holds back what it says for a second.
+        let started = party.people.iter().map(Node::started).max();
+        let settled = started.map(|at| at + ms(1100));
+        party.pause(settled.map_or(ms(0), |at| at.saturating_duration_since(now())));
         party
     }
 

@@ -22,6 +22,10 @@ const NO_LIMITS: Manner = Manner {
     settings: LIFTED,
     ..DEFAULTS
 };
+const TOLD: Manner = Manner {
+    arguments: &["--peer", "10.77.0.1"],
+    ..DEFAULTS
+};
 /// Between two lines of a person, by the limits that everybody has.
 const PERSON_BEAT: Duration = ms(200);
 
@@ -67,6 +71,30 @@ pub fn five_at_loss(scale: Scale) -> Vec<Row> {
             "-".into(),
             "-",
         ),
+    ]
+}
+
+/// Rooms where not everything passes: pipe to pipe, in both directions.
+pub fn paths(scale: Scale) -> Vec<Row> {
+    let pair = |filter: fn(&Lan)| {
+        let lan = Lan::new(2);
+        filter(&lan);
+        Party::met(lan, 2, TOLD)
+    };
+    let deaf = || {
+        let lan = Lan::new(5);
+        lan.host(5).deafen();
+        Party::met(lan, 5, TOLD)
+    };
+    let row = |what: &str, mut party: Party| {
+        party.talk("line", party.people.len(), scale.of(50), BEAT);
+        let hearing = party.all_heard(PATIENCE);
+        times(&hearing).row_p99(&format!("{what}: room message, pipe to pipe"), "-")
+    };
+    vec![
+        row("no multicast", pair(Lan::drop_multicast)),
+        row("no groups, --peer", pair(Lan::drop_multicast_and_broadcast)),
+        row("one of five hears no group", deaf()),
     ]
 }
 

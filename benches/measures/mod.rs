@@ -62,6 +62,7 @@ const ALL: &[Measure] = &[
     ("flood", flood::flood),
     ("five-loss", group::five_at_loss),
     ("send-loss", group::send_at_loss),
+    ("room-paths", group::paths),
     ("heal", group::heal),
     ("newcomer", group::newcomer),
     ("fast", group::fast),

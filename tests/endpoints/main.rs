@@ -2,10 +2,12 @@
 
 mod actor;
 mod detect;
+mod disk;
 mod faults;
 mod helper;
 mod history;
 mod hostile;
+mod kept;
 mod limits;
 mod links;
 mod locked;

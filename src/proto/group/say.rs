@@ -1,14 +1,18 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::room::Room;
+use super::seat::Seat;
+use super::sender::OwnSender;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
-use crate::datagram::Destination;
+use crate::datagram::{Destination, Path};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{MessageId, RoomTag};
+use crate::id::{MessageId, NetworkId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -177,30 +181,58 @@ impl Group {
             let paths = cx.presence.group_paths();
             let seat = &room.seat;
             for (epoch, log) in room.own.iter_mut() {
-                for packet in log.take_copies(now, pace.rtt) {
-                    cx.core.send_where(|on| log.is_on(on), &packet, &paths);
+                for (seq, packet) in log.take_copies(now, pace.rtt) {
+                    cx.core
+                        .send_where(|on| log.serves(on, seq), &packet, &paths);
                 }
                 if log.take_heads(now) {
-                    let (room, seq) = (*tag, log.sent_seq);
-                    let heads = Body::Heads(Heads { room, epoch, seq });
-                    if let Some(bytes) = seat.packet(cx.core, &heads) {
-                        cx.core.send_where(|on| log.is_on(on), &bytes, &paths);
-                    }
+                    say_heads((seat, log), cx, (*tag, epoch), &paths);
                 }
                 for (member, resend) in log.take_resends(now, pace.rtt) {
                     let here = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
                     let Some(to) = cx.presence.address_of(&member).filter(|_| here) else {
                         continue;
                     };
-                    if !log.is_on(cx.core.network_towards(to)) {
+                    let network = cx.core.network_towards(to);
+                    let entries = resend.entries.into_iter();
+                    let entries = entries.filter(|(seq, _)| log.serves(network, *seq));
+                    let entries: Vec<Vec<u8>> = entries.map(|(_, entry)| entry).collect();
+                    if entries.is_empty() {
                         continue;
                     }
-                    super::repair::send_repairs(cx.core, seat, to, &resend.entries);
+                    super::repair::send_repairs(cx.core, seat, to, &entries);
                     if resend.doubtful {
                         cx.presence.doubt(now, &member);
                     }
                 }
             }
+        }
+    }
+}
+
+/// Tells on each link how far a log goes there: one packet for all that are told the same.
+fn say_heads(
+    (seat, log): (&Seat, &OwnSender),
+    cx: &mut Cx,
+    (room, epoch): (RoomTag, u64),
+    paths: &[Path],
+) {
+    let mut told: BTreeMap<(u32, u32), BTreeSet<NetworkId>> = BTreeMap::new();
+    for network in cx.core.networks() {
+        if let Some(numbers) = log.told_on(network) {
+            told.entry(numbers).or_default().insert(network);
+        }
+    }
+    for ((first, seq), networks) in told {
+        let heads = Heads {
+            room,
+            epoch,
+            seq,
+            first,
+        };
+        if let Some(bytes) = seat.packet(cx.core, &Body::Heads(heads)) {
+            cx.core
+                .send_where(|on| networks.contains(&on), &bytes, paths);
         }
     }
 }
@@ -228,6 +260,9 @@ pub(super) fn next_entry(
     let after = room.shown.highest().filter(|(key, _)| *key >= stamp);
     let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
+    // What the room is about now is behind what it was about, whatever the clocks say.
+    let topic = room.seat.topic_at.filter(|_| kind == EntryKind::TOPIC);
+    let about = about.or(topic.map(|(_, id)| id.0));
     let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
@@ -266,7 +301,7 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
         .collect();
     let id = MessageId::of_entry(&entry.hash(&room.id));
     if let Some(log) = room.own.get_mut(entry.epoch) {
-        log.said_on(cx.core.networks().into_iter());
+        log.said_on(cx.core.networks(), entry.seq);
         log.sent(cx.now.mono, entry, (id, packet, of), pace);
     }
     if let Some(receipt) = room.receipt((entry.epoch, entry.seq)) {

@@ -232,10 +232,13 @@ impl Presence {
         let greeted = self.welcomed.is_some_and(|known| others >= known as usize);
         // Somebody who is listed and just being validated is to be counted as well.
         let complete = greeted && self.roster.validating() == 0;
+        // That count may have this node in it, unless nobody counts it.
+        let counted = usize::from(!self.record.transient);
+        let is_short = |known| known as usize > others + counted;
         let wait = match self.welcomed {
             Some(_) if complete => Duration::ZERO,
-            Some(_) => SETTLE_SHORT,
-            None => SETTLE,
+            Some(known) if is_short(known) => SETTLE_SHORT,
+            _ => SETTLE,
         };
         self.opened.map(|opened| opened + wait)
     }

@@ -15,7 +15,7 @@ use crate::text::{PeerName, StatusText};
 use crate::wire::header::Kind;
 use crate::wire::{
     self, Body, Entry, EntryFields, EntryKind, Header, Heads, Hello, Known, Nack, Parsed,
-    PeerRecord, ProbeAck, RecordFields, Run,
+    PeerRecord, ProbeAck, RecordFields, Repair, Run,
 };
 
 /// Most datagrams remembered of what is rare, and of the rest.
@@ -175,7 +175,7 @@ impl Byzantine {
             Mood::Replays => return self.repeat(dice).into_iter().collect(),
             Mood::Wild => {}
         }
-        match dice.below(73) {
+        match dice.below(77) {
             0 => self.hello().into_iter().collect(),
             1..=20 => self.replay(dice).into_iter().collect(),
             21..=30 => self.mutate(dice).into_iter().collect(),
@@ -189,6 +189,7 @@ impl Byzantine {
             67..=69 => self.accuse(dice).into_iter().collect(),
             70..=71 => self.testify(dice),
             64..=66 => self.ask_elsewhere(dice).into_iter().collect(),
+            73..=76 => self.strip(dice).into_iter().collect(),
             _ => self.flood(dice),
         }
     }
@@ -448,6 +449,25 @@ impl Byzantine {
             source,
             ..self.own(destination, bytes)
         })
+    }
+
+    /// What would be left of somebody's line if they took it back, which they did not.
+    fn strip(&mut self, dice: &mut Dice) -> Option<Send> {
+        let lines = self.common.iter().filter_map(|(_, bytes)| {
+            let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
+                return None;
+            };
+            match packet.body {
+                Body::Data(entry) if !entry.redacted => Some(entry.stub()),
+                _ => None,
+            }
+        });
+        let lines: Vec<Entry> = lines.collect();
+        let stub = dice.pick(&lines)?.clone();
+        let bytes = self.packet(&Body::Repair(Repair {
+            entries: vec![stub],
+        }));
+        Some(self.own(GROUP, bytes))
     }
 
     fn flood(&self, dice: &mut Dice) -> Vec<Send> {

@@ -156,6 +156,10 @@ struct Lines {
     keys: HashMap<MessageId, u64>,
     /// The highest of what was shown in this run of each room.
     highest: BTreeMap<RoomTag, u64>,
+    /// Number and place of the last one shown of each log.
+    places: BTreeMap<LogOf, (u32, u64)>,
+    /// The last place in each room.
+    bottom: BTreeMap<RoomTag, u64>,
     /// Kept in this run; to be shown.
     kept: BTreeSet<MessageId>,
 }
@@ -169,6 +173,8 @@ pub struct Checker {
     pub rows: Vec<Vec<Row>>,
     /// The first thing found wrong.
     pub violation: Option<Violation>,
+    /// Whose disks were full in this run, or are.
+    pub crammed: BTreeSet<usize>,
     /// Whether somebody replays old packets.
     pub replays: bool,
     /// How often each live node was shown as Offline, faults or not.
@@ -272,7 +278,12 @@ impl Checker {
     }
 
     /// A node's process is no more.
-    pub fn stopped(&mut self, now: Duration, node: usize) {
+    pub fn stopped(&mut self, now: Duration, node: usize, disk: &Disk) {
+        if self.crammed.remove(&node) {
+            // What could not be kept comes again.
+            let ever = &mut self.lines[node].ever;
+            ever.retain(|id| disk.has_body(id).is_some());
+        }
         let person = &mut self.people[node];
         (person.alive, person.since) = (false, now);
         self.forget_rows(node);

@@ -17,6 +17,8 @@ pub enum Act {
     Leave(usize),
     Backup(usize),
     Restore(usize),
+    Copied(usize),
+    DiskFull(usize, bool),
     Suspend(usize),
     Sleep(usize),
     Resume(usize),
@@ -50,6 +52,7 @@ impl Act {
             | Act::Crash(node, ..)
             | Act::Leave(node)
             | Act::Restore(node)
+            | Act::Copied(node)
             | Act::Fade(node, _)
             | Act::Deaf(node, _)
             | Act::Unplug(node, _)
@@ -67,6 +70,7 @@ impl Act {
             | Act::Hold(_) => Disturbed::All,
             Act::Duplicate(_)
             | Act::SlowDisks(_)
+            | Act::DiskFull(..)
             | Act::Backup(_)
             | Act::Byzantine(..)
             | Act::Say(..)
@@ -96,6 +100,8 @@ impl Act {
             Act::Leave(node) => world.leave(*node),
             Act::Backup(node) => world.nodes[*node].backup = Some(world.nodes[*node].disk.clone()),
             Act::Restore(node) => world.restore(*node),
+            Act::Copied(node) => world.copied(*node),
+            Act::DiskFull(node, full) => world.disk_full(*node, *full),
             Act::Suspend(node) => world.suspend(*node),
             Act::Sleep(node) => world.sleep(*node),
             Act::Resume(node) => world.resume(*node),
@@ -172,6 +178,9 @@ enum Disturbed {
     All,
 }
 
+/// A disk is full in the first part of a run.
+const EARLY: Duration = Duration::from_secs(15);
+
 /// What happens when, and until when it lasts.
 #[derive(Clone, Debug)]
 pub struct Cue {
@@ -197,7 +206,7 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
         let at = world.dice.between(from, until);
         let longest = Duration::from_secs(if world.dice.chance(0.2) { 60 } else { 12 });
         let end = world.dice.between(at, (at + longest).min(until));
-        fault(world, &mut script, honest, at, end);
+        fault(world, &mut script, honest, (from, at, end));
     }
     let lines = 10 + world.dice.below(40);
     for number in 0..lines {
@@ -224,9 +233,15 @@ fn within(dice: &mut Dice, at: Duration, seconds: u64) -> Duration {
     dice.between(at, at + Duration::from_secs(seconds))
 }
 
-fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, end: Duration) {
+fn fault(
+    world: &mut World,
+    script: &mut Script,
+    honest: usize,
+    (from, at, end): (Duration, Duration, Duration),
+) {
     // Where it never passes, no fault's end makes it pass.
     let multicast = world.network.multicast;
+    let full_disks = world.full_disks;
     let dice = &mut world.dice;
     let node = dice.below(honest);
     let other = (node + 1 + dice.below(honest.max(2) - 1)) % honest;
@@ -234,7 +249,7 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
         let until = end;
         script.extend([Cue { at, act, until }, cue(end, then)]);
     };
-    match dice.below(22) {
+    match dice.below(if full_disks { 23 } else { 22 }) {
         0 => {
             let loss = Loss::percent(90.0 * dice.unit(), 90.0 * dice.unit());
             both(Act::Loss(loss), Act::Loss(Loss::default()));
@@ -319,8 +334,18 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             let then = end + Duration::from_secs(1);
             script.push(cue(at, Act::Backup(node)));
             script.push(cue(end, Act::Crash(node, Crash::Kill, 0)));
-            script.push(cue(end, Act::Restore(node)));
+            let back = match dice.chance(0.7) {
+                true => Act::Restore(node),
+                false => Act::Copied(node),
+            };
+            script.push(cue(end, back));
             script.push(cue(then, Act::Boot(node)));
+        }
+        22 => {
+            // What waits for room is tried again within a minute.
+            let (at, end) = (within(dice, from, 15), within(dice, from + EARLY, 15));
+            script.push(cue(at, Act::DiskFull(node, true)));
+            script.push(cue(end, Act::DiskFull(node, false)));
         }
         20 | 21 => {
             let all = world.nodes.len();

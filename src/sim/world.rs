@@ -4,7 +4,7 @@ mod life;
 mod wire;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use super::network::Network;
 use super::trace::{Step, Trace, kind_of};
 use crate::api::{Command, Request, TextKind};
 use crate::datagram::{Arrival, Link, LinkId};
-use crate::durable::{Batch, Row, Token};
+use crate::durable::{Batch, Row, StoreFailure, Token};
 use crate::proto::sabotage::{self, Sabotage};
 use crate::proto::{Endpoint, Identity, Now, Output, crypto};
 
@@ -147,6 +147,10 @@ pub struct World {
     pub dice: Dice,
     /// Events handled.
     pub steps: u64,
+    /// Whether disks get full in the random scenario.
+    pub full_disks: bool,
+    /// Whose disks are full.
+    pub full: BTreeSet<usize>,
     /// A disk answers within this.
     pub disk_time_max: Duration,
     start: Instant,
@@ -171,6 +175,8 @@ impl World {
             trace: Trace::default(),
             dice: Dice::new(seed),
             steps: 0,
+            full_disks: false,
+            full: BTreeSet::new(),
             disk_time_max: Duration::from_millis(1),
             start,
             queue: BinaryHeap::new(),
@@ -369,6 +375,9 @@ impl World {
     }
 
     fn keep(&mut self, index: usize, batch: &Batch) -> crate::durable::Stored {
+        if self.full.contains(&index) {
+            return Err(StoreFailure("no space left".into()));
+        }
         let stored = self.nodes[index].disk.apply(batch);
         if let Ok(new) = &stored {
             self.checker.kept(index, batch, new);

@@ -42,7 +42,8 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
-        if entry.redacted && !self.is_taken_back(entry) {
+        let believes = is_sabotaged(Sabotage::StubBelieved);
+        if entry.redacted && !believes && !self.is_taken_back(entry) {
             // A stub without its author's redaction could hide anything.
             return Worth::No;
         }

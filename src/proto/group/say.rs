@@ -258,6 +258,7 @@ pub(super) fn next_entry(
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.shown.highest().filter(|(key, _)| *key >= stamp);
+    let after = after.filter(|_| !is_sabotaged(Sabotage::DepMissing));
     let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
     // What the room is about now is behind what it was about, whatever the clocks say.

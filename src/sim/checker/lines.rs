@@ -172,7 +172,9 @@ impl Checker {
     ) {
         let honest = self.people[author].honest;
         let Some(truth) = self.truth.get(&id).cloned() else {
-            if honest {
+            // With a full disk an own line is seen here first as it leaves.
+            let is_unkept = node == author && self.crammed.contains(&node);
+            if honest && !is_unkept {
                 let what = format!("shows {text:?} of node {author}, which never wrote it");
                 self.fail(now, node, 1, what);
             }
@@ -212,6 +214,21 @@ impl Checker {
         let key = lines.keys.get(&id).copied().unwrap_or(0);
         let highest = lines.highest.entry(room).or_default();
         *highest = key.max(*highest);
+        let of = (room, author, truth.epoch);
+        let before = lines
+            .places
+            .get(&of)
+            .filter(|(seq, _)| seq + 1 == truth.seq);
+        let place = before.map_or(0, |(_, place)| place + 1);
+        let place = key.max(truth.hlc).max(place);
+        lines.places.insert(of, (truth.seq, place));
+        let bottom = lines.bottom.entry(room).or_default();
+        let is_above = place < *bottom;
+        *bottom = place.max(*bottom);
+        if is_above && !delayed && node != author {
+            let what = format!("puts {text:?} behind what comes after it");
+            return self.fail(now, node, 4, what);
+        }
         // What takes a line back is told once it is known whose that was, whatever came meanwhile.
         let in_line = truth.kind != EntryKind::REDACTION;
         if honest && node != author && in_line && !self.people[author].forgetful {

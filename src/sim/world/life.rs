@@ -50,6 +50,9 @@ impl World {
         let endpoint = Endpoint::new(now, node.identity.clone(), config);
         let rooms: Vec<String> = endpoint.rooms().map(ToString::to_string).collect();
         node.endpoint = Some(endpoint);
+        if self.full.contains(&index) {
+            self.checker.crammed.insert(index);
+        }
         self.checker.started(self.now, index, now.wall_ms);
         for room in rooms {
             self.checker
@@ -89,7 +92,8 @@ impl World {
         node.stopped = None;
         node.run += 1;
         node.refuses = refuses;
-        self.checker.stopped(self.now, index);
+        let disk = &self.nodes[index].disk;
+        self.checker.stopped(self.now, index, disk);
     }
 
     /// A dead node's disk is set back to its last backup.
@@ -100,6 +104,26 @@ impl World {
             node.disk.retire();
             self.checker.forgot(index);
             self.fault(index, "restored backup".into());
+        }
+    }
+
+    /// A dead node's directory is copied elsewhere, and the copy is used from now on.
+    pub fn copied(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.endpoint.is_none() {
+            node.disk.retire();
+            self.fault(index, "copied".into());
+        }
+    }
+
+    /// A node's disk has no room any more, or has some again.
+    pub fn disk_full(&mut self, index: usize, full: bool) {
+        self.fault(index, format!("disk full: {full}"));
+        if full {
+            self.full.insert(index);
+            self.checker.crammed.insert(index);
+        } else {
+            self.full.remove(&index);
         }
     }
 

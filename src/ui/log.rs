@@ -69,6 +69,8 @@ pub struct Said {
     pub text: String,
     /// When, by the author's clock.
     pub time: Timestamp,
+    /// By how many milliseconds the clock of its author was off, ahead if positive.
+    pub clock_off: Option<i64>,
     /// Whether it came too late for its place.
     pub delayed: bool,
     /// How an own one stands, once that is known.
@@ -286,6 +288,41 @@ impl Log {
             time,
             changes: vec![change],
         });
+    }
+
+    /// A message that was missing came: the line that tells of the gap nearest to it counts one
+    /// less, and goes with the last.
+    pub fn fill_gap(&mut self, id: &MessageId, from: &PeerId) {
+        let is_it = |line: &Line| matches!(line, Line::Said(said) if said.id == *id);
+        let Some(at) = self.lines.iter().rposition(is_it) else {
+            return;
+        };
+        let is_gap =
+            |&index: &usize| matches!(&self.lines[index], Line::Gap { from: of, .. } if of == from);
+        let behind = (at..self.lines.len()).find(is_gap);
+        let Some(index) = behind.or_else(|| (0..at).rev().find(is_gap)) else {
+            return;
+        };
+        if let Some(Line::Gap { missing, .. }) = self.lines.get_mut(index) {
+            *missing = missing.saturating_sub(1);
+            if *missing == 0 {
+                self.remove(index);
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        let Some(line) = self.lines.remove(index) else {
+            return;
+        };
+        self.bytes -= line.cost();
+        self.past.lines -= usize::from(index < self.past.lines);
+        let number = self.first + index as u64;
+        let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
+        let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
+        for place in places.filter(|place| **place > number) {
+            *place -= 1;
+        }
     }
 
     /// Marks how an own message stands, if it is still here.

@@ -148,6 +148,7 @@ pub struct Model {
     /// The colours.
     pub theme: Theme,
     pub(super) local_time: LocalTime,
+    pub(super) clocks: super::clocks::Clocks,
     pub(super) recall: Recall,
     pub(super) pending: BTreeMap<u64, Pending>,
     pub(super) next_reference: u64,
@@ -186,6 +187,7 @@ impl Model {
             focused: true,
             theme,
             local_time,
+            clocks: super::clocks::Clocks::default(),
             recall: Recall::default(),
             pending: BTreeMap::new(),
             next_reference: 1,

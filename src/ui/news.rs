@@ -45,7 +45,7 @@ fn take(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
                 model.note(&current, now, line.to_owned(), false);
             }
         }
-        Event::Message { .. } => return message(model, event),
+        Event::Message { .. } => return message(model, now, event),
         Event::Receipt { .. } => receipt(model, event),
         Event::Room {
             room,
@@ -371,6 +371,7 @@ pub(super) fn said_of(event: &Event) -> Option<Said> {
         kind: *kind,
         text: text.clone(),
         time: *time,
+        clock_off: None,
         delayed: *delayed,
         mark: None,
         answers: *answers,
@@ -378,12 +379,15 @@ pub(super) fn said_of(event: &Event) -> Option<Said> {
     })
 }
 
-fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
+fn message(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
     let Event::Message {
+        id,
         conversation,
+        from,
         own,
         kind,
         text,
+        delayed,
         after,
         answers,
         ..
@@ -397,15 +401,23 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         }
         return Vec::new();
     }
-    let Some(said) = said_of(event) else {
+    let Some(mut said) = said_of(event) else {
         return Vec::new();
     };
+    // What comes late says nothing of the clock, and what waited on a disk for its receiver neither.
+    let is_fresh = !said.own && !delayed && after.is_none();
+    if is_fresh && matches!(conversation, Conversation::Room(_)) {
+        said.clock_off = model.clocks.heard(said.from, said.time, now);
+    }
     match after {
         Some(after) => {
             let log = model.log_mut(conversation);
             log.insert_after(after, Line::Said(said));
         }
         None => model.add(conversation, Line::Said(said)),
+    }
+    if *delayed || after.is_some() {
+        model.log_mut(conversation).fill_gap(id, &from.id);
     }
     if *own {
         return Vec::new();

@@ -202,6 +202,7 @@ mod tests {
             kind: TextKind::Text,
             text: format!("line {number}"),
             time: Timestamp(u64::from(number)),
+            clock_off: None,
             delayed: false,
             mark: None,
             answers: None,

@@ -69,6 +69,26 @@ fn a_newcomer_gets_all_of_an_author_who_left() {
     }
 }
 
+/// With just two, each may have a reason to ask the other at the same moment: both dial, and one of
+/// the two connections goes, with what was asked on it.
+#[test]
+fn where_two_dial_at_once_the_newcomer_still_has_all() {
+    for seed in 1..=8 {
+        let mut world = World::new(0.0, seed);
+        world.add("ana");
+        world.run(seconds(3));
+        say(&mut world, 0, "line", 30);
+        world.run(seconds(7));
+        let zoe = world.add("zoe");
+        world.send(zoe, "#lobby", "hello");
+        let took = world.run_until(seconds(10), |w| {
+            w.nodes[zoe].disk.numbers(w.id(0)).len() == 30
+        });
+        println!("seed {seed}: {took:?}");
+        assert!(took < seconds(3), "seed {seed}: {took:?}");
+    }
+}
+
 /// Two on one side of a cut and two on the other; both write.
 #[test]
 fn a_partition_heals_and_all_hold_the_same() {

@@ -77,7 +77,12 @@ impl Screen {
     }
 
     fn tell(&mut self, minutes: u64, event: Event) {
-        let effects = news::event(&mut self.model, minute(minutes), &event);
+        // What somebody says comes when they say it.
+        let now = match &event {
+            Event::Message { time, .. } => *time,
+            _ => minute(minutes),
+        };
+        let effects = news::event(&mut self.model, now, &event);
         self.extend(effects);
     }
 

@@ -129,3 +129,73 @@ fn a_key_begins_a_search() {
     let searched = |command: &Command| matches!(command, Command::History { search: Some(words), .. } if words == "lunch");
     assert!(commands.iter().any(searched), "{commands:?}");
 }
+
+#[test]
+fn a_gap_counts_down_as_its_lines_come_and_goes_with_the_last() {
+    let late = |number: u16, behind: Option<u16>| match line(number) {
+        Event::Message {
+            reference,
+            id,
+            conversation,
+            from,
+            own,
+            kind,
+            text,
+            time,
+            answers,
+            redacted,
+            ..
+        } => Event::Message {
+            reference,
+            id,
+            conversation,
+            from,
+            own,
+            kind,
+            text,
+            time,
+            delayed: behind.is_none(),
+            after: behind.map(self::id),
+            answers,
+            redacted,
+        },
+        other => other,
+    };
+    let mut chat = Screen::with(LARGE, []);
+    chat.tell(0, line(1));
+    chat.tell(
+        0,
+        Event::Gap {
+            conversation: lobby(),
+            from: PeerRef {
+                id: PeerId([2; 32]),
+                name: "ben".into(),
+                tag: "x3fa".into(),
+                verified: false,
+            },
+            missing: 2,
+        },
+    );
+    chat.tell(0, line(4));
+    assert!(
+        chat.picture().contains("2 lines of ben"),
+        "{}",
+        chat.picture()
+    );
+    chat.keys("<A-up>");
+    chat.tell(0, late(2, Some(1)));
+    assert!(
+        chat.picture().contains("1 line of ben"),
+        "{}",
+        chat.picture()
+    );
+    chat.tell(0, late(3, None));
+    let picture = chat.picture();
+    assert!(!picture.contains("missing"), "{picture}");
+    let log = &chat.model.logs[&lobby()];
+    let picked = log.picked.and_then(|number| log.get(number));
+    let Some(crate::ui::log::Line::Said(picked)) = picked else {
+        panic!("nothing is picked")
+    };
+    assert_eq!(picked.text, "line 4", "what is picked stays");
+}

@@ -127,7 +127,10 @@ pub fn cut(text: &str, most: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
     while rest.len() > most {
-        let (part, after) = rest.split_at(rest.floor_char_boundary(most));
+        let ends = (1..=most).rev().find(|&end| rest.is_char_boundary(end));
+        let Some((part, after)) = ends.and_then(|end| rest.split_at_checked(end)) else {
+            break;
+        };
         parts.push(part);
         rest = after;
     }

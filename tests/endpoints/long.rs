@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanchat::api::{Command, ReceiptState, TextKind};
+use lanchat::api::{Command, Event, ReceiptState, TextKind};
 use lanchat::durable::EntryHead;
 use lanchat::id::{MessageId, NetworkId, RoomId};
 use lanchat::proto::Identity;
@@ -84,19 +84,24 @@ fn sixteen_kib_fit_a_locked_room_and_a_byte_more_is_too_long() {
 }
 
 #[test]
-fn a_message_whose_author_went_in_the_middle_is_not_shown_by_halves() {
-    let mut world = three(0.0, 112);
-    let text = long('1');
-    world.send(0, "#lobby", &text);
-    world.run(Duration::from_micros(200));
-    // Some parts are missing for good: the others are no message.
-    world.run(Duration::from_millis(1));
-    world.stop_hearing(2);
-    world.run(seconds(5));
-    world.cut.clear();
-    world.run(seconds(30));
-    for index in [1, 2] {
-        assert_eq!(world.texts(index, &lobby()), [text.clone()], "{index}");
+fn behind_a_gap_no_part_is_shown_as_a_line_of_its_own() {
+    for seed in 1..=5 {
+        let mut world = three(0.0, 120 + seed);
+        world.group_loss = Some(0.5);
+        world.unicast_loss = Some(1.0);
+        let text = long('1');
+        world.send(0, "#lobby", &text);
+        world.run(seconds(3));
+        let gap = |(_, event): &(_, Event)| matches!(event, Event::Gap { .. });
+        assert!(world.nodes[1].events.iter().any(gap), "some are missing");
+        assert_eq!(world.texts(1, &lobby()).len(), 0);
+        world.group_loss = None;
+        world.unicast_loss = None;
+        world.run(seconds(30));
+        for index in [1, 2] {
+            let texts = world.texts(index, &lobby());
+            assert_eq!(texts, std::slice::from_ref(&text), "{index}");
+        }
     }
 }
 
@@ -186,4 +191,26 @@ fn an_answer_may_be_long() {
     world.run(seconds(5));
     let said = told(&world, 2).pop().unwrap().1;
     assert_eq!(said, (TextKind::Reply, long('1'), false, Some(question)));
+}
+
+#[test]
+fn a_message_that_a_restart_cut_in_two_is_shown_whole() {
+    for seed in 1..=5 {
+        let mut world = three(0.0, 130 + seed);
+        world.group_loss = Some(0.5);
+        world.unicast_loss = Some(1.0);
+        let text = long('1');
+        world.send(0, "#lobby", &text);
+        world.run(seconds(3));
+        let held = world.nodes[1].disk.entries.len();
+        assert!((1..19).contains(&held), "{held}");
+        world.kill(1);
+        world.group_loss = None;
+        world.unicast_loss = None;
+        world.boot(1);
+        world.run(seconds(60));
+        assert_eq!(world.nodes[1].disk.entries.len(), 19);
+        let texts = world.texts(1, &lobby());
+        assert_eq!(texts, std::slice::from_ref(&text));
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::membership::described;
 use super::own::OwnAt;
-use super::parts::Whole;
+use super::parts::{Parts, Run, Whole};
 use super::room::Room;
 use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
@@ -42,6 +42,12 @@ pub(super) enum Asked {
         room: RoomTag,
         first: MessageId,
         reference: Option<Value>,
+    },
+    /// The other parts of a message of which this one came.
+    Half {
+        room: RoomTag,
+        entry: Box<Entry>,
+        key: u64,
     },
     /// The bytes of what was taken back.
     Body { room: RoomTag, log: LogKey },
@@ -89,6 +95,22 @@ impl Group {
                     writes: writes.clone(),
                 });
                 self.pending.insert(token, Pending::Keep(writes));
+            }
+            for (entry, key) in std::mem::take(&mut room.seat.halves) {
+                let (first, last) = (entry.seq.saturating_sub(ENTRY_PARTS_MAX), entry.seq);
+                let token = cx.core.load(Query::Range {
+                    log: LogKey {
+                        room: room.id,
+                        author: entry.author_id(),
+                        epoch: entry.epoch,
+                    },
+                    first: first.max(1),
+                    last: last.saturating_add(ENTRY_PARTS_MAX),
+                    bytes_max: usize::MAX,
+                });
+                let (room, entry) = (*tag, Box::new(entry));
+                let asked = Asked::Half { room, entry, key };
+                self.pending.insert(token, Pending::Asked(asked));
             }
             for (entry, key) in std::mem::take(&mut room.seat.unjudged) {
                 let Some(&id) = entry.deps.first() else {
@@ -156,6 +178,7 @@ impl Group {
                     cx.core.refuse(reference, refusal);
                 }
             }
+            Asked::Half { room, entry, key } => self.whole_again(cx, room, (&entry, key), rows),
             Asked::Body { room, log } => {
                 if let Some(Row::Entry { seq, bytes }) = rows.first() {
                     self.forget_body(cx, room, log, *seq, bytes);
@@ -172,6 +195,38 @@ impl Group {
                     room.seat.note_topic(at, line.id, text);
                 }
                 tell(room, cx);
+            }
+        }
+    }
+
+    /// The store has what is around a part: perhaps the message is whole now.
+    fn whole_again(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        (entry, key): (&Entry, u64),
+        rows: &[Row],
+    ) {
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            return;
+        };
+        let of = |row: &Row| match row {
+            Row::Entry { bytes, .. } => Entry::parse(bytes).ok(),
+            _ => None,
+        };
+        let parts = rows
+            .iter()
+            .filter_map(of)
+            .filter(|part| part.kind.is_part());
+        // By themselves: what waits in the room is of this run.
+        let mut around = Parts::default();
+        let runs = parts.filter_map(|part| around.add(part, key));
+        let is_in = |run: &Run| run.entries.iter().any(|part| part.seq == entry.seq);
+        let runs: Vec<Run> = runs.filter(is_in).collect();
+        if let Some(whole) = runs.first().and_then(Run::whole) {
+            let id = MessageId::of_entry(&whole.first.hash(&room.id));
+            if room.seat.seen.get(&id).is_none() {
+                room.say_line(cx, &whole, false, key.max(whole.first.hlc));
             }
         }
     }

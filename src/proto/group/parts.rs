@@ -72,6 +72,12 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Whether this part waits here.
+    #[must_use]
+    pub fn holds(&self, at: &LogAt, seq: u32) -> bool {
+        self.held.get(at).is_some_and(|log| log.contains_key(&seq))
+    }
+
     /// One more part, with its key in the order. The message, if this was the last that was
     /// missing.
     pub fn add(&mut self, entry: Entry, key: u64) -> Option<Run> {

@@ -62,11 +62,25 @@ impl Room {
     /// A part of a message came: it is shown once all parts are held.
     fn say_part(&mut self, cx: &mut Cx, entry: Entry, key: u64) {
         self.keep_stub_of(cx, &entry);
+        if self.is_half_shown(&entry) {
+            self.seat.halves.push((entry.clone(), key));
+        }
         let run = self.parts.add(entry, key);
         if let Some(whole) = run.as_ref().and_then(Run::whole) {
             let key = run.as_ref().map_or(key, |run| run.key);
             self.say_line(cx, &whole, false, key);
         }
+    }
+
+    /// Whether the part before or behind this one came in an earlier run: the store has it.
+    fn is_half_shown(&self, entry: &Entry) -> bool {
+        let (at, seq) = ((entry.author_id(), entry.epoch), entry.seq);
+        let Some(log) = self.logs.get(&at) else {
+            return false;
+        };
+        let was_shown = |seq: u32| log.was_shown(seq) && !self.parts.holds(&at, seq);
+        let before = entry.kind.continues() && seq > 1 && was_shown(seq - 1);
+        before || entry.kind.more() && seq.checked_add(1).is_some_and(was_shown)
     }
 
     /// What its author took back before it came is kept without its body.

@@ -311,3 +311,29 @@ fn an_epoch_that_was_abandoned_with_a_full_disk_is_retired_once_there_is_room() 
     world.run(seconds(61));
     assert_eq!(world.nodes[0].disk.epochs.len(), 0, "retired");
 }
+
+#[test]
+fn history_that_came_while_the_disk_was_full_is_kept_once_there_is_room() {
+    let mut world = World::new(0.0, 90);
+    world.add("ana");
+    world.add("ben");
+    world.run(seconds(5));
+    for number in 0..30 {
+        world.send(0, "#lobby", &format!("line {number}"));
+        world.run(Duration::from_millis(100));
+    }
+    world.run(seconds(2));
+    world.add("eva");
+    world.disk_fails = true;
+    world.run(seconds(8));
+    assert_eq!(world.nodes[2].disk.entries.len(), 0);
+    let told = |event: &Event| matches!(event, Event::Store { kept: false, .. });
+    let events = world.nodes[2].events.iter();
+    assert_eq!(events.filter(|(_, event)| told(event)).count(), 1);
+    // Nobody is there any more who could be asked again.
+    world.kill(0);
+    world.kill(1);
+    world.disk_fails = false;
+    world.run(seconds(61));
+    assert_eq!(world.nodes[2].disk.entries.len(), 30);
+}

@@ -17,6 +17,7 @@ pub mod logs;
 mod membership;
 pub mod order;
 pub mod own;
+mod parts;
 mod place;
 mod rates;
 pub mod receive;
@@ -92,10 +93,10 @@ impl Cx<'_> {
 
 /// What waits for the store.
 enum Pending {
-    /// An own entry.
+    /// An own message: its entry, or its parts.
     Own {
         room: RoomTag,
-        entry: Box<Entry>,
+        entries: Vec<Entry>,
         reference: Option<Value>,
     },
     /// Somebody's entry.

@@ -3,6 +3,7 @@
 mod actor;
 mod detect;
 mod faults;
+mod gone;
 mod helper;
 mod history;
 mod hostile;

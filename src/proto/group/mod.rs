@@ -12,6 +12,7 @@ mod kinds;
 pub mod log;
 pub mod logs;
 mod membership;
+mod missing;
 pub mod order;
 pub mod own;
 mod place;
@@ -187,6 +188,7 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
+            room.logs.author_back(cx.now.mono, id);
         }
     }
 }

@@ -313,8 +313,10 @@ impl Group {
     pub(super) fn listen(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
             for at in room.logs.due(cx.now.mono) {
+                if ask(room, cx, *tag, &at) && self.behind.len() < RECEIVED_PENDING_MAX {
+                    self.behind.push((*tag, at.0));
+                }
                 Self::show_lines(room, cx, &at);
-                ask(room, cx, *tag, &at);
                 say_ack(room, cx, *tag, &at);
             }
         }

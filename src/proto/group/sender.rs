@@ -10,7 +10,7 @@ use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
 /// Own messages whose delivery is followed at once; older ones keep their last receipt.
-const FOLLOWED_MAX: usize = 256;
+pub const FOLLOWED_MAX: u32 = 256;
 /// Between two copies of an entry.
 const COPY_GAP_MIN: Duration = Duration::from_millis(20);
 const COPY_GAP_MAX: Duration = Duration::from_millis(60);
@@ -175,7 +175,7 @@ impl OwnSender {
                 resends: 0,
             },
         );
-        if self.followed.len() > FOLLOWED_MAX {
+        if self.followed.len() > FOLLOWED_MAX as usize {
             self.followed.pop_first();
         }
         let base = pace.rtt.max(HEADS_BASE_MIN);

@@ -3,6 +3,8 @@
 //! What was said in a room before this node came is history; what was said since and came late,
 //! after a cut or a partition, is shown like anything late.
 
+use std::collections::BTreeMap;
+
 use super::receive::RECEIVED_PENDING_MAX;
 use super::{Cx, Group, Pending};
 use crate::durable::{Batch, Durability, Kept, Write};
@@ -46,6 +48,20 @@ impl Group {
     /// Rooms and authors of whom too much is missing to ask for it entry by entry.
     pub fn take_behind(&mut self) -> Vec<(RoomTag, PeerId)> {
         std::mem::take(&mut self.behind)
+    }
+
+    /// An author gave all that it holds of its logs in this room on a network, up to these numbers
+    /// by epoch: what is missing below it cannot give.
+    pub fn author_gave(
+        &mut self,
+        (tag, network): (&RoomTag, NetworkId),
+        author: &PeerId,
+        heads: &BTreeMap<u64, u32>,
+    ) {
+        let Some(room) = self.rooms.get_mut(tag) else {
+            return;
+        };
+        room.logs.author_gave(author, network, heads);
     }
 
     /// Whether so many entries can be taken in now.

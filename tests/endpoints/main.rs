@@ -14,6 +14,7 @@ mod logs;
 mod networks;
 mod observe;
 mod order;
+mod rates;
 mod reach;
 mod relay;
 mod rooms;

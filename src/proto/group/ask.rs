@@ -10,12 +10,15 @@ use super::logs::LogAt;
 use super::missing::{LAST_TRY, QUICK_TRIES};
 use super::room::Room;
 use super::seat::Seat;
+use super::shares::Shares;
 use crate::api::PeerState;
 use crate::id::{PeerId, RoomTag};
 use crate::wire::{Body, Nack};
 
 /// With nobody to ask it is looked again then.
 const NOBODY: Duration = Duration::from_secs(1);
+/// What is above its author's share is asked for no sooner than after this.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// So many tries before a number may be given up go to so many others at once.
 const LATE_TRIES: u32 = 4;
 const LATE_OTHERS: usize = 8;
@@ -35,7 +38,12 @@ pub(super) fn first_wait(cx: &mut Cx, members: usize) -> Duration {
 
 /// Asks for what is missing of one log: the author first, then others in turn. Whether an exchange
 /// of histories is wanted as well.
-pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) -> bool {
+pub(super) fn ask(
+    room: &mut Room,
+    cx: &mut Cx,
+    (tag, at): (RoomTag, &LogAt),
+    shares: &mut Shares,
+) -> bool {
     let now = cx.now.mono;
     let rtt = cx.pace().rtt;
     let is_here = is_here(cx, &at.0);
@@ -51,13 +59,20 @@ pub(super) fn ask(room: &mut Room, cx: &mut Cx, tag: RoomTag, at: &LogAt) -> boo
     let Some(tries) = log.missing.tries_due(now) else {
         return false;
     };
+    // Who says more than it may is asked for it later.
+    let most = shares.asked(now, &at.0);
+    if most == 0 {
+        let until = shares.asked_at(now, &at.0).max(now + PATIENCE);
+        log.missing.put_off(now, until);
+        return false;
+    }
     let asked = whom_to_ask(cx, (&room.seat, log), &at.0, tries + 1);
     if asked.is_empty() {
         log.missing.put_off(now, now + NOBODY);
         return false;
     }
     let core = &mut *cx.core;
-    let Some((tries, runs)) = log.missing.take(now, || rtt * 2 + core.jitter(rtt)) else {
+    let Some((tries, runs)) = log.missing.take(now, most, || rtt * 2 + core.jitter(rtt)) else {
         return false;
     };
     let (author, epoch) = (at.0.short(), at.1);

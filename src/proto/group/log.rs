@@ -718,7 +718,7 @@ mod tests {
             .is_none_or(|tries| tries < LAST_TRY)
         {
             at = log.missing.deadline().unwrap();
-            log.missing.take(at, || GAP_HOLD);
+            log.missing.take(at, 64, || GAP_HOLD);
         }
         let at = log.missing.deadline().unwrap();
         assert!(log.give_up_gone(at, true));

@@ -148,21 +148,27 @@ impl Missing {
         due.map(|ask| ask.tries).max()
     }
 
-    /// The runs to ask for now, and the number of the try. What is asked for is planned again by
-    /// `pace(tries)`.
+    /// The runs to ask for now, of `most` numbers, and the number of the try. What is asked for is
+    /// planned again by `pace(tries)`.
     pub fn take(
         &mut self,
         now: Instant,
+        most: u32,
         mut pace: impl FnMut() -> Duration,
     ) -> Option<(u32, Vec<Run>)> {
         let mut runs: Vec<Run> = Vec::new();
         let mut tries = 0;
+        let mut left = most;
         // One for all: what is asked for together is asked for together again.
         let mut wait = None;
         for (&seq, ask) in &mut self.asks {
             if ask.next > now {
                 continue;
             }
+            if left == 0 {
+                break;
+            }
+            left -= 1;
             let full = runs.len() == NACK_RUNS_MAX;
             match runs.last_mut() {
                 Some(run) if run.last + 1 == seq => run.last = seq,
@@ -199,7 +205,7 @@ mod tests {
     fn ask(missing: &mut Missing, times: u32) -> Instant {
         for _ in 0..times {
             let at = missing.deadline().unwrap();
-            assert!(missing.take(at, || PACE).is_some());
+            assert!(missing.take(at, 64, || PACE).is_some());
         }
         missing.deadline().unwrap()
     }
@@ -209,13 +215,13 @@ mod tests {
         let now = Instant::now();
         let mut missing = Missing::default();
         [1, 2, 4, 5].iter().for_each(|&seq| missing.want(seq, now));
-        let (tries, runs) = missing.take(now, || PACE).unwrap();
+        let (tries, runs) = missing.take(now, 64, || PACE).unwrap();
         assert_eq!(tries, 1);
         assert_eq!(runs, [Run { first: 1, last: 2 }, Run { first: 4, last: 5 }]);
-        assert_eq!(missing.take(now, || PACE), None);
+        assert_eq!(missing.take(now, 64, || PACE), None);
         ask(&mut missing, 20);
         let at = missing.deadline().unwrap();
-        missing.take(at, || PACE).unwrap();
+        missing.take(at, 64, || PACE).unwrap();
         assert_eq!(missing.deadline().unwrap() - at, ASK_SLOWEST);
     }
 
@@ -251,7 +257,7 @@ mod tests {
         let mut at = now;
         while missing.asks.values().any(|ask| ask.tries < LAST_TRY) {
             at = missing.deadline().unwrap();
-            missing.take(at, || PACE);
+            missing.take(at, 64, || PACE);
         }
         let (_, forgotten) = missing.give_up(at + ASK_SLOWEST, true);
         assert_eq!(missing.gone.len(), GONE_RUNS_MAX);

@@ -25,6 +25,7 @@ pub mod runs;
 mod say;
 pub mod seat;
 pub mod sender;
+mod shares;
 mod show;
 mod sync_in;
 mod unkept;

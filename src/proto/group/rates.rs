@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::shares::Shares;
 use crate::id::{PeerId, RoomTag};
 use crate::limits::{Limits, STRANGER_MESSAGE_RATE};
 use crate::proto::bucket::Bucket;
@@ -14,7 +15,14 @@ const ANSWERS_MAX: usize = 1024;
 
 /// The budgets of the person at this node and of those who make it work.
 pub struct Rates {
+    /// What all send together, and each author's part of it.
+    pub shares: Shares,
     person: Bucket,
+    /// Rate and burst of the person while nothing slows it down.
+    pace: (f64, f64),
+    factor: f64,
+    node: Bucket,
+    node_burst: u32,
     /// The room whose turn it was last.
     last: Option<RoomTag>,
     answers: BTreeMap<PeerId, (Bucket, Bucket)>,
@@ -28,7 +36,12 @@ impl Rates {
     #[must_use]
     pub fn new(now: Instant, limits: &Limits) -> Self {
         Rates {
+            shares: Shares::new(now, limits),
             person: Bucket::new(now, limits.person_rate, limits.person_burst),
+            pace: (limits.person_rate.into(), limits.person_burst.into()),
+            factor: 1.0,
+            node: Bucket::new(now, limits.node_rate, limits.node_burst),
+            node_burst: limits.node_burst,
             last: None,
             answers: BTreeMap::new(),
             strangers: BTreeMap::new(),
@@ -47,7 +60,8 @@ impl Rates {
         let last = self.last;
         let after = |tag: &RoomTag| last.is_none_or(|last| *tag > last);
         let next = waiting.clone().find(after).or_else(|| waiting.next())?;
-        if !self.person.take(now, 1) {
+        self.keep_pace(now);
+        if !self.node.holds(now, 1) || !self.person.take(now, 1) {
             return None;
         }
         self.last = Some(next);
@@ -56,7 +70,37 @@ impl Rates {
 
     /// When an own message may leave next.
     pub fn turn_at(&mut self, now: Instant) -> Instant {
-        self.person.ready_at(now)
+        self.keep_pace(now);
+        self.person.ready_at(now).max(self.node.ready_at(now))
+    }
+
+    /// Slows down with the group, and gets faster with it.
+    fn keep_pace(&mut self, now: Instant) {
+        let factor = self.shares.load.factor(now);
+        if (factor - self.factor).abs() > f64::EPSILON {
+            self.factor = factor;
+            let (rate, burst) = self.pace;
+            let burst = (burst * factor).max(1.0);
+            self.person.set_pace(now, rate * factor, burst);
+        }
+    }
+
+    /// An own packet of this length in bytes goes to the group.
+    pub fn sent(&mut self, now: Instant, len: usize) {
+        self.node.take(now, 1);
+        self.shares.load.add(now, len);
+    }
+
+    /// Whether one more packet may go to the group that nobody waits for: a quarter of the burst is
+    /// kept for messages.
+    pub fn may_repeat(&mut self, now: Instant) -> bool {
+        let kept = self.node_burst / 4;
+        self.node.holds(now, kept.saturating_add(1))
+    }
+
+    /// Whether one more packet may go to the group.
+    pub fn may_send(&mut self, now: Instant) -> bool {
+        self.node.holds(now, 1)
     }
 
     /// Whether somebody never met may say one more.
@@ -89,7 +133,7 @@ impl Rates {
         })
     }
 
-    /// Forgets a peer that went.
+    /// Forgets a peer that went; its share is its own still when it comes back.
     pub fn forget(&mut self, peer: &PeerId) {
         self.answers.remove(peer);
     }
@@ -99,6 +143,59 @@ impl Rates {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_sends_no_more_than_it_may_and_messages_go_before_copies() {
+        let now = Instant::now();
+        let limits = Limits {
+            person_rate: 1000,
+            person_burst: 1000,
+            ..Limits::default()
+        };
+        let mut rates = Rates::new(now, &limits);
+        let room = [RoomTag([1; 8])];
+        let mut sent = 0;
+        while rates.may_repeat(now) {
+            rates.sent(now, 300);
+            sent += 1;
+        }
+        assert_eq!(sent, 45);
+        while rates.turn(now, room.iter().copied()).is_some() {
+            rates.sent(now, 300);
+            sent += 1;
+        }
+        assert_eq!((sent, rates.may_send(now)), (60, false));
+        let next = rates.turn_at(now);
+        assert!(next > now + std::time::Duration::from_millis(33));
+        assert!(rates.turn(next, room.iter().copied()).is_some());
+    }
+
+    #[test]
+    fn a_person_slows_down_with_the_group_and_waits_no_longer_than_it_has_to() {
+        let now = Instant::now();
+        let mut rates = Rates::new(now, &Limits::default());
+        let room = [RoomTag([1; 8])];
+        for second in 0..10 {
+            let at = now + std::time::Duration::from_secs(second);
+            (0..300).for_each(|_| rates.shares.load.add(at, 100));
+        }
+        let mut at = now + std::time::Duration::from_secs(10);
+        rates.turn(at, room.iter().copied()).unwrap();
+        let next = rates.turn_at(at);
+        assert!(
+            next > at + std::time::Duration::from_millis(900),
+            "a line a second"
+        );
+        for _ in 0..40 {
+            at = rates.turn_at(at);
+            rates.turn(at, room.iter().copied()).unwrap();
+        }
+        let next = rates.turn_at(at);
+        assert!(
+            next < at + std::time::Duration::from_millis(201),
+            "recovered"
+        );
+    }
 
     #[test]
     fn a_person_has_one_budget_for_all_rooms_and_these_take_turns() {

@@ -8,6 +8,7 @@ use super::{Cx, Group, Pending, Source};
 use crate::durable::{Batch, Durability, Kept, Stored, Token, Write};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::limits::ROOM_AUTHORS_MAX;
+use crate::proto::Now;
 use crate::proto::presence::names::person_write;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
@@ -70,6 +71,31 @@ impl Group {
             true => Worth::New,
             false => Worth::No,
         }
+    }
+
+    /// Whether this author may say one more line now, before anything of it is verified.
+    #[must_use]
+    pub fn may_say(&mut self, now: Now, author: &PeerId) -> bool {
+        self.rates.shares.may_say(now.mono, author)
+    }
+
+    /// Whether this peer may tell the group one more thing now.
+    #[must_use]
+    pub fn may_send(&mut self, now: Now, peer: &PeerId) -> bool {
+        self.rates.shares.may_send(now.mono, peer)
+    }
+
+    /// A genuine line of this author came; by a group in a packet of this length.
+    pub fn said(&mut self, now: Now, author: &PeerId, len: Option<usize>) {
+        self.rates.shares.said(now.mono, author);
+        if let Some(len) = len {
+            self.sent(now, author, len);
+        }
+    }
+
+    /// A genuine packet of this length came by a group.
+    pub fn sent(&mut self, now: Now, peer: &PeerId, len: usize) {
+        self.rates.shares.sent(now.mono, peer, len);
     }
 
     /// Our own log exists beyond what we hold: numbers must not be used twice, so the next entry
@@ -303,7 +329,9 @@ impl Group {
         let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         if let Some(log) = room.logs.get_mut(&at) {
             log.learn_head(seq, first_ask);
-            if log.missing_len() > BEHIND && self.behind.len() < RECEIVED_PENDING_MAX {
+            let is_calm = self.rates.shares.asked(cx.now.mono, author) > 0;
+            let is_behind = log.missing_len() > BEHIND && is_calm;
+            if is_behind && self.behind.len() < RECEIVED_PENDING_MAX {
                 self.behind.push((*tag, *author));
             }
         }
@@ -313,7 +341,9 @@ impl Group {
     pub(super) fn listen(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
             for at in room.logs.due(cx.now.mono) {
-                if ask(room, cx, *tag, &at) && self.behind.len() < RECEIVED_PENDING_MAX {
+                if ask(room, cx, (*tag, &at), &mut self.rates.shares)
+                    && self.behind.len() < RECEIVED_PENDING_MAX
+                {
                     self.behind.push((*tag, at.0));
                 }
                 Self::show_lines(room, cx, &at);

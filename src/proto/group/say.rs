@@ -163,7 +163,8 @@ impl Group {
             if let Some(room) = self.rooms.get_mut(&tag)
                 && let Some(entry) = room.own.take_ready()
             {
-                send(room, cx, &entry);
+                let len = send(room, cx, &entry);
+                self.rates.sent(now, len);
             }
         }
     }
@@ -178,12 +179,16 @@ impl Group {
             let seat = &room.seat;
             for (epoch, log) in room.own.iter_mut() {
                 for packet in log.take_copies(now, pace.rtt) {
-                    cx.core.send_where(|on| log.is_on(on), &packet, &paths);
+                    if self.rates.may_repeat(now) {
+                        self.rates.sent(now, packet.len());
+                        cx.core.send_where(|on| log.is_on(on), &packet, &paths);
+                    }
                 }
-                if log.take_heads(now) {
+                if log.take_heads(now) && self.rates.may_send(now) {
                     let (room, seq) = (*tag, log.sent_seq);
                     let heads = Body::Heads(Heads { room, epoch, seq });
                     if let Some(bytes) = seat.packet(cx.core, &heads) {
+                        self.rates.sent(now, bytes.len());
                         cx.core.send_where(|on| log.is_on(on), &bytes, &paths);
                     }
                 }
@@ -247,12 +252,13 @@ pub(super) fn next_entry(
     Some(entry)
 }
 
-/// Sends an entry whose turn has come, and follows it.
-fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
+/// Sends an entry whose turn has come, and follows it. Returns the length of its packet.
+fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
     let pace: sender::Pace = cx.pace();
     let Some(packet) = room.seat.packet(cx.core, &Body::Data(entry.clone())) else {
-        return;
+        return 0;
     };
+    let len = packet.len();
     let paths = cx.presence.group_paths();
     cx.core.send_on_all(&packet, &paths);
     for to in cx.presence.unreached_of(|peer| room.seat.lists(peer)) {
@@ -272,4 +278,5 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) {
     if let Some(receipt) = room.receipt((entry.epoch, entry.seq)) {
         cx.core.event(receipt);
     }
+    len
 }

@@ -17,6 +17,7 @@ mod order;
 mod rates;
 mod reach;
 mod relay;
+mod repair;
 mod rooms;
 mod sync;
 mod world;

@@ -56,7 +56,7 @@ pub(super) fn ask(
     let Some(log) = room.logs.get_mut(at) else {
         return false;
     };
-    let Some(tries) = log.missing.tries_due(now) else {
+    let Some((tries, seq)) = log.missing.due(now) else {
         return false;
     };
     // Who says more than it may is asked for it later.
@@ -66,7 +66,7 @@ pub(super) fn ask(
         log.missing.put_off(now, until);
         return false;
     }
-    let asked = whom_to_ask(cx, (&room.seat, log), &at.0, tries + 1);
+    let asked = whom_to_ask(cx, (&room.seat, log), &at.0, (tries + 1, seq));
     if asked.is_empty() {
         log.missing.put_off(now, now + NOBODY);
         return false;
@@ -95,40 +95,54 @@ fn is_here(cx: &Cx, id: &PeerId) -> bool {
     peer.is_some_and(|peer| peer.state != PeerState::Offline)
 }
 
-/// Odd tries go to the author while it is here, even ones to another member on a network of the
-/// log; the last before something may be given up to the author and to several others.
+/// Whom to ask for this number the next time: the author; then three times one member, first of those
+/// that showed to hold it; then two others at once; then the author and another one; and before
+/// something may be given up the author and several others.
 fn whom_to_ask(
     cx: &mut Cx,
     (seat, log): (&Seat, &AuthorLog),
     author: &PeerId,
-    tries: u32,
+    (tries, seq): (u32, u32),
 ) -> Vec<SocketAddr> {
     let of_author = cx.presence.address_of(author);
     let of_author = of_author.filter(|_| is_here(cx, author));
-    let mut others: Vec<SocketAddr> = cx
+    let mut others: Vec<(bool, SocketAddr)> = cx
         .presence
         .roster
         .members()
         .filter(|peer| peer.id != *author && seat.lists(peer))
-        .filter_map(|peer| peer.addresses.current())
-        .filter(|at| log.is_on(cx.core.network_towards(*at)))
+        .filter_map(|peer| {
+            let at = peer.addresses.current()?;
+            Some((log.is_holder(&peer.id, seq), at))
+        })
+        .filter(|(_, at)| log.is_on(cx.core.network_towards(*at)))
         .collect();
-    let is_late = tries > LAST_TRY - LATE_TRIES;
-    let wants_author = is_late || tries % 2 == 1 || others.is_empty();
-    let mut asked: Vec<SocketAddr> = of_author.into_iter().filter(|_| wants_author).collect();
-    let count = match is_late {
-        true => LATE_OTHERS,
-        false => usize::from(asked.is_empty()),
+    let is_known = others.iter().any(|(holds, _)| *holds);
+    let (wants_author, count) = match tries {
+        1 => (true, 0),
+        // Where nobody showed anything the author is the best guess.
+        3 if !is_known => (true, 0),
+        2..=4 => (false, 1),
+        5..=6 => (false, 2),
+        _ if tries > LAST_TRY - LATE_TRIES => (true, LATE_OTHERS),
+        _ => (true, 1),
     };
+    let wants_author = wants_author || others.is_empty();
+    let mut asked: Vec<SocketAddr> = of_author.into_iter().filter(|_| wants_author).collect();
+    let count = count.max(usize::from(asked.is_empty()));
+    // Holders first, each part in random order.
+    others.sort_by_key(|(holds, _)| !holds);
     for _ in 0..count.min(others.len()) {
+        let holders = others.iter().filter(|(holds, _)| *holds).count();
+        let among = if holders > 0 { holders } else { others.len() };
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a small index"
         )]
-        let index = (cx.core.unit() * others.len() as f64) as usize;
-        asked.push(others.swap_remove(index.min(others.len() - 1)));
+        let index = (cx.core.unit() * among as f64) as usize;
+        asked.push(others.remove(index.min(among - 1)).1);
     }
     asked
 }

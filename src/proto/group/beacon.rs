@@ -80,6 +80,7 @@ impl Group {
         if !beacon.members.contains(&own) {
             answer(room, cx);
         }
+        self.note_holder(from, &beacon.room, &beacon.heads);
         let head = beacon.heads.iter().find(|head| head.author == from.short());
         if let Some(head) = head.copied() {
             let on = NetworkId::EVERYWHERE;

@@ -30,17 +30,35 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         }
-        let Some(to) = cx.presence.address_of(&heard.id) else {
+        let at = (author, nack.epoch);
+        let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
+        let numbers: Vec<u32> = numbers.take(ANSWER_ENTRIES_MAX).collect();
+        if !self.gather(cx, (nack.room, at), heard.id, &numbers) {
+            self.answer_numbers(cx, heard.id, &nack.room, at, &numbers);
+        }
+    }
+
+    /// Answers one member with what is held of these numbers.
+    pub(super) fn answer_numbers(
+        &mut self,
+        cx: &mut Cx,
+        peer: PeerId,
+        tag: &RoomTag,
+        at: LogAt,
+        numbers: &[u32],
+    ) {
+        let own = cx.core.identity.id();
+        let room = self.rooms.get(tag);
+        let Some((room, to)) = room.zip(cx.presence.address_of(&peer)) else {
             return;
         };
         // Of another network than the one that leads there nothing is told.
         let network = room.seat.network_of(cx.core.network_towards(to));
-        let at = (author, nack.epoch);
         if let Some(fork) = room.forks.get(&at) {
             let proof = [fork.first.clone(), fork.second.clone()];
             let is_on = room.logs.get(&at).is_some_and(|log| log.is_on(network));
             if is_on && proof.iter().all(|entry| !entry.is_empty()) {
-                self.answer(cx, heard.id, &nack.room, &proof);
+                self.answer(cx, peer, tag, &proof);
             }
             return;
         }
@@ -48,10 +66,9 @@ impl Group {
         if served == Some(false) {
             return;
         }
-        let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
         let mut found = Vec::new();
         let mut absent = Vec::new();
-        for seq in numbers.take(ANSWER_ENTRIES_MAX) {
+        for &seq in numbers {
             match held(room, &own, &at, seq) {
                 Some(bytes) => found.push(bytes.clone()),
                 None => absent.push(seq),
@@ -60,22 +77,17 @@ impl Group {
         if !absent.is_empty() {
             let query = Query::Entries {
                 room: room.id,
-                author,
-                epoch: nack.epoch,
+                author: at.0,
+                epoch: at.1,
                 seqs: absent,
                 // Where nothing is known here, the store knows what it belongs to.
                 network: served.is_none().then_some(network),
             };
             let token = cx.core.load(query);
-            self.pending.insert(
-                token,
-                Pending::Repair {
-                    peer: heard.id,
-                    room: nack.room,
-                },
-            );
+            let room = *tag;
+            self.pending.insert(token, Pending::Repair { peer, room });
         }
-        self.answer(cx, heard.id, &nack.room, &found);
+        self.answer(cx, peer, tag, &found);
     }
 
     /// The store found what a repair needs. Returns whether the token was ours.
@@ -144,7 +156,7 @@ fn is_served(room: &Room, own: &PeerId, at: &LogAt, network: NetworkId) -> Optio
     room.logs.get(at).map(|log| log.is_on(network))
 }
 
-fn held<'a>(room: &'a Room, own: &PeerId, at: &LogAt, seq: u32) -> Option<&'a Vec<u8>> {
+pub(super) fn held<'a>(room: &'a Room, own: &PeerId, at: &LogAt, seq: u32) -> Option<&'a Vec<u8>> {
     if at.0 == *own {
         return room.own.get(at.1)?.cached(seq);
     }

@@ -1,13 +1,13 @@
 //! What is held of one author's log in a room, and what is missing of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
 use crate::durable::{EntryHead, Head};
-use crate::id::{NetworkId, RoomId};
+use crate::id::{NetworkId, PeerId, RoomId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -24,6 +24,8 @@ const HELD_RUNS_MAX: usize = 2048;
 const SEQ_MAX: u32 = u32::MAX - 1;
 /// Networks remembered on which an author spoke of one log.
 const HEARD_ON_MAX: usize = 4;
+/// Members remembered of whom it is known how much of one log they hold.
+const HOLDERS_MAX: usize = 8;
 
 /// One epoch of one author's log.
 #[derive(Default)]
@@ -62,10 +64,16 @@ pub struct AuthorLog {
     cache: BTreeMap<u32, Cached>,
     /// Number and hash of the last entry that the store had at the start.
     restored: Option<(u32, [u8; 32])>,
+    /// Who showed lately to hold how much of it.
+    holders: VecDeque<(PeerId, u32)>,
     /// Its author used a number twice: nothing more is taken of it, nor told.
     forked: bool,
     /// When to acknowledge.
     pub ack_at: Option<Instant>,
+    /// The highest number that this node is to acknowledge, and what it acknowledged last.
+    pub ack_for: u32,
+    /// See `ack_for`.
+    pub acked: u32,
 }
 
 /// An entry's bytes, and its hash.
@@ -165,6 +173,20 @@ impl AuthorLog {
     pub fn is_on(&self, network: NetworkId) -> bool {
         let is_of = |network| self.network == Some(network) || self.was_heard_on(network);
         is_of(network) || is_of(NetworkId::EVERYWHERE)
+    }
+
+    /// Somebody else showed that they hold it up to this.
+    pub fn note_holder(&mut self, peer: PeerId, head: u32) {
+        self.holders.retain(|(of, _)| *of != peer);
+        self.holders.truncate(HOLDERS_MAX - 1);
+        self.holders.push_front((peer, head));
+    }
+
+    /// Whether somebody showed that they hold it up to this.
+    #[must_use]
+    pub fn is_holder(&self, peer: &PeerId, seq: u32) -> bool {
+        let mut holders = self.holders.iter();
+        holders.any(|(of, head)| of == peer && *head >= seq)
     }
 
     /// Nothing more is taken of it.
@@ -711,14 +733,9 @@ mod tests {
         assert_eq!((log.contiguous(), log.held()), (1, Some(1)));
         assert!(!log.is_near(2 + AHEAD_MAX));
         log.denied(Some(2));
-        let mut at = now;
-        while log
-            .missing
-            .tries_due(at)
-            .is_none_or(|tries| tries < LAST_TRY)
-        {
-            at = log.missing.deadline().unwrap();
-            log.missing.take(at, 64, || GAP_HOLD);
+        for _ in 0..LAST_TRY {
+            let at = log.missing.deadline().unwrap();
+            assert!(log.missing.take(at, 64, || GAP_HOLD).is_some());
         }
         let at = log.missing.deadline().unwrap();
         assert!(log.give_up_gone(at, true));

@@ -141,11 +141,11 @@ impl Missing {
         due.for_each(|ask| ask.next = until);
     }
 
-    /// How often that was asked for which is due, if anything is.
+    /// How often that was asked for which is due, and the highest such number, if anything is due.
     #[must_use]
-    pub fn tries_due(&self, now: Instant) -> Option<u32> {
-        let due = self.asks.values().filter(|ask| ask.next <= now);
-        due.map(|ask| ask.tries).max()
+    pub fn due(&self, now: Instant) -> Option<(u32, u32)> {
+        let due = self.asks.iter().filter(|(_, ask)| ask.next <= now);
+        due.map(|(&seq, ask)| (ask.tries, seq)).max()
     }
 
     /// The runs to ask for now, of `most` numbers, and the number of the try. What is asked for is
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!((missing.doubtful(), missing.len()), (Some(9), 0));
         missing.ask_again(at);
         assert!(missing.gone().contains(3) && missing.contains(9));
-        assert_eq!((missing.doubtful(), missing.tries_due(at)), (None, Some(0)));
+        assert_eq!((missing.doubtful(), missing.due(at)), (None, Some((0, 9))));
         missing.held(3);
         assert!(!missing.gone().contains(3), "it came after all");
     }

@@ -8,6 +8,7 @@ mod ask;
 mod beacon;
 mod collect;
 mod forks;
+mod gather;
 mod kinds;
 pub mod log;
 pub mod logs;
@@ -134,6 +135,8 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
+    /// NACKs that are answered together.
+    gathering: gather::Gathering,
     /// What the store knew at the start of the rooms this node is not in.
     past: Snapshot,
     watch: membership::Watch,
@@ -171,7 +174,8 @@ impl Group {
         let beacons = self.rooms.values().filter_map(Room::beacon_at).min();
         let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
         let unlock = self.unlock_deadline(settled);
-        let all = [due, turn, look, retry, beacons, unlock];
+        let gathered = self.gather_deadline();
+        let all = [due, turn, look, retry, beacons, unlock, gathered];
         all.into_iter().flatten().min()
     }
 

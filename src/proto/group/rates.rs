@@ -12,6 +12,16 @@ use crate::proto::bucket::Bucket;
 const STRANGERS_MAX: usize = 256;
 /// Peers whose NACKs are counted.
 const ANSWERS_MAX: usize = 1024;
+/// Answers to the group in a second for which one peer may be a cause.
+const ANSWERS_TO_ALL: u32 = 5;
+
+/// What one peer may still be answered.
+struct Answers {
+    /// By unicast: packets, bytes.
+    own: (Bucket, Bucket),
+    /// By the group.
+    all: Bucket,
+}
 
 /// The budgets of the person at this node and of those who make it work.
 pub struct Rates {
@@ -25,7 +35,9 @@ pub struct Rates {
     node_burst: u32,
     /// The room whose turn it was last.
     last: Option<RoomTag>,
-    answers: BTreeMap<PeerId, (Bucket, Bucket)>,
+    /// Repairs to the group: half of what the node may send.
+    repairs: Bucket,
+    answers: BTreeMap<PeerId, Answers>,
     strangers: BTreeMap<PeerId, Bucket>,
     nack_answers: u32,
     nack_bytes: u32,
@@ -43,6 +55,11 @@ impl Rates {
             node: Bucket::new(now, limits.node_rate, limits.node_burst),
             node_burst: limits.node_burst,
             last: None,
+            repairs: Bucket::new(
+                now,
+                limits.node_rate.div_ceil(2),
+                limits.node_burst.div_ceil(2),
+            ),
             answers: BTreeMap::new(),
             strangers: BTreeMap::new(),
             nack_answers: limits.nack_answers,
@@ -121,15 +138,35 @@ impl Rates {
 
     /// What one peer may still be answered: packets, bytes.
     pub fn answers_to(&mut self, now: Instant, peer: PeerId) -> &mut (Bucket, Bucket) {
+        &mut self.answers(now, peer).own
+    }
+
+    /// Whether an answer to the group may go out for what this peer misses, among others.
+    pub fn may_ask_all(&mut self, now: Instant, peer: PeerId) -> bool {
+        self.answers(now, peer).all.holds(now, 1)
+    }
+
+    /// One went out.
+    pub fn asked_all(&mut self, now: Instant, peer: PeerId) {
+        self.answers(now, peer).all.take(now, 1);
+    }
+
+    /// Takes what one repair to the group costs, if it is there.
+    pub fn may_answer_all(&mut self, now: Instant) -> bool {
+        self.may_repeat(now) && self.repairs.take(now, 1)
+    }
+
+    fn answers(&mut self, now: Instant, peer: PeerId) -> &mut Answers {
         if self.answers.len() >= ANSWERS_MAX && !self.answers.contains_key(&peer) {
             self.answers.pop_first();
         }
         let (count, bytes) = (self.nack_answers, self.nack_bytes);
-        self.answers.entry(peer).or_insert_with(|| {
-            (
+        self.answers.entry(peer).or_insert_with(|| Answers {
+            own: (
                 Bucket::new(now, count, count),
                 Bucket::new(now, bytes, bytes),
-            )
+            ),
+            all: Bucket::new(now, ANSWERS_TO_ALL, ANSWERS_TO_ALL),
         })
     }
 

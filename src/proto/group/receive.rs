@@ -1,6 +1,6 @@
 //! Others' entries and heads.
 
-use super::ack::{plan_ack, say_ack};
+use super::ack::{note_stored, say_ack};
 use super::ask::{ask, first_wait};
 use super::logs::LogAt;
 use super::unkept::entry_write;
@@ -260,9 +260,9 @@ impl Group {
                 return self.contradicted(cx, (tag, at, seq), None, &entry);
             }
         };
-        log.stored(cx.now.mono, entry, key);
+        log.stored(cx.now.mono, entry.clone(), key);
         room.note_cached(at, seq);
-        plan_ack(room, cx, &at);
+        note_stored(room, cx, &at, &entry);
         Self::show_lines(room, cx, &at);
     }
 
@@ -300,7 +300,22 @@ impl Group {
             if let Some(head) = digest.heads.iter().find(own) {
                 self.learn_head(cx, author, on, (&digest.room, (head.epoch, head.seq)));
             }
+            self.note_holder(author, &digest.room, &digest.heads);
             self.disprove(cx, author, &digest.room, &digest.heads);
+        }
+    }
+
+    /// Somebody tells how much they hold of others' logs: they can be asked for it.
+    pub(super) fn note_holder(&mut self, from: &PeerId, tag: &RoomTag, heads: &[HeadOf]) {
+        let Some(room) = self.rooms.get_mut(tag) else {
+            return;
+        };
+        for head in heads.iter().filter(|head| head.author != from.short()) {
+            let author = room.logs.author(&head.author);
+            let log = author.and_then(|author| room.logs.get_mut(&(author, head.epoch)));
+            if let Some(log) = log {
+                log.note_holder(*from, head.seq);
+            }
         }
     }
 
@@ -358,6 +373,7 @@ impl Group {
         self.join_derived(cx);
         self.say_beacons(cx);
         self.speak(cx);
+        self.answer_gathered(cx);
         self.listen(cx);
         self.retry_unkept(cx);
         self.judge(cx);

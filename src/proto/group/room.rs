@@ -217,6 +217,7 @@ impl Room {
             of: count(followed.of.len()),
             missing: followed.missing().filter_map(name).collect(),
             left: followed.left.iter().filter_map(name).collect(),
+            sampled: followed.is_sampled,
         })
     }
 
@@ -237,6 +238,7 @@ impl Room {
             of: 0,
             missing: Vec::new(),
             left: Vec::new(),
+            sampled: false,
         }
     }
 

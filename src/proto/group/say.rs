@@ -1,14 +1,19 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
 use serde_json::Value;
 
 use super::room::Room;
+use super::seat::Seat;
+use super::sender::Recipients;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::Destination;
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{MessageId, RoomTag};
+use crate::id::{MessageId, PeerId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -183,12 +188,14 @@ impl Group {
                         self.rates.sent(now, packet.len());
                         cx.core.send_where(|on| log.is_on(on), &packet, &paths);
                     }
+                    send_unreached(cx, seat, log, &packet);
                 }
                 if log.take_heads(now) && self.rates.may_send(now) {
                     let (room, seq) = (*tag, log.sent_seq);
                     let heads = Body::Heads(Heads { room, epoch, seq });
                     if let Some(bytes) = seat.packet(cx.core, &heads) {
                         self.rates.sent(now, bytes.len());
+                        send_unreached(cx, seat, log, &bytes);
                         cx.core.send_where(|on| log.is_on(on), &bytes, &paths);
                     }
                 }
@@ -252,6 +259,16 @@ pub(super) fn next_entry(
     Some(entry)
 }
 
+/// Sends a packet of the own log to each member that no group path reaches, of a bounded number.
+fn send_unreached(cx: &mut Cx, seat: &Seat, log: &sender::OwnSender, packet: &[u8]) {
+    let unreached = cx.presence.unreached_of(|peer| seat.lists(peer));
+    let unreached = unreached.filter(|to| log.is_on(cx.core.network_towards(*to)));
+    let unreached: Vec<SocketAddr> = unreached.collect();
+    for to in unreached {
+        cx.core.transmit(Destination::Unicast(to), packet.to_vec());
+    }
+}
+
 /// Sends an entry whose turn has come, and follows it. Returns the length of its packet.
 fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
     let pace: sender::Pace = cx.pace();
@@ -265,12 +282,17 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
         cx.core.transmit(Destination::Unicast(to), packet.clone());
     }
     let roster = &cx.presence.roster;
-    let of = room
-        .seat
-        .members(cx.presence)
-        .map(|peer| (peer.id, roster.reference(peer)))
-        .collect();
-    let id = MessageId::of_entry(&entry.hash(&room.id));
+    let hash = entry.hash(&room.id);
+    let members: BTreeSet<PeerId> = room.seat.members(cx.presence).map(|peer| peer.id).collect();
+    let sampled = super::ack::sample(&hash, &members);
+    let is_sampled = sampled.is_some();
+    let of = sampled.unwrap_or(members).into_iter();
+    let of = of.filter_map(|id| Some((id, roster.reference(roster.get(&id)?))));
+    let of = Recipients {
+        of: of.collect(),
+        is_sampled,
+    };
+    let id = MessageId::of_entry(&hash);
     if let Some(log) = room.own.get_mut(entry.epoch) {
         log.said_on(cx.core.networks().into_iter());
         log.sent(cx.now.mono, entry, (id, packet, of), pace);

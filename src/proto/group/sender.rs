@@ -56,6 +56,8 @@ pub struct Followed {
     pub entry: Vec<u8>,
     /// Members it is for, as events named them then.
     pub of: BTreeMap<PeerId, PeerRef>,
+    /// Whether these are some of many.
+    pub is_sampled: bool,
     /// Those that have it.
     pub acked: BTreeSet<PeerId>,
     /// Those that went before they had it.
@@ -71,6 +73,14 @@ struct HeadsPlan {
     base: Duration,
     round: u32,
     next: Instant,
+}
+
+/// Who is to acknowledge a message.
+pub struct Recipients {
+    /// Members, as events name them.
+    pub of: BTreeMap<PeerId, PeerRef>,
+    /// Whether these are some of many.
+    pub is_sampled: bool,
 }
 
 /// What goes again to one member by unicast.
@@ -136,10 +146,10 @@ impl OwnSender {
         &mut self,
         now: Instant,
         entry: &Entry,
-        followed: (MessageId, Vec<u8>, BTreeMap<PeerId, PeerRef>),
+        followed: (MessageId, Vec<u8>, Recipients),
         pace: Pace,
     ) {
-        let (id, packet, of) = followed;
+        let (id, packet, Recipients { of, is_sampled }) = followed;
         self.lately.push_back(now);
         while self
             .lately
@@ -168,6 +178,7 @@ impl OwnSender {
                 entry: entry.bytes.clone(),
                 next_resend: (!of.is_empty()).then(|| last_copy + acked_within(pace.rtt, of.len())),
                 of,
+                is_sampled,
                 acked: BTreeSet::new(),
                 left: BTreeSet::new(),
                 copies: copies - 1,

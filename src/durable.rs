@@ -72,6 +72,9 @@ pub enum Write {
         hash: [u8; 32],
         /// The entry as signed, byte for byte.
         bytes: Vec<u8>,
+        /// When it came, by the own clock, in milliseconds since the Unix epoch: what came first
+        /// is forgotten first.
+        came_ms: u64,
     },
     /// A private message that came in. A second one of the same id is ignored.
     PrivateIn {
@@ -139,14 +142,14 @@ pub enum Write {
         /// The entry without its body.
         bytes: Vec<u8>,
     },
-    /// Forgets the oldest of a room: what is more than so many lines or said before a moment. Of
+    /// Forgets the oldest of a room: what is more than so many lines or came before a moment. Of
     /// each log a prefix goes, and its floor moves. Bounded: new as long as there may be more.
     Retain {
         /// The room.
         room: RoomId,
         /// How many lines stay at most.
         entries: u32,
-        /// Milliseconds since the Unix epoch, by the authors' clocks.
+        /// Milliseconds since the Unix epoch, by the own clock.
         before_ms: u64,
     },
     /// Forgets all that was said here; private messages that wait for their peer stay.

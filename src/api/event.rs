@@ -145,6 +145,14 @@ pub enum Event {
         /// In a sentence.
         message: String,
     },
+    /// Others handed over lines that were said before this node came or while it was away:
+    /// `history` tells them now.
+    History {
+        /// Where.
+        conversation: Conversation,
+        /// How many.
+        lines: u32,
+    },
     /// Lines of one author are missing.
     Gap {
         /// Where.

@@ -68,6 +68,7 @@ fn entry_about(
         seq,
         hash,
         bytes: entry.bytes,
+        came_ms: 0,
     };
     (write, MessageId::of_entry(&hash))
 }

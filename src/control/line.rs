@@ -350,7 +350,10 @@ impl FrontEnd for LineMode {
             } => self.note(message),
             // An error says it too.
             Event::Store { kept: false, .. } => {}
-            Event::Receipt { .. } | Event::Room { .. } | Event::Gap { .. } => {}
+            Event::Receipt { .. }
+            | Event::Room { .. }
+            | Event::History { .. }
+            | Event::Gap { .. } => {}
         }
     }
 

@@ -486,7 +486,6 @@ mod tests {
             crate::id::PeerId([1; 32]),
         );
         let job = |seq: u32| {
-            // Of 1970, as its bytes say nothing.
             let write = Write::Entry {
                 room,
                 author,
@@ -494,6 +493,7 @@ mod tests {
                 seq,
                 hash: [u8::try_from(seq).expect("small"); 32],
                 bytes: vec![7],
+                came_ms: u64::from(seq),
             };
             let durability = Durability::Process;
             let writes = vec![write];
@@ -507,7 +507,7 @@ mod tests {
         while keeper.work(&mut Vec::new(), &mut |_| {}) == Some(TIDY_NEXT) {}
         let snapshot = keeper.store.snapshot().expect("read");
         let head = &snapshot.heads[0];
-        assert_eq!((head.floor, head.seq), (64, 64));
+        assert_eq!((head.floor, head.seq), (54, 64));
         let mut answers = Vec::new();
         keeper.work(&mut vec![job(9)], &mut |answer| answers.push(answer));
         let [StoreAnswer::Kept(_, Ok(kept))] = &answers[..] else {

@@ -113,13 +113,14 @@ impl Disk {
                 seq,
                 hash,
                 bytes,
+                came_ms,
             } => {
                 let log = LogKey {
                     room: *room,
                     author: *author,
                     epoch: *epoch,
                 };
-                return self.put_entry(log, *seq, hash, bytes);
+                return self.put_entry(log, *seq, hash, (bytes, *came_ms));
             }
             Write::PrivateIn { .. } | Write::PrivateOut { .. } | Write::PrivateState { .. } => {
                 self.put_private(write)

@@ -45,6 +45,7 @@ impl Step {
             Event::Receipt { .. } => Step::Told("receipt", None, None),
             Event::Room { .. } => Step::Told("room", None, None),
             Event::Store { .. } => Step::Told("store", None, None),
+            Event::History { .. } => Step::Told("history", None, None),
             Event::Gap { from, .. } => Step::Told("gap", Some(from.id), None),
             Event::Network { .. } => Step::Told("network", None, None),
             Event::Reply { .. } => Step::Told("reply", None, None),

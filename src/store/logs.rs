@@ -31,6 +31,7 @@ pub(super) struct NewEntry<'a> {
     pub(super) seq: u32,
     pub(super) hash: &'a [u8; 32],
     pub(super) bytes: &'a [u8],
+    pub(super) came_ms: u64,
 }
 
 pub(super) fn find(conn: &Connection, key: &LogKey) -> rusqlite::Result<Option<Log>> {
@@ -118,17 +119,22 @@ fn insert(
         epoch,
     } = &new.log;
     let key = order::key_of(conn, &room.0, (log, seq), hlc, head)?;
-    let sql = "INSERT INTO entry (log, seq, hash, bytes, hlc, key) VALUES (?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO entry (log, seq, hash, bytes, hlc, key, came)
+               VALUES (?, ?, ?, ?, ?, ?, ?)";
     // Without history its id alone stays, so that it is not taken for new once more.
     let bytes = match keep {
         Keep::All => new.bytes,
         Keep::None => &[],
     };
-    let row = params![log, seq, new.hash, bytes, hlc.cast_signed(), sortable(key)];
+    let came = i64::try_from(new.came_ms).unwrap_or(i64::MAX);
+    let (clock, place) = (hlc.cast_signed(), sortable(key));
+    let row = params![log, seq, new.hash, bytes, clock, place, came];
     execute(conn, sql, row)?;
     if keep == Keep::All {
-        let sql = "INSERT INTO line (room, key, author, epoch, seq, log) VALUES (?, ?, ?, ?, ?, ?)";
-        let row = params![room.0, sortable(key), author.0, sortable(*epoch), seq, log];
+        let sql = "INSERT INTO line (room, key, author, epoch, seq, log, came)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let epoch = sortable(*epoch);
+        let row = params![room.0, place, author.0, epoch, seq, log, came];
         execute(conn, sql, row)?;
         order::note_deps(conn, (log, seq), deps)?;
     }

@@ -38,6 +38,8 @@ mod parity_tests;
 mod reader;
 mod retention;
 #[cfg(test)]
+mod retention_tests;
+#[cfg(test)]
 mod robust_tests;
 mod rooms;
 mod sqlite;
@@ -77,7 +79,7 @@ pub const ENTRY_ROWS_MAX: usize = 512;
 pub struct Retention {
     /// Most lines of a room.
     pub entries: u32,
-    /// Days after which a line is forgotten, by its author's clock.
+    /// Days after which a line is forgotten, from when it came.
     pub days: u32,
 }
 
@@ -200,7 +202,10 @@ impl Store {
         self.set_durability(Durability::Process)?;
         let transaction = self.conn.unchecked_transaction()?;
         let unsettled = order::settle_rest(&transaction)?;
-        let before_ms = now_ms.saturating_sub(u64::from(retention.days) * DAY_MS);
+        let before_ms = match retention::is_believed(&transaction, now_ms)? {
+            true => now_ms.saturating_sub(u64::from(retention.days) * DAY_MS),
+            false => 0,
+        };
         let more = unsettled | retention::tidy(&transaction, retention.entries, before_ms)?;
         transaction.commit()?;
         Ok(more)

@@ -40,6 +40,7 @@ fn who_names_a_later_line_of_its_own_does_not_send_the_order_round_in_circles() 
             seq: entry.seq,
             hash: entry.hash(&room),
             bytes: entry.bytes,
+            came_ms: 0,
         };
         let durability = Durability::Process;
         let writes = vec![write];

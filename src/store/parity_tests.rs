@@ -182,6 +182,7 @@ impl World {
                 seq,
                 hash: said.hash,
                 bytes: said.bytes,
+                came_ms: 1000 + self.below(300),
             },
         }
     }
@@ -360,6 +361,7 @@ fn the_order_does_not_depend_on_the_order_of_arrival() {
             seq: said.seq,
             hash: said.hash,
             bytes: said.bytes,
+            came_ms: 0,
         });
         for writes in writes.collect::<Vec<_>>().chunks(10) {
             let batch = Batch {

@@ -1,8 +1,10 @@
 //! What is forgotten: the oldest of a room, or all that was said in one place.
 //!
 //! Of each log only a prefix goes and its floor moves to the end of it, so that nothing below is
-//! ever asked for again. Old is a line that has enough newer ones in the order people see, or was
-//! said too long ago by its author's clock.
+//! ever asked for again. Old is a line after which enough others came, or that came too long ago.
+//! By the own clock, since the clocks of authors may say anything: one in 2099 would push out what
+//! everybody else says, one in 1970 would lose all of its own. And the own clock is believed only
+//! where it stood an hour to some days before too, or one wrong day would forget everything.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,7 +17,12 @@ use crate::id::{PeerId, RoomId};
 /// Most entries forgotten in one turn: a commit of some milliseconds.
 pub(super) const ROWS_MAX: usize = 500;
 
-/// A line's place: key, author, epoch, number, as the database has them.
+const HOUR_MS: u64 = 60 * 60 * 1000;
+/// A clock is believed that was seen so long ago at most, and an hour at least. So much forward it
+/// may jump and be believed at once.
+const CLOCK_SEEN_MS: u64 = 8 * 24 * HOUR_MS;
+
+/// A line's place: when it came, author, epoch, number, as the database has them.
 type Place = (i64, [u8; 32], i64, i64);
 
 /// Forgets some of the oldest of a room; whether there may be more.
@@ -32,9 +39,9 @@ pub(super) fn retain(
             continue;
         };
         let epoch = sortable(key.epoch);
-        let is_old = |seq: i64, place: i64, hlc: u64| {
-            let at: Place = (place, key.author.0, epoch, seq);
-            hlc >> 16 < before_ms || cut.as_ref().is_some_and(|cut| at <= *cut)
+        let is_old = |seq: i64, came: i64| {
+            let at: Place = (came, key.author.0, epoch, seq);
+            came.cast_unsigned() < before_ms || cut.as_ref().is_some_and(|cut| at <= *cut)
         };
         let Some(floor) = old_prefix(conn, log.id, left, is_old)? else {
             continue;
@@ -50,8 +57,8 @@ pub(super) fn retain(
 
 /// The newest line that is one too many.
 fn cut(conn: &Connection, room: &RoomId, entries: u32) -> rusqlite::Result<Option<Place>> {
-    let sql = "SELECT key, author, epoch, seq FROM line WHERE room = ?
-               ORDER BY key DESC, author DESC, epoch DESC, seq DESC LIMIT 1 OFFSET ?";
+    let sql = "SELECT came, author, epoch, seq FROM line WHERE room = ?
+               ORDER BY came DESC, author DESC, epoch DESC, seq DESC LIMIT 1 OFFSET ?";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     conn.prepare_cached(sql)?
         .query_row(params![room.0, entries], read)
@@ -74,15 +81,15 @@ fn old_prefix(
     conn: &Connection,
     log: i64,
     rows_max: usize,
-    is_old: impl Fn(i64, i64, u64) -> bool,
+    is_old: impl Fn(i64, i64) -> bool,
 ) -> rusqlite::Result<Option<(i64, usize)>> {
-    let sql = "SELECT seq, key, hlc FROM entry WHERE log = ? ORDER BY seq";
+    let sql = "SELECT seq, came FROM entry WHERE log = ? ORDER BY seq";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([log])?;
     let (mut last, mut count) = (None, 0);
     while let Some(row) = rows.next()? {
-        let (seq, hlc): (i64, i64) = (row.get(0)?, row.get(2)?);
-        if count == rows_max || !is_old(seq, row.get(1)?, hlc.cast_unsigned()) {
+        let seq: i64 = row.get(0)?;
+        if count == rows_max || !is_old(seq, row.get(1)?) {
             break;
         }
         count += 1;
@@ -115,6 +122,25 @@ pub(super) fn wipe(conn: &Connection, talk: &Talk) -> rusqlite::Result<bool> {
         }
     }
     Ok(any)
+}
+
+/// Whether the clock can be told from one that jumped: it was seen before, not too lately and not
+/// too long ago. What it says now is remembered.
+pub(super) fn is_believed(conn: &Connection, now_ms: u64) -> rusqlite::Result<bool> {
+    let at = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let (now, hour_ago) = (at(now_ms), at(now_ms.saturating_sub(HOUR_MS)));
+    let first = at(now_ms.saturating_sub(CLOCK_SEEN_MS));
+    execute(
+        conn,
+        "DELETE FROM clock WHERE at < ? OR at > ?",
+        [first, now],
+    )?;
+    let sql = "INSERT OR IGNORE INTO clock (at) SELECT ?1 WHERE NOT EXISTS
+               (SELECT at FROM clock WHERE at > ?2)";
+    execute(conn, sql, [now, hour_ago])?;
+    let sql = "SELECT EXISTS (SELECT at FROM clock WHERE at <= ?)";
+    conn.prepare_cached(sql)?
+        .query_row([hour_ago], |row| row.get(0))
 }
 
 /// One turn of what is done when there is nothing else to do; whether there is more.

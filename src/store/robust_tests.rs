@@ -47,6 +47,7 @@ fn entry(author: PublicKey, seq: u32) -> Write {
         seq,
         hash: entry.hash(&room),
         bytes: entry.bytes,
+        came_ms: 1_000_000 + u64::from(seq),
     }
 }
 
@@ -263,6 +264,7 @@ fn tidying_forgets_prefixes_and_moves_the_floors() {
         entries: 100,
         days: 30,
     };
+    store.tidy(now_ms - 2 * 60 * 60 * 1000, month).unwrap();
     while store.tidy(now_ms, month).unwrap() {}
     let head = &store.snapshot().unwrap().heads[0];
     assert_eq!((head.floor, head.seq), (1500, 1500));

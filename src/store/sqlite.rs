@@ -94,6 +94,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
             seq,
             hash,
             bytes,
+            came_ms,
         } => {
             let (room, author, epoch, seq) = (*room, *author, *epoch, *seq);
             let log = LogKey {
@@ -106,6 +107,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
                 seq,
                 hash,
                 bytes,
+                came_ms: *came_ms,
             };
             if author == *own {
                 logs::raise_own_head(conn, &new)?;

@@ -46,6 +46,7 @@ fn entry(author: PeerId, epoch: u64, seq: u32) -> Write {
         seq,
         hash: [u8::try_from(seq % 251).unwrap(); 32],
         bytes: format!("entry {seq}").into_bytes(),
+        came_ms: 0,
     }
 }
 
@@ -261,6 +262,7 @@ fn of_two_entries_with_one_number_the_first_is_kept() {
         seq: 1,
         hash: [99; 32],
         bytes: b"other".to_vec(),
+        came_ms: 0,
     };
     assert_eq!(keep(&mut store, [other, entry(BEN, 6, 1)]), [false, true]);
     let query = Query::Entries {

@@ -105,6 +105,16 @@ fn a_database_of_version_2_gets_order_networks_and_clocks() {
     };
     assert_eq!((head.author, head.seq, head.low), (BEN.id(), 2, 1));
     assert_eq!((head.network, head.floor), (NetworkId([6; 8]), 0));
+    // Their clocks stand in 1970: they came now, for all that is known.
+    let sql = "SELECT min(line.came), min(entry.came), count(*) FROM line
+               JOIN entry ON entry.log = line.log AND entry.seq = line.seq
+               WHERE line.came = entry.came";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let came: (i64, i64, u32) = store.conn.query_row(sql, [], read).unwrap();
+    assert!(
+        came.0 == came.1 && came.0 > 1_700_000_000_000 && came.2 == 3,
+        "{came:?}"
+    );
     drop(store);
     let again = Store::open(Some(dir.path()), &OWN.id()).unwrap();
     assert_eq!(lines(&again, room), order);

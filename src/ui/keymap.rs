@@ -53,6 +53,8 @@ pub enum Action {
     PageUp,
     /// A page on.
     PageDown,
+    /// Searches what was said.
+    Search,
     /// Show the keys and commands.
     Help,
     /// Leave if nothing is typed, else drop what is typed.
@@ -140,6 +142,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::alt(K::Down)], A::PickNewer, ""),
     bind(&[Key::plain(K::PageUp)], A::PageUp, "read back"),
     bind(&[Key::plain(K::PageDown)], A::PageDown, "read on"),
+    bind(&[c('r')], A::Search, "search what was said"),
     bind(&[Key::plain(K::Left), c('b')], A::Left, ""),
     bind(&[Key::plain(K::Right), c('f')], A::Right, ""),
     bind(

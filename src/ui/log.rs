@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::input::Editor;
+use super::past::{Past, PastState};
 use crate::api::{ReceiptState, TextKind, Timestamp};
 use crate::id::{MessageId, PeerId};
 
@@ -10,6 +11,10 @@ use crate::id::{MessageId, PeerId};
 pub const LINES_MAX: usize = 5000;
 /// Most bytes of text kept of one conversation.
 pub const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most lines kept of one conversation, while somebody reads back in it.
+pub const READ_BACK_MAX: usize = 20_000;
+/// Most bytes of text kept of one conversation, while somebody reads back in it.
+const READ_BACK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most people in one line of comings and goings.
 const CHANGES_MAX: usize = 64;
 
@@ -64,6 +69,8 @@ pub struct Said {
     pub text: String,
     /// When, by the author's clock.
     pub time: Timestamp,
+    /// By how many milliseconds the clock of its author was off, ahead if positive.
+    pub clock_off: Option<i64>,
     /// Whether it came too late for its place.
     pub delayed: bool,
     /// How an own one stands, once that is known.
@@ -122,7 +129,7 @@ impl Line {
     }
 
     /// Bytes it counts for: its text and a flat charge for the rest.
-    fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         64 + match self {
             Line::Said(said) => said.text.len() + said.name.len(),
             Line::Presence { changes, .. } => changes.len() * 64,
@@ -144,10 +151,12 @@ pub struct Place {
 /// A conversation.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    lines: VecDeque<Line>,
+    pub(super) lines: VecDeque<Line>,
     /// The number of the first line that is kept.
-    first: u64,
-    bytes: usize,
+    pub(super) first: u64,
+    pub(super) bytes: usize,
+    /// How far it was read back.
+    pub(super) past: Past,
     /// Messages of others not seen yet.
     pub unread: u32,
     /// Whether one of them is meant for this person: private, or names them.
@@ -204,8 +213,26 @@ impl Log {
     pub fn push(&mut self, line: Line) {
         self.bytes += line.cost();
         self.lines.push_back(line);
-        while self.lines.len() > LINES_MAX || self.bytes > LOG_BYTES_MAX && self.lines.len() > 1 {
+        self.keep_bounds();
+    }
+
+    fn keep_bounds(&mut self) {
+        let (lines, bytes) = match self.bottom {
+            Some(_) => (READ_BACK_MAX, READ_BACK_BYTES_MAX),
+            None => (LINES_MAX, LOG_BYTES_MAX),
+        };
+        while self.lines.len() > lines || self.bytes > bytes && self.lines.len() > 1 {
             self.drop_first();
+        }
+    }
+
+    /// The lines from this index on have numbers greater by so much: so do the places among them.
+    pub(super) fn shift_places(&mut self, index: usize, by: u64) {
+        let number = self.first + index as u64;
+        let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
+        let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
+        for place in places.filter(|place| **place >= number) {
+            *place += by;
         }
     }
 
@@ -217,17 +244,11 @@ impl Log {
         let Some(index) = found.filter(|&index| index + 1 < self.lines.len()) else {
             return self.push(line);
         };
-        let number = self.first + index as u64 + 1;
         self.bytes += line.cost();
         self.lines.insert(index + 1, line);
-        let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
-        let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
-        for place in places.filter(|place| **place >= number) {
-            *place += 1;
-        }
-        while self.lines.len() > LINES_MAX || self.bytes > LOG_BYTES_MAX && self.lines.len() > 1 {
-            self.drop_first();
-        }
+        self.past.lines += usize::from(index < self.past.lines);
+        self.shift_places(index + 1, 1);
+        self.keep_bounds();
     }
 
     /// Drops the oldest line. Returns the bytes that freed.
@@ -237,6 +258,10 @@ impl Log {
         };
         self.first += 1;
         self.bytes -= line.cost();
+        self.past.lines = self.past.lines.saturating_sub(1);
+        if self.past.state == PastState::Whole {
+            self.past.state = PastState::More;
+        }
         line.cost()
     }
 
@@ -263,6 +288,41 @@ impl Log {
             time,
             changes: vec![change],
         });
+    }
+
+    /// A message that was missing came: the line that tells of the gap nearest to it counts one
+    /// less, and goes with the last.
+    pub fn fill_gap(&mut self, id: &MessageId, from: &PeerId) {
+        let is_it = |line: &Line| matches!(line, Line::Said(said) if said.id == *id);
+        let Some(at) = self.lines.iter().rposition(is_it) else {
+            return;
+        };
+        let is_gap =
+            |&index: &usize| matches!(&self.lines[index], Line::Gap { from: of, .. } if of == from);
+        let behind = (at..self.lines.len()).find(is_gap);
+        let Some(index) = behind.or_else(|| (0..at).rev().find(is_gap)) else {
+            return;
+        };
+        if let Some(Line::Gap { missing, .. }) = self.lines.get_mut(index) {
+            *missing = missing.saturating_sub(1);
+            if *missing == 0 {
+                self.remove(index);
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        let Some(line) = self.lines.remove(index) else {
+            return;
+        };
+        self.bytes -= line.cost();
+        self.past.lines -= usize::from(index < self.past.lines);
+        let number = self.first + index as u64;
+        let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
+        let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
+        for place in places.filter(|place| **place > number) {
+            *place -= 1;
+        }
     }
 
     /// Marks how an own message stands, if it is still here.
@@ -321,6 +381,10 @@ impl Log {
         self.bottom = None;
         self.new_from = None;
         self.picked = None;
+        self.past = Past {
+            state: PastState::Cleared,
+            ..Past::default()
+        };
     }
 
     /// A message of somebody came while nobody looked.

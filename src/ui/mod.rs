@@ -5,6 +5,7 @@
 //! clock, knows a terminal or does I/O, so that a test is a list of keys and events and a
 //! picture.
 
+pub mod clocks;
 pub mod complete;
 pub mod input;
 pub mod key;
@@ -13,6 +14,7 @@ pub mod layout;
 pub mod log;
 pub mod model;
 pub mod news;
+mod past;
 pub mod people;
 pub mod rooms;
 pub mod rows;

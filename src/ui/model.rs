@@ -88,7 +88,7 @@ pub struct Asking {
 }
 
 /// A request that is not answered yet, and what hangs on its answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) enum Pending {
     /// A text for this conversation, as it was typed; comes back into the line if it is refused.
     Text(Conversation, String),
@@ -96,6 +96,8 @@ pub(super) enum Pending {
     Status(Status, String),
     /// What is answered tells by its reference that it was asked for.
     Answer,
+    /// Lines to read back.
+    Page(super::past::Page),
     /// This room opens, or comes back into the line as it was typed.
     Join(String, String),
 }
@@ -146,6 +148,7 @@ pub struct Model {
     /// The colours.
     pub theme: Theme,
     pub(super) local_time: LocalTime,
+    pub(super) clocks: super::clocks::Clocks,
     pub(super) recall: Recall,
     pub(super) pending: BTreeMap<u64, Pending>,
     pub(super) next_reference: u64,
@@ -184,6 +187,7 @@ impl Model {
             focused: true,
             theme,
             local_time,
+            clocks: super::clocks::Clocks::default(),
             recall: Recall::default(),
             pending: BTreeMap::new(),
             next_reference: 1,

@@ -3,6 +3,7 @@
 use super::input::Editor;
 use super::log::{Change, ChangeKind, Line, Mark, Said};
 use super::model::{Effect, Model, Notice, Pending, Room};
+use super::past;
 use super::people::Person;
 use super::rooms;
 use super::rows::find_word;
@@ -15,6 +16,12 @@ use crate::api::{
 
 /// Takes an event of the node.
 pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
+    let mut effects = take(model, now, event);
+    effects.extend(past::wanted(model));
+    effects
+}
+
+fn take(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
     match event {
         Event::Ready {
             own,
@@ -25,14 +32,20 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
         Event::Own { own } => put_own(model, now, own),
         Event::Peer { .. } => peer(model, now, event),
         Event::Message {
-            reference: Some(_), ..
+            reference: Some(reference),
+            ..
         } => {
+            let pending = reference.as_u64().and_then(|r| model.pending.get_mut(&r));
+            if let Some(Pending::Page(page)) = pending {
+                page.take(event);
+                return Vec::new();
+            }
             let current = model.current.clone();
             for line in history::line(event, &chrono::Local).lines() {
                 model.note(&current, now, line.to_owned(), false);
             }
         }
-        Event::Message { .. } => return message(model, event),
+        Event::Message { .. } => return message(model, now, event),
         Event::Receipt { .. } => receipt(model, event),
         Event::Room {
             room,
@@ -63,6 +76,7 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             };
             model.add(conversation, line);
         }
+        Event::History { conversation, .. } => past::fetched(model, conversation),
         Event::Store { kept, message } => {
             model.unkept = (!kept).then(|| message.clone());
             if *kept {
@@ -90,6 +104,7 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
                 model.status_text = text;
             }
             Some(Pending::Join(room, _)) => rooms::joined(model, now, &room, event),
+            Some(Pending::Page(page)) => page.put(model, true),
             _ => {}
         },
         Event::Error {
@@ -100,6 +115,10 @@ pub fn event(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
             ..
         } => {
             let pending = take_pending(model, reference.as_ref());
+            if let Some(Pending::Page(page)) = pending {
+                page.put(model, false);
+                return Vec::new();
+            }
             if rooms::asks(model, code, pending.as_ref()) {
                 return Vec::new();
             }
@@ -327,7 +346,40 @@ fn warn_of_conflict(model: &mut Model, now: Timestamp, person: &Person) {
     });
 }
 
-fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
+/// The line that a `message` is.
+pub(super) fn said_of(event: &Event) -> Option<Said> {
+    let Event::Message {
+        id,
+        from,
+        own,
+        kind,
+        text,
+        time,
+        delayed,
+        answers,
+        redacted,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    Some(Said {
+        id: *id,
+        from: from.id,
+        name: from.name.clone(),
+        own: *own,
+        kind: *kind,
+        text: text.clone(),
+        time: *time,
+        clock_off: None,
+        delayed: *delayed,
+        mark: None,
+        answers: *answers,
+        redacted: *redacted,
+    })
+}
+
+fn message(model: &mut Model, now: Timestamp, event: &Event) -> Vec<Effect> {
     let Event::Message {
         id,
         conversation,
@@ -335,11 +387,9 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         own,
         kind,
         text,
-        time,
         delayed,
         after,
         answers,
-        redacted,
         ..
     } = event
     else {
@@ -351,25 +401,23 @@ fn message(model: &mut Model, event: &Event) -> Vec<Effect> {
         }
         return Vec::new();
     }
-    let said = Said {
-        id: *id,
-        from: from.id,
-        name: from.name.clone(),
-        own: *own,
-        kind: *kind,
-        text: text.clone(),
-        time: *time,
-        delayed: *delayed,
-        mark: None,
-        answers: *answers,
-        redacted: *redacted,
+    let Some(mut said) = said_of(event) else {
+        return Vec::new();
     };
+    // What comes late says nothing of the clock, and what waited on a disk for its receiver neither.
+    let is_fresh = !said.own && !delayed && after.is_none();
+    if is_fresh && matches!(conversation, Conversation::Room(_)) {
+        said.clock_off = model.clocks.heard(said.from, said.time, now);
+    }
     match after {
         Some(after) => {
             let log = model.log_mut(conversation);
             log.insert_after(after, Line::Said(said));
         }
         None => model.add(conversation, Line::Said(said)),
+    }
+    if *delayed || after.is_some() {
+        model.log_mut(conversation).fill_gap(id, &from.id);
     }
     if *own {
         return Vec::new();

@@ -7,6 +7,7 @@ use chrono::NaiveDateTime;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line as Text, Span};
 
+use super::clocks;
 use super::log::{Change, ChangeKind, Line, Log, Mark, Place, Said};
 use super::model::Model;
 use super::wrap;
@@ -342,6 +343,10 @@ impl<'a> Layouter<'a> {
     fn put_right(&self, said: &Said, rows: &mut Vec<Row>) {
         let (word, style) = match said.mark {
             Some(mark) => self.mark_word(&mark),
+            None if said.clock_off.is_some() => {
+                let off = said.clock_off.unwrap_or_default();
+                (clocks::words(off), self.dim())
+            }
             None if said.delayed => ("late".to_owned(), self.dim()),
             None => return,
         };

@@ -7,6 +7,7 @@ use super::key::{Input, Key, KeyCode, Mouse, MouseKind};
 use super::keymap::{self, Action};
 use super::layout::{first_shown, layout};
 use super::model::{Effect, Focus, Model, Notice, Panel, Pending};
+use super::past;
 use super::rooms;
 use super::rows::Layouter;
 use crate::api::slash::{self, Local};
@@ -19,6 +20,12 @@ const LEAVING_LINES: &[&str] = &["quit", "exit", "bye bye"];
 
 /// Takes what came from the terminal.
 pub fn input(model: &mut Model, input: Input) -> Vec<Effect> {
+    let mut effects = take(model, input);
+    effects.extend(past::wanted(model));
+    effects
+}
+
+fn take(model: &mut Model, input: Input) -> Vec<Effect> {
     match input {
         Input::Key(key) => self::key(model, key),
         Input::Paste(text) => {
@@ -172,6 +179,13 @@ fn on_line(model: &mut Model, action: Action) -> Vec<Effect> {
             let log = model.current_log();
             (log.bottom, log.picked) = (None, None);
         }
+        Action::Search => {
+            model.recall.stop();
+            if !model.line.text().starts_with("/search ") {
+                let words = model.line.take();
+                model.line = super::input::Editor::new(&format!("/search {words}"));
+            }
+        }
         Action::PickOlder => rooms::pick(model, true),
         Action::PickNewer => rooms::pick(model, false),
         Action::ToggleList => go_to_list(model),
@@ -252,6 +266,9 @@ fn page(model: &Model) -> isize {
 
 fn scroll(model: &mut Model, by: isize) {
     let pane = layout(model).pane;
+    if by < 0 {
+        past::paged_up(model.current_log());
+    }
     let Some(rows) = Layouter::of_current(model, pane.width) else {
         return;
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lanchat::api::Event;
 use lanchat::durable::EntryHead;
 
 use crate::helper::{self, Helper};
@@ -23,6 +24,15 @@ fn same(world: &World, nodes: &[usize]) -> bool {
         .all(|&at| world.nodes[at].disk.entries == *first)
 }
 
+/// How many lines it was told that others handed over.
+fn fetched(world: &World, at: usize) -> u32 {
+    let told = world.nodes[at].events.iter().map(|(_, event)| match event {
+        Event::History { lines, .. } => *lines,
+        _ => 0,
+    });
+    told.sum()
+}
+
 fn leave(world: &mut World, at: usize) {
     world.with(at, |endpoint, now| endpoint.leave(now));
     world.run(seconds(1));
@@ -39,8 +49,13 @@ fn a_newcomer_gets_all_of_an_author_who_left() {
         leave(&mut world, 0);
         assert_eq!(world.nodes[1].disk.numbers(author).len(), 500);
         let newcomer = world.add("zoe");
+        world.run_until(seconds(20), |w| fetched(w, newcomer) > 0);
+        let named = world.nodes[newcomer].disk.people.contains_key(&author);
+        assert!(named, "a line that can be read has the name of who said it");
         let took = world.run_until(seconds(20), |w| same(w, &[1, 2, newcomer]));
         println!("{took:?} at loss {loss}");
+        world.run(seconds(1));
+        assert_eq!(fetched(&world, newcomer), 500);
         let wanted: Vec<u32> = (1..=500).collect();
         assert_eq!(world.nodes[newcomer].disk.numbers(author), wanted);
         assert!(
@@ -51,6 +66,26 @@ fn a_newcomer_gets_all_of_an_author_who_left() {
         world.send(1, "#lobby", "welcome");
         world.run(seconds(2));
         assert_eq!(world.texts(newcomer, &lobby()), ["welcome"]);
+    }
+}
+
+/// With just two, each may have a reason to ask the other at the same moment: both dial, and one of
+/// the two connections goes, with what was asked on it.
+#[test]
+fn where_two_dial_at_once_the_newcomer_still_has_all() {
+    for seed in 1..=8 {
+        let mut world = World::new(0.0, seed);
+        world.add("ana");
+        world.run(seconds(3));
+        say(&mut world, 0, "line", 30);
+        world.run(seconds(7));
+        let zoe = world.add("zoe");
+        world.send(zoe, "#lobby", "hello");
+        let took = world.run_until(seconds(10), |w| {
+            w.nodes[zoe].disk.numbers(w.id(0)).len() == 30
+        });
+        println!("seed {seed}: {took:?}");
+        assert!(took < seconds(3), "seed {seed}: {took:?}");
     }
 }
 

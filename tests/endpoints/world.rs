@@ -71,12 +71,16 @@ pub struct Disk {
     pub pins: Vec<(String, lanchat::id::PublicKey)>,
     pub neighbors: Vec<lanchat::durable::Neighbor>,
     pub rooms: BTreeMap<[u8; 32], lanchat::durable::RoomRow>,
+    pub people: BTreeMap<PeerId, lanchat::durable::PersonRow>,
 }
 
 impl Disk {
     pub fn apply(&mut self, write: &Write) -> bool {
         match write {
             Write::Incarnation(value) => self.incarnation = *value,
+            Write::Person(person) => {
+                self.people.insert(person.id, person.clone());
+            }
             Write::Epoch {
                 room,
                 network,
@@ -99,6 +103,7 @@ impl Disk {
                 seq,
                 hash,
                 bytes,
+                ..
             } => {
                 let key = (room.0, *author, *epoch, *seq);
                 if self.entries.contains_key(&key) {
@@ -172,6 +177,10 @@ impl Disk {
                     .map(|(key, (_, bytes))| self.line(*id, key, bytes))
                     .into_iter()
                     .collect()
+            }
+            Query::People { ids } => {
+                let known = ids.iter().filter_map(|id| self.people.get(id));
+                known.cloned().map(Row::Person).collect()
             }
             other => self.of_logs(other),
         }

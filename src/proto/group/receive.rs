@@ -159,7 +159,7 @@ impl Group {
         }
         log.learn_head(entry.seq, first_ask);
         log.storing(&entry, hash);
-        let mut writes = vec![entry_write(id, &entry)];
+        let mut writes = vec![entry_write(id, &entry, cx.now.wall_ms)];
         // With who said it: their name is in their record, and outlives their being here.
         writes.extend(self.person_write(cx, &at.0));
         let token = cx.core.persist(Batch {

@@ -96,7 +96,7 @@ impl Group {
             self.say_unkept(cx, tag, entry, reference);
             return Ok(());
         }
-        writes.push(entry_write(room.id, &entry));
+        writes.push(entry_write(room.id, &entry, cx.now.wall_ms));
         writes.extend(self.person_write(cx, &cx.core.identity.id()));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,

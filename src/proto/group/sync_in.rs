@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::receive::RECEIVED_PENDING_MAX;
+use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
-use crate::durable::{Batch, Durability, Kept, Write};
+use crate::api::Event;
+use crate::durable::{Batch, Durability, Kept};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::wire::{Entry, EntryKind};
 
@@ -179,14 +181,9 @@ impl Group {
             {
                 room.seat.unjudged.push(entry.clone());
             }
-            writes.push(Write::Entry {
-                room: id,
-                author: at.0,
-                epoch: at.1,
-                seq: entry.seq,
-                hash: entry.hash(&id),
-                bytes: entry.bytes.clone(),
-            });
+            let days = cx.core.config.limits.history_days;
+            let came_ms = came_ms(cx.now.wall_ms, days, entry.hlc);
+            writes.push(entry_write(id, &entry, came_ms));
             kept.push(entry);
         }
         self.received_pending += kept.len();
@@ -199,6 +196,7 @@ impl Group {
 
     /// History is stored: heads tell of it.
     pub(super) fn history_stored(&mut self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
+        self.tell_history(cx, entries, kept);
         for (entry, kept) in entries.iter().zip(kept) {
             let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
             let room = self.rooms.get_mut(&tag);
@@ -215,5 +213,32 @@ impl Group {
                 Kept::Fork => self.contradicted(cx, (tag, at, entry.seq), None, entry),
             }
         }
+    }
+
+    /// Tells that there is something to read back, where there is.
+    fn tell_history(&self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
+        let said = entries.iter().zip(kept).filter(|(_, kept)| kept.is_new());
+        let lines = u32::try_from(said.count()).unwrap_or(u32::MAX);
+        let tag = entries.first().map(|entry| entry.room);
+        let room = tag.and_then(|tag| self.rooms.get(&tag));
+        if let Some(room) = room.filter(|_| lines > 0) {
+            let conversation = room.conversation();
+            cx.core.event(Event::History {
+                conversation,
+                lines,
+            });
+        }
+    }
+}
+
+/// When history is taken to have come, in milliseconds since the Unix epoch: when it was said, so
+/// that it is not kept longer here than elsewhere. Where its author's clock cannot be true, or
+/// others keep more than these days, now.
+fn came_ms(now_ms: u64, days: u32, hlc: u64) -> u64 {
+    let kept_ms = u64::from(days) * 24 * 60 * 60 * 1000;
+    let said_ms = super::order::ms(hlc);
+    match (now_ms.saturating_sub(kept_ms)..=now_ms).contains(&said_ms) {
+        true => said_ms,
+        false => now_ms,
     }
 }

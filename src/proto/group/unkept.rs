@@ -179,7 +179,7 @@ impl Group {
                 continue;
             };
             writes.extend(self.person_write(cx, &entry.author_id()));
-            writes.push(entry_write(room, entry));
+            writes.push(entry_write(room, entry, cx.now.wall_ms));
         }
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
@@ -233,8 +233,8 @@ impl Group {
     }
 }
 
-/// What keeps this entry.
-pub(super) fn entry_write(room: RoomId, entry: &Entry) -> Write {
+/// What keeps this entry, which came then (milliseconds since the Unix epoch).
+pub(super) fn entry_write(room: RoomId, entry: &Entry, came_ms: u64) -> Write {
     Write::Entry {
         room,
         author: entry.author_id(),
@@ -242,5 +242,6 @@ pub(super) fn entry_write(room: RoomId, entry: &Entry) -> Write {
         seq: entry.seq,
         hash: entry.hash(&room),
         bytes: entry.bytes.clone(),
+        came_ms,
     }
 }

@@ -196,18 +196,22 @@ impl Exchange {
                 }
                 self.tell_vector(&mut acts);
                 if self.role == Role::Helper {
+                    // The names first, or the lines are shown without.
+                    self.queue.push_back(Asked::People);
                     if self.subject.why == Why::Join {
                         self.queue.push_back(Asked::Latest);
                     }
-                    self.queue.push_back(Asked::People);
                 }
             }
-            Some(Asked::Latest) => entries_of(rows, &mut acts),
             Some(Asked::People) => {
                 people_of(rows, &mut acts);
-                acts.push(Act::Send(Frame::Done { more: false }));
-                self.opened = true;
-                self.want(&mut acts);
+                if self.subject.why != Why::Join {
+                    self.open(&mut acts);
+                }
+            }
+            Some(Asked::Latest) => {
+                entries_of(rows, &mut acts);
+                self.open(&mut acts);
             }
             Some(Asked::Again) => {
                 self.read_vector(rows);
@@ -218,6 +222,13 @@ impl Exchange {
         }
         self.end(&mut acts);
         acts
+    }
+
+    /// The helper said what it says unasked; now both want and serve.
+    fn open(&mut self, acts: &mut Vec<Act>) {
+        acts.push(Act::Send(Frame::Done { more: false }));
+        self.opened = true;
+        self.want(acts);
     }
 
     /// A frame of the other side.
@@ -474,5 +485,71 @@ fn people_of(rows: &[Row], acts: &mut Vec<Act>) {
     let records: Vec<Vec<u8>> = records.collect();
     for part in records.chunks(super::frame::PEOPLE_MAX) {
         acts.push(Act::Send(Frame::People(part.to_vec())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::PersonRow;
+    use crate::id::PublicKey;
+
+    /// Else a screen that reads the lines at once shows them of nobody.
+    #[test]
+    fn a_newcomer_is_told_the_names_before_the_lines() {
+        let author = PeerId([1; 32]);
+        let subject = Subject {
+            room: RoomId([3; 32]),
+            network: NetworkId([4; 8]),
+            why: Why::Join,
+            entries: 200,
+            since_ms: 0,
+        };
+        let mut helper = Exchange::new(Role::Helper, subject, [0; 32]);
+        let vector = Frame::Vector {
+            proof: [0; 32],
+            more: false,
+            logs: Vec::new(),
+        };
+        helper.handle(vector).expect("nothing held");
+        let mut said = Vec::new();
+        while let Some(query) = helper.next_query(true) {
+            let rows = match query {
+                Query::Vector { room, network } => vec![Row::Log(Head {
+                    room,
+                    author,
+                    epoch: 1,
+                    seq: 1,
+                    hash: [5; 32],
+                    network,
+                    low: 1,
+                    floor: 0,
+                    forked: false,
+                })],
+                Query::People { .. } => vec![Row::Person(PersonRow {
+                    id: author,
+                    key: PublicKey([1; 32]),
+                    incarnation: 1,
+                    record_seq: 1,
+                    record: vec![6; 200],
+                })],
+                _ => vec![Row::Entry {
+                    seq: 1,
+                    bytes: vec![7; 200],
+                }],
+            };
+            said.extend(helper.loaded(&rows));
+        }
+        let kinds = said.iter().filter_map(|act| match act {
+            Act::Send(frame) => Some(frame.kind()),
+            _ => None,
+        });
+        let kinds: Vec<u8> = kinds.collect();
+        let of = |frame: &Frame| frame.kind();
+        let people = of(&Frame::People(Vec::new()));
+        let entries = of(&Frame::Entries(Vec::new()));
+        let done = of(&Frame::Done { more: false });
+        let places = [people, entries, done].map(|kind| kinds.iter().position(|k| *k == kind));
+        assert!(places[0].is_some() && places.is_sorted(), "{kinds:?}");
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Held {
     pub(super) deps: Vec<[u8; 16]>,
     /// Its place in the order people see.
     pub(super) key: u64,
+    /// When it came, by the own clock.
+    came_ms: u64,
 }
 
 /// Where a log stands.
@@ -92,7 +94,7 @@ impl Disk {
         log: LogKey,
         seq: u32,
         hash: &[u8; 32],
-        bytes: &[u8],
+        (bytes, came_ms): (&[u8], u64),
     ) -> Kept {
         let head = EntryHead::of(bytes);
         let network = head.as_ref().map_or(NetworkId([0; 8]), |head| head.network);
@@ -121,6 +123,7 @@ impl Disk {
             hlc,
             deps,
             key: 0,
+            came_ms,
         };
         self.note(key, held);
         self.unsynced.push(Undo::Entry(key));
@@ -279,16 +282,18 @@ impl Disk {
     }
 
     pub(super) fn retain(&mut self, room: &RoomId, entries: u32, before_ms: u64) -> bool {
-        let mut newest = self.lines(room).into_iter().rev();
+        let all = self.entries.iter().filter(|(key, _)| key.0 == room.0);
+        let mut places: Vec<(u64, EntryKey)> =
+            all.map(|(key, held)| (held.came_ms, *key)).collect();
+        places.sort_unstable();
         let most = usize::try_from(entries).unwrap_or(usize::MAX);
-        let cut = newest.nth(most).map(|(key, held)| (held.key, key));
-        drop(newest);
+        let cut = places.into_iter().rev().nth(most);
         let mut any = false;
         for log in self.logs_of(room) {
             let numbers = key_in(&log, 0)..=key_in(&log, u32::MAX);
             let old = self.entries.range(numbers).take_while(|(key, held)| {
-                let one_too_many = cut.is_some_and(|cut| (held.key, **key) <= cut);
-                held.hlc >> 16 < before_ms || one_too_many
+                let one_too_many = cut.is_some_and(|cut| (held.came_ms, **key) <= cut);
+                held.came_ms < before_ms || one_too_many
             });
             if let Some(floor) = old.map(|(key, _)| key.3).last() {
                 any |= self.raise_floor(&log, floor);

@@ -16,6 +16,7 @@ use crate::ui::theme::Theme;
 use crate::ui::{news, update, view};
 
 mod keys;
+mod past;
 mod pictures;
 mod rooms;
 
@@ -27,10 +28,24 @@ fn minute(minutes: u64) -> Timestamp {
     Timestamp(1_773_480_360_000 + minutes * 60_000)
 }
 
+/// Whether the screen asks by itself; `/history` asks for fewer or does not say.
+fn is_page(request: &Request) -> bool {
+    matches!(
+        &request.command,
+        Command::History {
+            limit: Some(100..),
+            search: None,
+            ..
+        }
+    )
+}
+
 /// A screen under test: the model, what it asked for, and the time, a minute an event.
 struct Screen {
     model: Model,
     effects: Vec<Effect>,
+    /// Pages asked for to be read back.
+    pages: Vec<Request>,
 }
 
 impl Screen {
@@ -38,6 +53,16 @@ impl Screen {
         Screen {
             model: Model::new(size, Theme::Mono, utc),
             effects: Vec::new(),
+            pages: Vec::new(),
+        }
+    }
+
+    fn extend(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Request(request) if is_page(&request) => self.pages.push(request),
+                effect => self.effects.push(effect),
+            }
         }
     }
 
@@ -52,21 +77,26 @@ impl Screen {
     }
 
     fn tell(&mut self, minutes: u64, event: Event) {
-        let effects = news::event(&mut self.model, minute(minutes), &event);
-        self.effects.extend(effects);
+        // What somebody says comes when they say it.
+        let now = match &event {
+            Event::Message { time, .. } => *time,
+            _ => minute(minutes),
+        };
+        let effects = news::event(&mut self.model, now, &event);
+        self.extend(effects);
     }
 
     fn keys(&mut self, keys: &str) -> &mut Self {
         for key in script(keys) {
             let effects = update::input(&mut self.model, Input::Key(key));
-            self.effects.extend(effects);
+            self.extend(effects);
         }
         self
     }
 
     fn input(&mut self, input: Input) -> &mut Self {
         let effects = update::input(&mut self.model, input);
-        self.effects.extend(effects);
+        self.extend(effects);
         self
     }
 

@@ -370,7 +370,7 @@ fn the_help_shows_every_command_and_key_of_the_tables() {
                         │  /search WORDS       show what was said with these words
                         │  /nick NAME          take another name
                         │  /away [TEXT]        say that you are away
-                        │  /back               say that you are back            ↓31
+                        │  /back               say that you are back            ↓32
     #lobby> █
      ana~zdem · looking for others · eth0
     "##);

@@ -113,7 +113,7 @@ fn whom_to_ask(
         .filter(|peer| peer.id != *author && seat.lists(peer))
         .filter_map(|peer| {
             let at = peer.addresses.current()?;
-            Some((log.is_holder(&peer.id, seq), at))
+            Some((log.missing.is_holder(&peer.id, seq), at))
         })
         .filter(|(_, at)| log.is_on(cx.core.network_towards(*at)))
         .collect();

@@ -1,13 +1,13 @@
 //! What is held of one author's log in a room, and what is missing of it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
 use crate::durable::{EntryHead, Head};
-use crate::id::{NetworkId, PeerId, RoomId};
+use crate::id::{NetworkId, RoomId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -24,8 +24,6 @@ const HELD_RUNS_MAX: usize = 2048;
 const SEQ_MAX: u32 = u32::MAX - 1;
 /// Networks remembered on which an author spoke of one log.
 const HEARD_ON_MAX: usize = 4;
-/// Members remembered of whom it is known how much of one log they hold.
-const HOLDERS_MAX: usize = 8;
 
 /// One epoch of one author's log.
 #[derive(Default)]
@@ -64,8 +62,6 @@ pub struct AuthorLog {
     cache: BTreeMap<u32, Cached>,
     /// Number and hash of the last entry that the store had at the start.
     restored: Option<(u32, [u8; 32])>,
-    /// Who showed lately to hold how much of it.
-    holders: VecDeque<(PeerId, u32)>,
     /// Its author used a number twice: nothing more is taken of it, nor told.
     forked: bool,
     /// When to acknowledge.
@@ -173,20 +169,6 @@ impl AuthorLog {
     pub fn is_on(&self, network: NetworkId) -> bool {
         let is_of = |network| self.network == Some(network) || self.was_heard_on(network);
         is_of(network) || is_of(NetworkId::EVERYWHERE)
-    }
-
-    /// Somebody else showed that they hold it up to this.
-    pub fn note_holder(&mut self, peer: PeerId, head: u32) {
-        self.holders.retain(|(of, _)| *of != peer);
-        self.holders.truncate(HOLDERS_MAX - 1);
-        self.holders.push_front((peer, head));
-    }
-
-    /// Whether somebody showed that they hold it up to this.
-    #[must_use]
-    pub fn is_holder(&self, peer: &PeerId, seq: u32) -> bool {
-        let mut holders = self.holders.iter();
-        holders.any(|(of, head)| of == peer && *head >= seq)
     }
 
     /// Nothing more is taken of it.
@@ -741,9 +723,10 @@ mod tests {
         assert!(log.give_up_gone(at, true));
         assert_eq!((log.contiguous(), log.held()), (3, Some(3)));
         assert!(log.is_near(2 + AHEAD_MAX) && !log.has(2));
-        assert_eq!(lines(&mut log, at), [1, 1001, 3, 1001, 5]);
+        assert_eq!(lines(&mut log, at), [1, 1001, 3]);
         // Its author may hold number 4 and is not here.
         assert!(log.give_up_gone(at, false));
+        assert_eq!(lines(&mut log, at), [1001, 5]);
         assert_eq!((log.contiguous(), log.held()), (5, Some(3)));
         log.ask_again(at);
         assert_eq!((log.contiguous(), log.held()), (3, Some(3)));

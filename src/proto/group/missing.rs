@@ -5,10 +5,11 @@
 //! told in an exchange of histories how far it holds its log and did not give it; where the author is
 //! away, if nobody who is here gave it, and then it is asked for again once the author is back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::runs::Runs;
+use crate::id::PeerId;
 use crate::limits::NACK_RUNS_MAX;
 use crate::wire::Run;
 
@@ -20,6 +21,8 @@ const ASK_SLOWEST: Duration = Duration::from_secs(10);
 pub const LAST_TRY: u32 = QUICK_TRIES + 8;
 /// Runs of numbers given up that are remembered; the oldest beyond count as held.
 const GONE_RUNS_MAX: usize = 256;
+/// Members remembered of whom it is known how much of one log they hold.
+const HOLDERS_MAX: usize = 8;
 
 /// What is missing of one log, and what is given up.
 #[derive(Default)]
@@ -28,6 +31,8 @@ pub struct Missing {
     gone: Runs,
     /// Of what is given up its author itself said up to here that it does not hold it.
     denied: u32,
+    /// Who showed lately to hold how much of the log.
+    holders: VecDeque<(PeerId, u32)>,
 }
 
 /// How often one entry was asked for.
@@ -139,6 +144,20 @@ impl Missing {
     pub fn put_off(&mut self, now: Instant, until: Instant) {
         let due = self.asks.values_mut().filter(|ask| ask.next <= now);
         due.for_each(|ask| ask.next = until);
+    }
+
+    /// Somebody else showed that they hold it up to this.
+    pub fn note_holder(&mut self, peer: PeerId, head: u32) {
+        self.holders.retain(|(of, _)| *of != peer);
+        self.holders.truncate(HOLDERS_MAX - 1);
+        self.holders.push_front((peer, head));
+    }
+
+    /// Whether somebody showed that they hold it up to this.
+    #[must_use]
+    pub fn is_holder(&self, peer: &PeerId, seq: u32) -> bool {
+        let mut holders = self.holders.iter();
+        holders.any(|(of, head)| of == peer && *head >= seq)
     }
 
     /// How often that was asked for which is due, and the highest such number, if anything is due.

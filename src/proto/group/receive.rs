@@ -314,7 +314,7 @@ impl Group {
             let author = room.logs.author(&head.author);
             let log = author.and_then(|author| room.logs.get_mut(&(author, head.epoch)));
             if let Some(log) = log {
-                log.note_holder(*from, head.seq);
+                log.missing.note_holder(*from, head.seq);
             }
         }
     }

@@ -22,8 +22,10 @@ const RESENDS_MAX: u32 = 16;
 const DOUBT_AFTER: u32 = 3;
 /// Slowest pace of that; the pace halves with every second one.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
-/// HEADS go at t0, 4 t0, 16 t0 and 64 t0 after the last copy.
-const HEADS_ROUNDS: u32 = 4;
+/// HEADS go at so many t0 after the last copy; where much is lost once more early, since whoever heard
+/// neither the entry nor the first of them waits for the next.
+const HEADS_AT: [u32; 4] = [1, 4, 16, 64];
+const HEADS_AT_LOSSY: [u32; 5] = [1, 2, 4, 16, 64];
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
 
 /// One epoch of the own log.
@@ -71,7 +73,8 @@ pub struct Followed {
 #[derive(Clone, Copy, Debug)]
 struct HeadsPlan {
     base: Duration,
-    round: u32,
+    /// In units of the base, what is left of it.
+    at: &'static [u32],
     next: Instant,
 }
 
@@ -192,7 +195,10 @@ impl OwnSender {
         let base = pace.rtt.max(HEADS_BASE_MIN);
         self.heads = Some(HeadsPlan {
             base,
-            round: 0,
+            at: match pace.copies() {
+                3.. => &HEADS_AT_LOSSY,
+                _ => &HEADS_AT,
+            },
             next: last_copy + base,
         });
     }
@@ -222,10 +228,12 @@ impl OwnSender {
         if plan.next > now {
             return false;
         }
-        plan.round += 1;
-        plan.next = now + plan.base * 4u32.pow(plan.round) - plan.base * 4u32.pow(plan.round - 1);
-        if plan.round == HEADS_ROUNDS {
-            self.heads = None;
+        match plan.at {
+            [this, next, ..] => {
+                plan.next = now + plan.base * (next - this);
+                plan.at = &plan.at[1..];
+            }
+            _ => self.heads = None,
         }
         true
     }

@@ -16,8 +16,8 @@ const SLOWER: f64 = 0.7;
 const FASTER: f64 = 1.1;
 /// Lines a second that a person may always say.
 const FLOOR: f64 = 1.0;
-/// A share is so many times what its owner may send by the own limits: copies that were lost and
-/// repaired, datagrams that were held up and come at once, take nothing from an honest one.
+/// A share of lines is so many times what its owner may say by the own limits: what was lost and
+/// repaired, or held up and comes at once, takes nothing from an honest one.
 const RATE_SLACK: u32 = 2;
 const BURST_SLACK: u32 = 4;
 const SECOND: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ impl Shares {
         Shares {
             of: BTreeMap::new(),
             lines: slack(limits.person_rate, limits.person_burst),
-            packets: slack(limits.node_rate, limits.node_burst),
+            packets: (limits.node_rate, limits.node_burst),
             load: Load::new(now, limits),
         }
     }

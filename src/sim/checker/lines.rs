@@ -192,10 +192,10 @@ impl Checker {
         let (author, epoch, seq) = (truth.author, truth.epoch, truth.seq);
         let id = self.people[author].id;
         let lines = &mut self.lines[node];
-        let told = lines.gaps.remove(&author);
         if delayed {
             return;
         }
+        let told = lines.gaps.remove(&author);
         let last = lines.last.insert((author, epoch), seq);
         let Some(last) = last else { return };
         if seq <= last {

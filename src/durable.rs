@@ -8,7 +8,7 @@ mod entry;
 use std::net::SocketAddr;
 
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
-pub use entry::{BODY_REDACTED, EntryHead, order_key};
+pub use entry::{BODY_REDACTED, EntryHead, KIND_TOPIC, order_key};
 
 /// Which log of whom.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -352,6 +352,21 @@ pub enum Query {
         /// The id.
         id: MessageId,
     },
+    /// The line that says what a room is about, the last one in the order people see:
+    /// [`Row::Line`].
+    Topic {
+        /// The room.
+        room: RoomId,
+    },
+    /// What an author said that names this entry: [`Row::Held`], a few of them.
+    Behind {
+        /// The room.
+        room: RoomId,
+        /// The author.
+        author: PeerId,
+        /// The first 16 bytes of the hash of the entry, held or not.
+        id: [u8; 16],
+    },
     /// What is known of these people: [`Row::Person`].
     People {
         /// Who.
@@ -419,6 +434,8 @@ pub struct LineRow {
     pub own: bool,
     /// When, by the author's clock: 48 bits of milliseconds, 16 bits of counter.
     pub hlc: u64,
+    /// Its place in the order people see ([`order_key`]).
+    pub key: u64,
     /// What the body is.
     pub kind: u8,
     /// The entries it names; none of a private message.

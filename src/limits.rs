@@ -143,6 +143,8 @@ pub const STRANGER_MESSAGE_RATE: u32 = 1;
 pub const ROOM_AUTHORS_MAX: usize = 1024;
 /// Epochs of one author of which a room knows where they stand.
 pub const AUTHOR_EPOCHS_MAX: usize = 8;
+/// Epochs of one author in a room that the store keeps something of; the oldest makes way.
+pub const STORED_EPOCHS_MAX: usize = 128;
 /// Entries asked for in one NACK.
 pub const NACK_RUNS_MAX: usize = 16;
 /// Bytes out to an unvalidated address, as a multiple of the bytes in.

@@ -9,6 +9,8 @@ const TAG_LEN: usize = 8;
 const BODY_HASH_LEN: usize = 32;
 const SIGNATURE_LEN: usize = 64;
 const DEPS_MAX: usize = crate::limits::ENTRY_DEPS_MAX;
+/// The kind of an entry that says what its room is about.
+pub const KIND_TOPIC: u8 = 3;
 /// In place of the length of the body: it was redacted, and none follows.
 pub const BODY_REDACTED: u16 = 0xFFFF;
 
@@ -125,6 +127,12 @@ mod tests {
             assert_eq!((head.kind, &head.deps), (entry.kind.0, &entry.deps));
             assert_eq!(head.body, Some(entry.body));
         }
+    }
+
+    #[test]
+    fn a_topic_is_told_by_the_byte_that_the_store_looks_at() {
+        assert_eq!(EntryKind::TOPIC.0, KIND_TOPIC);
+        assert_eq!(entry(0, b"").bytes[100], 42);
     }
 
     #[test]

@@ -435,7 +435,13 @@ impl Endpoint {
         let own = self.core.identity.id();
         let worth = self.group.worth(&own, &entry);
         match worth {
-            Worth::No => return,
+            Worth::No => {
+                if entry.redacted {
+                    let (group, mut cx) = self.group_cx(now);
+                    group.doubt_stub(&mut cx, &entry);
+                }
+                return;
+            }
             Worth::Held => {
                 if wants_ack(&inbound.arrival) {
                     let (group, mut cx) = self.group_cx(now);

@@ -375,7 +375,12 @@ impl Byzantine {
     fn lie(&mut self, dice: &mut Dice) -> Option<Send> {
         let seq = u32::try_from(dice.below(5000)).ok()?;
         let (room, epoch) = (lobby().tag(), self.log.0);
-        let bytes = self.packet(&Body::Heads(Heads { room, epoch, seq }));
+        let bytes = self.packet(&Body::Heads(Heads {
+            room,
+            epoch,
+            seq,
+            first: 1,
+        }));
         Some(self.own(GROUP, bytes))
     }
 

@@ -30,6 +30,8 @@ pub struct Disk {
     /// Who stands behind an entry.
     behind: BTreeMap<[u8; 16], BTreeSet<EntryKey>>,
     epochs: BTreeMap<(RoomId, u64), OwnLog>,
+    /// Of these authors nothing of this epoch or an older one is kept.
+    begins: BTreeMap<(RoomId, PeerId), u64>,
     received: BTreeMap<MessageId, (PeerId, PrivateRow)>,
     sent: BTreeMap<MessageId, Sent>,
     pins: BTreeMap<String, PublicKey>,
@@ -71,6 +73,7 @@ impl Disk {
             ids: BTreeMap::new(),
             behind: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            begins: BTreeMap::new(),
             received: BTreeMap::new(),
             sent: BTreeMap::new(),
             pins: BTreeMap::new(),
@@ -134,10 +137,7 @@ impl Disk {
                 log,
                 network,
                 floor,
-            } => {
-                self.logs.entry(*log).or_insert_with(|| Log::new(*network));
-                self.raise_floor(log, *floor)
-            }
+            } => self.open_log(log, *network) && self.raise_floor(log, *floor),
             Write::Retire { room, epoch } => self.retire_epoch(*room, *epoch),
             Write::Room(room) => self.rooms.insert(room.id, room.clone()).as_ref() != Some(room),
             Write::Person(person) => self.put_person(person),

@@ -31,7 +31,6 @@ const LINE: &str = "SELECT line.room AS room, line.key AS key, line.author AS au
 struct Line {
     row: LineRow,
     bytes: Vec<u8>,
-    key: u64,
     network: [u8; 8],
 }
 
@@ -49,6 +48,7 @@ fn read_line(row: &SqlRow<'_>, own: &PeerId) -> rusqlite::Result<Line> {
         author,
         own: author == *own,
         hlc: get::<i64>(row, "hlc")?.cast_unsigned(),
+        key: from_sortable(get(row, "key")?),
         kind,
         deps,
         body,
@@ -58,7 +58,6 @@ fn read_line(row: &SqlRow<'_>, own: &PeerId) -> rusqlite::Result<Line> {
     Ok(Line {
         row: line,
         bytes,
-        key: from_sortable(get(row, "key")?),
         network: get(row, "network")?,
     })
 }
@@ -117,7 +116,7 @@ fn of_room(
     let (limit, mut looked_at) = (query.limit.min(ENTRY_ROWS_MAX), 0);
     while let Some(row) = rows.next()? {
         let line = read_line(row, own)?;
-        let too_old = line.key >> 16 < query.since_ms && query.after.is_none();
+        let too_old = line.row.key >> 16 < query.since_ms && query.after.is_none();
         if found.len() == limit || too_old {
             // No line that stands before was said later than its key says.
             break;
@@ -150,43 +149,23 @@ fn place_of(conn: &Connection, room: &RoomId, id: &MessageId) -> rusqlite::Resul
 
 /// Whether its author said the same on a network of a lower id too: that one is shown.
 fn has_twin(conn: &Connection, room: &RoomId, line: &Line) -> rusqlite::Result<bool> {
-    let sql = "SELECT id FROM log WHERE room = ? AND author = ? AND network < ?";
-    let others: Vec<i64> = sqlite::rows(
-        conn,
-        sql,
-        params![room.0, line.row.author.0, line.network],
-        |row| row.get(0),
-    )?;
-    for log in others {
-        if holds_clock(conn, log, line.row.hlc)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let sql = "SELECT EXISTS (SELECT 1 FROM entry JOIN log ON log.id = entry.log
+               WHERE entry.hlc = ? AND log.room = ? AND log.author = ? AND log.network < ?)";
+    let row = &line.row;
+    let of = params![row.hlc.cast_signed(), room.0, row.author.0, line.network];
+    conn.prepare_cached(sql)?
+        .query_row(of, |found| found.get(0))
 }
 
-/// Whether a log holds an entry of this clock. An author's clock grows from number to number, so
-/// the place is found by halves.
-fn holds_clock(conn: &Connection, log: i64, hlc: u64) -> rusqlite::Result<bool> {
-    let sql = "SELECT low, top FROM log WHERE id = ?";
-    let (mut low, mut high): (i64, i64) = conn
-        .prepare_cached(sql)?
-        .query_row([log], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sql = "SELECT seq, hlc FROM entry WHERE log = ? AND seq >= ? AND seq <= ?
-               ORDER BY seq LIMIT 1";
-    let mut statement = conn.prepare_cached(sql)?;
-    while low <= high {
-        let middle = low + (high - low) / 2;
-        let next: Option<(i64, i64)> = statement
-            .query_row([log, middle, high], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        match next.map(|(seq, at)| (seq, at.cast_unsigned())) {
-            Some((_, at)) if at == hlc => return Ok(true),
-            Some((seq, at)) if at < hlc => low = seq + 1,
-            Some(_) | None => high = middle - 1,
-        }
-    }
-    Ok(false)
+/// The line that says what a room is about.
+pub(super) fn topic(conn: &Connection, own: &PeerId, room: &RoomId) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!(
+        "{LINE} WHERE line.room = ? AND line.topic = 1 ORDER BY line.key DESC,
+         line.author DESC, line.epoch DESC, line.seq DESC LIMIT 1"
+    );
+    sqlite::rows(conn, &sql, [room.0], |row| {
+        Ok(Row::Line(Box::new(read_line(row, own)?.row)))
+    })
 }
 
 /// Private messages with one person, in the order they are looked at.
@@ -253,13 +232,15 @@ fn private_place(
 
 fn read_private(row: &SqlRow<'_>, own: &PeerId, peer: &PeerId) -> rusqlite::Result<LineRow> {
     let is_own: bool = get(row, "own")?;
+    let hlc = get::<i64>(row, "hlc")?.cast_unsigned();
     let state: Option<u8> = get(row, "state")?;
     Ok(LineRow {
         id: MessageId(get(row, "id")?),
         talk: Talk::Peer(*peer),
         author: if is_own { *own } else { *peer },
         own: is_own,
-        hlc: get::<i64>(row, "hlc")?.cast_unsigned(),
+        hlc,
+        key: hlc,
         kind: get(row, "kind")?,
         deps: Vec::new(),
         body: Some(get(row, "body")?),
@@ -319,7 +300,7 @@ pub(super) fn latest(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let line = read_line(row, own)?;
-        if found.len() == limit || line.key >> 16 < since_ms {
+        if found.len() == limit || line.row.key >> 16 < since_ms {
             break;
         }
         if line.network != network.0 || line.row.hlc >> 16 < since_ms {

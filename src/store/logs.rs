@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, named_params, params};
 
-use super::ENTRY_ROWS_MAX;
 use super::order::{self, At, sortable};
 use super::sqlite::{execute, get, rows};
-use crate::durable::{EntryHead, Head, Kept, LogKey, OwnHead, Row};
+use super::{BEHIND_ROWS_MAX, ENTRY_ROWS_MAX};
+use crate::durable::{EntryHead, Head, KIND_TOPIC, Kept, LogKey, OwnHead, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
-use crate::limits::Keep;
+use crate::limits::{Keep, STORED_EPOCHS_MAX};
 
 /// The row of a log.
 pub(super) struct Log {
@@ -50,25 +50,87 @@ pub(super) fn find(conn: &Connection, key: &LogKey) -> rusqlite::Result<Option<L
     conn.prepare_cached(sql)?.query_row(key, read).optional()
 }
 
-/// The log, made where it is not known yet.
+/// The log, made where it is not known yet. None where its author began so many that nothing of
+/// this one is kept.
 pub(super) fn find_or_make(
     conn: &Connection,
     key: &LogKey,
     network: NetworkId,
-) -> rusqlite::Result<Log> {
+) -> rusqlite::Result<Option<Log>> {
     if let Some(log) = find(conn, key)? {
-        return Ok(log);
+        return Ok(Some(log));
+    }
+    if !make_room(conn, key)? {
+        return Ok(None);
     }
     let sql = "INSERT INTO log (room, author, epoch, low, head, hash, network)
                VALUES (?, ?, ?, 1, 0, zeroblob(32), ?)";
     let row = params![key.room.0, key.author.0, key.epoch.cast_signed(), network.0];
     let id = conn.prepare_cached(sql)?.insert(row)?;
-    Ok(Log {
+    Ok(Some(Log {
         id,
         low: 1,
         head: 0,
         floor: 0,
         top: 0,
+    }))
+}
+
+/// Of an author that begins many logs the oldest makes way, with all that is in it. Whether this
+/// one is not older itself.
+fn make_room(conn: &Connection, key: &LogKey) -> rusqlite::Result<bool> {
+    let (room, author) = (key.room.0, key.author.0);
+    let sql = "SELECT epoch FROM begins WHERE room = ? AND author = ?";
+    let begins: Option<i64> = conn
+        .prepare_cached(sql)?
+        .query_row([room, author], |row| row.get(0))
+        .optional()?;
+    if begins.is_some_and(|begins| sortable(key.epoch) <= begins) {
+        return Ok(false);
+    }
+    let sql = "SELECT epoch FROM log WHERE room = ? AND author = ? ORDER BY epoch < 0, epoch";
+    let epochs: Vec<i64> = rows(conn, sql, [room, author], |row| row.get(0))?;
+    let Some(&oldest) = epochs.first().filter(|_| epochs.len() >= STORED_EPOCHS_MAX) else {
+        return Ok(true);
+    };
+    let epoch = oldest.cast_unsigned();
+    if key.epoch < epoch {
+        return Ok(false);
+    }
+    let gone = LogKey { epoch, ..*key };
+    if let Some(log) = find(conn, &gone)? {
+        raise_floor(conn, &gone, &log, log.last())?;
+        execute(conn, "DELETE FROM moved WHERE log = ?", [log.id])?;
+        execute(conn, "DELETE FROM fork WHERE log = ?", [log.id])?;
+        execute(conn, "DELETE FROM log WHERE id = ?", [log.id])?;
+    }
+    let sql = "INSERT OR REPLACE INTO begins (room, author, epoch) VALUES (?, ?, ?)";
+    execute(conn, sql, params![room, author, sortable(epoch)])?;
+    Ok(true)
+}
+
+/// What an author said that names an entry.
+pub(super) fn behind(
+    conn: &Connection,
+    (room, author): (&RoomId, &PeerId),
+    id: &[u8; 16],
+) -> rusqlite::Result<Vec<Row>> {
+    let sql = "SELECT log.epoch, entry.seq, entry.bytes FROM dep
+               JOIN log ON log.id = dep.log
+               JOIN entry ON entry.log = dep.log AND entry.seq = dep.seq
+               WHERE dep.of = ? AND log.room = ? AND log.author = ?
+               ORDER BY log.epoch < 0, log.epoch, entry.seq LIMIT ?";
+    let most = i64::try_from(BEHIND_ROWS_MAX).unwrap_or(i64::MAX);
+    rows(conn, sql, params![id, room.0, author.0, most], |row| {
+        Ok(Row::Held {
+            log: LogKey {
+                room: *room,
+                author: *author,
+                epoch: row.get::<_, i64>(0)?.cast_unsigned(),
+            },
+            seq: row.get(1)?,
+            bytes: row.get(2)?,
+        })
     })
 }
 
@@ -76,7 +138,9 @@ pub(super) fn find_or_make(
 pub(super) fn put(conn: &Connection, keep: Keep, new: &NewEntry<'_>) -> rusqlite::Result<Kept> {
     let head = EntryHead::of(new.bytes);
     let network = head.as_ref().map_or(NetworkId([0; 8]), |head| head.network);
-    let log = find_or_make(conn, &new.log, network)?;
+    let Some(log) = find_or_make(conn, &new.log, network)? else {
+        return Ok(Kept::BelowFloor);
+    };
     let seq = i64::from(new.seq);
     if seq <= log.floor {
         return Ok(Kept::BelowFloor);
@@ -131,10 +195,11 @@ fn insert(
     let row = params![log, seq, new.hash, bytes, clock, place, came];
     execute(conn, sql, row)?;
     if keep == Keep::All {
-        let sql = "INSERT INTO line (room, key, author, epoch, seq, log, came)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO line (room, key, author, epoch, seq, log, came, topic)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
         let epoch = sortable(*epoch);
-        let row = params![room.0, place, author.0, epoch, seq, log, came];
+        let is_topic = head.is_some_and(|head| head.kind == KIND_TOPIC);
+        let row = params![room.0, place, author.0, epoch, seq, log, came, is_topic];
         execute(conn, sql, row)?;
         order::note_deps(conn, (log, seq), deps)?;
     }

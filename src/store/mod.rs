@@ -74,6 +74,9 @@ use crate::limits::{Keep, Limits};
 /// Most rows of entries in one answer.
 pub const ENTRY_ROWS_MAX: usize = 512;
 
+/// Most entries that name one, in one answer.
+const BEHIND_ROWS_MAX: usize = 16;
+
 /// How long a room is remembered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retention {

@@ -10,6 +10,7 @@ use crate::durable::{
     Query, RoomRow, Talk, Write,
 };
 use crate::id::{MessageId, NetworkId, PublicKey, RoomId};
+use crate::limits::STORED_EPOCHS_MAX;
 use crate::sim::disk::Disk;
 use crate::wire::group::EntryFields;
 use crate::wire::{Entry, EntryKind};
@@ -103,7 +104,7 @@ impl World {
                     seq,
                     hlc,
                     prev,
-                    kind: EntryKind(1),
+                    kind: EntryKind(if step % 20 == 0 { 3 } else { 1 }),
                     deps: deps.clone(),
                     body: format!("Line {step} {fork} of {author}").into_bytes(),
                 };
@@ -252,6 +253,12 @@ impl World {
                 since_ms,
             },
             Query::Message { id },
+            Query::Topic { room: of_room },
+            Query::Behind {
+                room: of_room,
+                author: said.log.author,
+                id: id.0,
+            },
             Query::Message { id: private },
             Query::People {
                 ids: vec![peer.id(), key_of(0).id()],
@@ -376,4 +383,60 @@ fn the_order_does_not_depend_on_the_order_of_arrival() {
     }
     assert!(orders[0].len() > 50);
     assert!(orders[0] == orders[1]);
+}
+
+/// Who begins a thousand logs of one line each leaves a bounded number of them behind.
+#[test]
+fn of_an_author_that_begins_many_logs_the_oldest_make_way() {
+    let mut world = World::new(7);
+    let said = world.said[0].clone();
+    let author = key_of(3);
+    let write = |epoch: u64| {
+        let fields = EntryFields {
+            author,
+            network: network(0),
+            epoch,
+            seq: 1,
+            hlc: epoch << 16,
+            prev: [0; 32],
+            kind: EntryKind(1),
+            deps: Vec::new(),
+            body: format!("begun at {epoch}").into_bytes(),
+        };
+        let log = LogKey {
+            author: author.id(),
+            epoch,
+            ..said.log
+        };
+        let said = said_by(fields, log);
+        Write::Entry {
+            room: log.room,
+            author: log.author,
+            epoch,
+            seq: 1,
+            hash: said.hash,
+            bytes: said.bytes,
+            came_ms: epoch,
+        }
+    };
+    let again = [
+        (1500, Kept::BelowFloor),
+        (1871, Kept::BelowFloor),
+        (1872, Kept::Old),
+        (1, Kept::BelowFloor),
+    ];
+    let new = (1000..2000).map(|epoch| (epoch, Kept::New { key: epoch << 16 }));
+    for (epoch, expected) in new.chain(again) {
+        let batch = Batch {
+            durability: Durability::Process,
+            writes: vec![write(epoch)],
+        };
+        let kept = world.store.apply(&batch).unwrap();
+        assert_eq!(kept, [expected], "{epoch}");
+        assert_eq!(kept, world.disk.apply(&batch).unwrap(), "{epoch}");
+    }
+    let snapshot = world.store.snapshot().unwrap();
+    assert_eq!(snapshot.heads.len(), STORED_EPOCHS_MAX);
+    assert_eq!(snapshot.heads[0].epoch, 1872);
+    world.compare(7);
 }

@@ -106,7 +106,9 @@ pub(super) fn trim_people(conn: &Connection) -> rusqlite::Result<()> {
 pub(super) fn put_fork(conn: &Connection, fork: &ForkRow) -> rusqlite::Result<bool> {
     let head = EntryHead::of(&fork.first);
     let network = head.map_or(NetworkId([0; 8]), |head| head.network);
-    let log = logs::find_or_make(conn, &fork.log, network)?;
+    let Some(log) = logs::find_or_make(conn, &fork.log, network)? else {
+        return Ok(false);
+    };
     let sql = "INSERT INTO fork (log, seq, first, second) VALUES (?, ?, ?, ?)
                ON CONFLICT DO NOTHING";
     execute(

@@ -127,10 +127,10 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
             log,
             network,
             floor,
-        } => {
-            let row = logs::find_or_make(conn, log, *network)?;
-            logs::raise_floor(conn, log, &row, i64::from(*floor))?
-        }
+        } => match logs::find_or_make(conn, log, *network)? {
+            Some(row) => logs::raise_floor(conn, log, &row, i64::from(*floor))?,
+            None => false,
+        },
         Write::Retire { room, epoch } => logs::retire(conn, own, room, *epoch)?,
         Write::Room(room) => rooms::put(conn, room)?,
         Write::Person(person) => rooms::put_person(conn, person)?,
@@ -213,6 +213,8 @@ pub(super) fn query(conn: &Connection, own: &PeerId, query: &Query) -> rusqlite:
         } => history::latest(conn, own, (room, network), (*entries, *since_ms)),
         Query::History(query) => history::history(conn, own, query),
         Query::Message { id } => history::message(conn, own, id),
+        Query::Topic { room } => history::topic(conn, own, room),
+        Query::Behind { room, author, id } => logs::behind(conn, (room, author), id),
         Query::People { ids } => rooms::people(conn, ids),
     }
 }

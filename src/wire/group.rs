@@ -22,6 +22,9 @@ pub struct Heads {
     pub epoch: u64,
     /// Number of its last entry.
     pub seq: u32,
+    /// Number of the first that its sender serves on this network: those before are not to be
+    /// had there.
+    pub first: u32,
 }
 
 /// A head of somebody's log, as the sender holds it.
@@ -68,7 +71,12 @@ pub struct Ack {
     pub seq: u32,
 }
 
-wire_struct!(Heads { room, epoch, seq });
+wire_struct!(Heads {
+    room,
+    epoch,
+    seq,
+    first
+});
 wire_struct!(HeadOf { author, epoch, seq });
 wire_struct!(Run { first, last });
 wire_struct!(Ack { room, epoch, seq });

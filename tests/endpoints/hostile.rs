@@ -124,7 +124,13 @@ fn a_known_author_that_claims_an_endless_log_costs_little() {
     };
     let heads = |seq| {
         let room = RoomId::public("lobby").tag();
-        Body::Heads(Heads { room, epoch, seq })
+        let first = 1;
+        Body::Heads(Heads {
+            room,
+            epoch,
+            seq,
+            first,
+        })
     };
     world.inject(0, source, true, &say(60_001, &heads(1)));
     world.run(Duration::from_millis(1));

@@ -2,11 +2,13 @@
 
 mod actor;
 mod detect;
+mod disk;
 mod faults;
 mod gone;
 mod helper;
 mod history;
 mod hostile;
+mod kept;
 mod limits;
 mod links;
 mod locked;

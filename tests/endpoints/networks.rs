@@ -1,7 +1,10 @@
 //! A public room belongs to one network: elsewhere nothing of it is told, nor served.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use lanchat::api::{Event, ReceiptState};
 use lanchat::id::{PeerId, RoomId};
 use lanchat::wire::{self, Body, Nack, Parsed, Run};
 
@@ -165,4 +168,99 @@ fn hosts_that_disagree_on_their_network_repair_each_other() {
     let mut actor = Actor::new(77, 66);
     let served = served(&mut world, &mut actor, 1);
     assert_eq!(served.len(), 1, "heard from the author on this link");
+}
+
+/// Ana and Ben have two links, Eva is on the second one alone.
+fn two_links(seed: u64) -> World {
+    let mut world = World::new(0.0, seed);
+    world.add("ana");
+    world.add("ben");
+    world.run(seconds(3));
+    for text in ["one", "two", "three"] {
+        world.send(0, "#lobby", text);
+        world.run(seconds(1));
+    }
+    let guest = |host: u8| SocketAddr::from(([10, 0, 1, host], 5263));
+    world.add("eva");
+    world.nodes[2].address = guest(3);
+    world.with(2, |endpoint, now| endpoint.set_links(now, &[]));
+    place(&mut world, 2, 24);
+    for (index, host) in [(0, 1), (1, 2)] {
+        world.plug_second(index, guest(host));
+    }
+    world.run_until(seconds(60), World::all_listed);
+    world.run(seconds(1));
+    world
+}
+
+/// The numbers that a node serves to somebody on the second network who asks for everything.
+fn numbers_served(world: &mut World, by: usize, of: (PeerId, u64), secret: u8) -> BTreeSet<u32> {
+    let (author, epoch) = of;
+    let mut actor = Actor::new(secret, 66);
+    actor.at = SocketAddr::from(([10, 0, 1, secret], 5263));
+    actor.hello(world, by);
+    actor.run(world, seconds(2), |_| None);
+    actor.say(world, by, &nack(author, epoch));
+    let came = actor.run(world, seconds(2), |_| None);
+    let entries = came.into_iter().filter_map(|(_, body)| match body {
+        Body::Repair(repair) => Some(repair.entries),
+        _ => None,
+    });
+    entries.flatten().map(|entry| entry.seq).collect()
+}
+
+#[test]
+fn on_a_second_network_only_what_was_said_there_is_told_and_served() {
+    let mut world = two_links(74);
+    let author = world.id(0);
+    let epoch = world.nodes[1].disk.entries.keys().next().unwrap().2;
+    for by in [0, 1] {
+        let served = numbers_served(&mut world, by, (author, epoch), 81);
+        assert_eq!(served, BTreeSet::new(), "before anything was said there");
+    }
+    world.send(0, "#lobby", "four");
+    world.run(seconds(1));
+    // Lost there: Eva asks for it, and for nothing before.
+    world.cut.insert((0, 2));
+    world.send(0, "#lobby", "five");
+    world.run(Duration::from_millis(40));
+    world.cut.clear();
+    world.run(seconds(5));
+    assert_eq!(world.texts(2, &lobby()), ["four", "five"]);
+    let gap = |(_, event): &(_, Event)| matches!(event, Event::Gap { .. });
+    assert!(!world.nodes[2].events.iter().any(gap), "nothing is missing");
+    assert_eq!(
+        world.receipts(0).last(),
+        Some(&(ReceiptState::Delivered, 2, 2))
+    );
+    let asked = |world: &World| {
+        let nacks = world.sent.iter().filter(|(from, _)| *from == 2);
+        let nack = |bytes: &[u8]| match wire::parse(bytes) {
+            Ok(Parsed::Packet(packet)) => matches!(packet.body, Body::Nack(_)),
+            _ => false,
+        };
+        nacks.filter(|(_, bytes)| nack(bytes)).count()
+    };
+    world.forget();
+    world.run(seconds(60));
+    assert_eq!(asked(&world), 0, "for what is not to be had there");
+    for by in [0, 1] {
+        let served = numbers_served(&mut world, by, (author, epoch), 82);
+        assert_eq!(served, BTreeSet::from([4, 5]), "by {by}");
+    }
+}
+
+#[test]
+fn the_first_line_on_a_second_network_is_not_lost_with_its_datagrams() {
+    let mut world = two_links(75);
+    world.cut.insert((0, 2));
+    world.send(0, "#lobby", "four");
+    world.run(Duration::from_millis(40));
+    world.cut.clear();
+    world.run(seconds(5));
+    assert_eq!(world.texts(2, &lobby()), ["four"]);
+    assert_eq!(
+        world.receipts(0).last(),
+        Some(&(ReceiptState::Delivered, 2, 2))
+    );
 }

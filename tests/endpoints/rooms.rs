@@ -7,7 +7,7 @@ use lanchat::id::MessageId;
 
 use super::world::{World, lobby, seconds, three};
 
-fn join(room: &str) -> Command {
+pub fn join(room: &str) -> Command {
     Command::Join {
         room: room.into(),
         passphrase: None,
@@ -151,9 +151,9 @@ fn a_seventh_room_is_refused_and_so_are_names_too_long_together() {
 }
 
 /// The messages told to a node: kind, text, whether it is taken back, what it names.
-type Told = (TextKind, String, bool, Option<MessageId>);
+pub type Told = (TextKind, String, bool, Option<MessageId>);
 
-fn told(world: &World, at: usize) -> Vec<(MessageId, Told)> {
+pub fn told(world: &World, at: usize) -> Vec<(MessageId, Told)> {
     let message = |(_, event): &(std::time::Instant, Event)| match event {
         Event::Message {
             id,
@@ -168,7 +168,7 @@ fn told(world: &World, at: usize) -> Vec<(MessageId, Told)> {
     world.nodes[at].events.iter().filter_map(message).collect()
 }
 
-fn topic(world: &World, at: usize) -> String {
+pub fn topic(world: &World, at: usize) -> String {
     let topic = |(_, event): &(std::time::Instant, Event)| match event {
         Event::Room { topic, .. } => Some(topic.clone()),
         _ => None,

@@ -1,19 +1,20 @@
 //! A world of endpoints: one event heap, virtual time, a link with loss, disks that survive.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lanchat::api::{Command, Conversation, Event, PeerState, ReceiptState, Request, TextKind};
 use lanchat::datagram::{Arrival, Destination, Link, LinkAddress4, LinkId, Path};
-use lanchat::durable::{
-    EntryHead, Kept, Loaded, OwnHead, Query, Row, Snapshot, StoreFailure, Stored, Token, Write,
-};
-use lanchat::id::{MessageId, PeerId};
+use lanchat::durable::{Kept, Loaded, Row, StoreFailure, Stored, Token, Write};
+use lanchat::id::PeerId;
 use lanchat::proto::{Config, Endpoint, Identity, Now, Output};
 use lanchat::text::{PeerName, RoomName, StatusText};
 
+pub use crate::disk::{Disk, EntryKey};
+
 pub const LINK: LinkId = LinkId(1);
+pub const SECOND: LinkId = LinkId(2);
 pub const DISK: Duration = Duration::from_micros(100);
 pub const WIRE: Duration = Duration::from_micros(150);
 
@@ -53,189 +54,13 @@ impl Ord for Scheduled {
     }
 }
 
-/// Room, author, epoch, number.
-pub type EntryKey = ([u8; 32], PeerId, u64, u32);
-
-/// What a node's disk holds; outlives the node.
-#[derive(Default, Clone)]
-pub struct Disk {
-    pub incarnation: u64,
-    pub entries: BTreeMap<EntryKey, ([u8; 32], Vec<u8>)>,
-    pub epochs: Vec<OwnHead>,
-    pub received: BTreeSet<MessageId>,
-    pub outbox: Vec<(
-        lanchat::id::PublicKey,
-        MessageId,
-        lanchat::durable::PrivateRow,
-    )>,
-    pub pins: Vec<(String, lanchat::id::PublicKey)>,
-    pub neighbors: Vec<lanchat::durable::Neighbor>,
-    pub rooms: BTreeMap<[u8; 32], lanchat::durable::RoomRow>,
-    pub people: BTreeMap<PeerId, lanchat::durable::PersonRow>,
-}
-
-impl Disk {
-    pub fn apply(&mut self, write: &Write) -> bool {
-        match write {
-            Write::Incarnation(value) => self.incarnation = *value,
-            Write::Person(person) => {
-                self.people.insert(person.id, person.clone());
-            }
-            Write::Epoch {
-                room,
-                network,
-                epoch,
-            } => {
-                let (room, network, epoch) = (*room, *network, *epoch);
-                let head = OwnHead {
-                    room,
-                    network,
-                    epoch,
-                    seq: 0,
-                    hash: [0; 32],
-                };
-                self.epochs.push(head);
-            }
-            Write::Entry {
-                room,
-                author,
-                epoch,
-                seq,
-                hash,
-                bytes,
-                ..
-            } => {
-                let key = (room.0, *author, *epoch, *seq);
-                if self.entries.contains_key(&key) {
-                    return false;
-                }
-                self.entries.insert(key, (*hash, bytes.clone()));
-            }
-            Write::PrivateIn { id, .. } => return self.received.insert(*id),
-            Write::PrivateOut { id, to, message } => self.outbox.push((*to, *id, message.clone())),
-            Write::PrivateState { id, .. } => self.outbox.retain(|(_, other, _)| other != id),
-            Write::Pin { skeleton, key } => self.pins.push((skeleton.clone(), *key)),
-            Write::Neighbor(neighbor) => {
-                let of = (neighbor.network, neighbor.id);
-                self.neighbors.retain(|kept| (kept.network, kept.id) != of);
-                self.neighbors.insert(0, *neighbor);
-            }
-            Write::Retire { room, epoch } => {
-                let is_it = |head: &OwnHead| head.room == *room && head.epoch == *epoch;
-                self.epochs.retain(|head| !is_it(head));
-            }
-            Write::Room(row) => {
-                self.rooms.insert(row.id.0, row.clone());
-            }
-            Write::Stub { log, seq, bytes } => {
-                let key = (log.room.0, log.author, log.epoch, *seq);
-                if let Some((_, held)) = self.entries.get_mut(&key) {
-                    held.clone_from(bytes);
-                }
-            }
-            // Nothing that these scenarios look at.
-            _ => {}
-        }
-        true
-    }
-
-    pub fn query(&self, query: &Query) -> Vec<Row> {
-        match query {
-            Query::Entries {
-                room,
-                author,
-                epoch,
-                seqs,
-                network,
-            } => seqs
-                .iter()
-                .filter_map(|&seq| {
-                    let (_, bytes) = self.entries.get(&(room.0, *author, *epoch, seq))?;
-                    let of = EntryHead::of(bytes)?.network;
-                    if network.is_some_and(|network| network != of) {
-                        return None;
-                    }
-                    Some(Row::Entry {
-                        seq,
-                        bytes: bytes.clone(),
-                    })
-                })
-                .collect(),
-            Query::Outbox { to } => self
-                .outbox
-                .iter()
-                .filter(|(key, ..)| key == to)
-                .map(|(_, id, message)| Row::Outbox {
-                    id: *id,
-                    message: message.clone(),
-                })
-                .collect(),
-            Query::Message { id } => {
-                let mut entries = self.entries.iter();
-                let found = entries.find(|(_, (hash, _))| hash[..16] == id.0);
-                found
-                    .map(|(key, (_, bytes))| self.line(*id, key, bytes))
-                    .into_iter()
-                    .collect()
-            }
-            Query::People { ids } => {
-                let known = ids.iter().filter_map(|id| self.people.get(id));
-                known.cloned().map(Row::Person).collect()
-            }
-            other => self.of_logs(other),
-        }
-    }
-
-    fn line(&self, id: MessageId, key: &EntryKey, bytes: &[u8]) -> Row {
-        let (room, author, epoch, seq) = *key;
-        let entry = lanchat::wire::Entry::parse(bytes).unwrap();
-        Row::Line(Box::new(lanchat::durable::LineRow {
-            id,
-            talk: lanchat::durable::Talk::Room(lanchat::id::RoomId(room)),
-            author,
-            own: false,
-            hlc: entry.hlc,
-            kind: entry.kind.0,
-            deps: entry.deps.clone(),
-            body: (!entry.redacted).then_some(entry.body),
-            at: Some((epoch, seq)),
-            state: None,
-        }))
-    }
-
-    pub fn snapshot(&self, own: PeerId) -> Snapshot {
-        let mut own_heads = self.epochs.clone();
-        for head in &mut own_heads {
-            let mine = self.entries.range((head.room.0, own, head.epoch, 0)..);
-            let mine = mine.take_while(|((room, author, epoch, _), _)| {
-                (*room, *author, *epoch) == (head.room.0, own, head.epoch)
-            });
-            if let Some(((.., seq), (hash, _))) = mine.last() {
-                (head.seq, head.hash) = (*seq, *hash);
-            }
-        }
-        let outbox: BTreeSet<_> = self.outbox.iter().map(|(key, ..)| *key).collect();
-        Snapshot {
-            incarnation: self.incarnation,
-            own_heads,
-            heads: {
-                let heads = self.heads().into_iter();
-                heads.filter(|head| head.author != own).collect()
-            },
-            pins: self.pins.clone(),
-            outbox: outbox.into_iter().collect(),
-            neighbors: self.neighbors.clone(),
-            rooms: self.rooms.values().cloned().collect(),
-            ..Snapshot::default()
-        }
-    }
-}
-
 pub struct Node {
     pub endpoint: Option<Endpoint>,
     pub secret: u8,
     pub name: &'static str,
     pub address: SocketAddr,
+    /// Its address on a second link, if it has one.
+    pub second: Option<SocketAddr>,
     pub disk: Disk,
     pub events: Vec<(Instant, Event)>,
     pub deadline: Option<Instant>,
@@ -246,6 +71,12 @@ pub struct Node {
     pub refuses: bool,
     /// Addresses it is told to say HELLO to.
     pub peers: Vec<SocketAddr>,
+}
+
+impl Node {
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        std::iter::once(self.address).chain(self.second)
+    }
 }
 
 /// What a socket holds for a process that does not run.
@@ -329,6 +160,7 @@ impl World {
             secret: host,
             name,
             address: SocketAddr::from(([10, 0, 0, host], 5263)),
+            second: None,
             disk: Disk::default(),
             events: Vec::new(),
             deadline: None,
@@ -504,7 +336,13 @@ impl World {
                         let new = batch
                             .writes
                             .iter()
-                            .map(|w| Kept::new_if(node.disk.apply(w)))
+                            .map(|w| match (node.disk.apply(w), w) {
+                                (true, Write::Entry { hash, bytes, .. }) => {
+                                    let key = node.disk.place(hash, bytes);
+                                    Kept::New { key }
+                                }
+                                (is_new, _) => Kept::new_if(is_new),
+                            })
                             .collect();
                         self.schedule(DISK, Action::Persisted(index, token, Ok(new)));
                     }
@@ -530,16 +368,16 @@ impl World {
     pub fn transmit(&mut self, from: usize, destination: Destination, bytes: &[u8]) {
         self.sent.push((from, bytes.to_vec()));
         self.out.push((destination, bytes.len()));
-        let source = self.nodes[from].address;
+        let source = self.source(from, destination);
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
             Destination::Group(..) => (0..self.nodes.len())
-                .filter(|&i| same_net(self.nodes[i].address, source))
+                .filter(|&i| self.nodes[i].addresses().any(|at| same_net(at, source)))
                 .filter(|&i| i == from || (self.group_passes)(from, i))
                 .map(|i| (i, true))
                 .collect(),
             Destination::Unicast(to) => {
-                let is_to = |i: &usize| self.nodes[*i].address == to;
+                let is_to = |i: &usize| self.nodes[*i].addresses().any(|at| at == to);
                 (0..self.nodes.len())
                     .filter(is_to)
                     .map(|i| (i, false))
@@ -566,6 +404,26 @@ impl World {
                 self.schedule(WIRE + jitter, action);
             }
         }
+    }
+
+    /// The address that something is sent from.
+    fn source(&self, from: usize, destination: Destination) -> SocketAddr {
+        let node = &self.nodes[from];
+        let is_second = |at: &SocketAddr| match destination {
+            Destination::Group(link, _) => link == SECOND,
+            Destination::Unicast(to) => same_net(*at, to),
+        };
+        node.second.filter(is_second).unwrap_or(node.address)
+    }
+
+    /// A node has a second link, with this address.
+    pub fn plug_second(&mut self, index: usize, address: SocketAddr) {
+        let node = &mut self.nodes[index];
+        node.second = Some(address);
+        let mut second = link(address, 24);
+        (second.id, second.name) = (SECOND, "wlan0".into());
+        let links = [link(node.address, 24), second];
+        self.with(index, |endpoint, now| endpoint.set_links(now, &links));
     }
 
     pub fn inject(&mut self, to: usize, source: SocketAddr, group: bool, bytes: &[u8]) {
@@ -624,8 +482,10 @@ impl World {
                 }
             }
             Action::Arrive(index, (source, presence_port), bytes) => {
+                let second = self.nodes[index].second;
+                let is_second = second.is_some_and(|at| same_net(at, source));
                 let arrival = Arrival {
-                    link: Some(LINK),
+                    link: Some(if is_second { SECOND } else { LINK }),
                     source,
                     presence_port,
                     ecn: 0,

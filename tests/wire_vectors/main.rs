@@ -339,7 +339,12 @@ fn rooms() {
     check(
         HEADS,
         Path::Mcast4,
-        &Body::Heads(Heads { room, epoch, seq }),
+        &Body::Heads(Heads {
+            room,
+            epoch,
+            seq,
+            first: 2,
+        }),
     );
     check(NACK, Path::Unicast, &nack());
     check(ACK, Path::Unicast, &Body::Ack(Ack { room, epoch, seq }));

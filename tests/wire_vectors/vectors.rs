@@ -504,8 +504,9 @@ pub const HEADS: &str = "
     4cdc1ed9cbaca90a   ; room
     0000019900000002   ; epoch
     00000005           ; seq
-    80cd9dda4ce07be7a2b64f71f5b2529c0193119a16213d28f563bdbc08407279 ; signature
-    c145f2507261c74b20179d6392cfa1892eb5e81ef40987f351bc9db83e0aa003
+    00000002           ; first
+    5ca9b3358d8debe2122294310fd44f359caf327da6dc9203171723f39b52b979 ; signature
+    ddfffe6938074b30e653d219cf05aa65387c45fa2908a5b53c5552e5abf41505
 ";
 
 pub const NACK: &str = "

@@ -1,5 +1,7 @@
 //! Answering NACKs: whoever holds what somebody misses sends it, from memory or the store.
 
+use std::net::SocketAddr;
+
 use super::logs::LogAt;
 use super::repair::send_repairs;
 use super::room::Room;
@@ -9,7 +11,7 @@ use crate::durable::{Loaded, Query, Row, Token};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::proto::presence::Heard;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
-use crate::wire::Nack;
+use crate::wire::{Body, Heads, Nack};
 
 /// Most entries that one NACK is answered with.
 const ANSWER_ENTRIES_MAX: usize = 64;
@@ -31,7 +33,16 @@ impl Group {
             return;
         }
         let at = (author, nack.epoch);
-        let numbers = nack.runs.iter().flat_map(|run| run.first..=run.last);
+        let Some(to) = cx.presence.address_of(&heard.id) else {
+            return;
+        };
+        let network = room.seat.network_of(cx.core.network_towards(to));
+        if author == own {
+            say_first(room, cx, (nack, network), to);
+        }
+        let lowest = lowest_on(room, &own, &at, network).unwrap_or(1);
+        let runs = nack.runs.iter();
+        let numbers = runs.flat_map(|run| run.first.max(lowest)..=run.last);
         let numbers: Vec<u32> = numbers.take(ANSWER_ENTRIES_MAX).collect();
         if !self.gather(cx, (nack.room, at), heard.id, &numbers) {
             self.answer_numbers(cx, heard.id, &nack.room, at, &numbers);
@@ -62,13 +73,16 @@ impl Group {
             }
             return;
         }
-        let served = is_served(room, &own, &at, network);
-        if served == Some(false) {
+        let is_known = is_known(room, &own, &at);
+        if is_known && lowest_on(room, &own, &at, network).is_none() {
             return;
         }
         let mut found = Vec::new();
         let mut absent = Vec::new();
         for &seq in numbers {
+            if is_known && !serves(room, &own, &at, (network, seq)) {
+                continue;
+            }
             match held(room, &own, &at, seq) {
                 Some(bytes) => found.push(bytes.clone()),
                 None => absent.push(seq),
@@ -81,7 +95,7 @@ impl Group {
                 epoch: at.1,
                 seqs: absent,
                 // Where nothing is known here, the store knows what it belongs to.
-                network: served.is_none().then_some(network),
+                network: (!is_known).then_some(network),
             };
             let token = cx.core.load(query);
             let room = *tag;
@@ -100,6 +114,7 @@ impl Group {
             Some(Pending::Asked(asked)) => {
                 let rows = result.as_ref().map_or(&[][..], Vec::as_slice);
                 self.answered(cx, asked, rows);
+                self.judge(cx);
                 return true;
             }
             Some(other) => {
@@ -145,15 +160,60 @@ impl Group {
     }
 }
 
-/// Whether a log that is known here is served on a network.
-fn is_served(room: &Room, own: &PeerId, at: &LogAt, network: NetworkId) -> Option<bool> {
+/// Tells who asks for what was said elsewhere where the own log begins on this network.
+fn say_first(room: &Room, cx: &mut Cx, (nack, network): (&Nack, NetworkId), to: SocketAddr) {
+    let (tag, epoch) = (nack.room, nack.epoch);
+    let told = room.own.get(epoch).and_then(|log| log.told_on(network));
+    let asked = nack.runs.first().map_or(u32::MAX, |run| run.first);
+    if let Some((first, seq)) = told.filter(|(first, _)| asked < *first) {
+        let heads = Heads {
+            room: tag,
+            epoch,
+            seq,
+            first,
+        };
+        room.seat.send_to(cx.core, to, &Body::Heads(heads));
+    }
+}
+
+/// Whether a log is known here.
+fn is_known(room: &Room, own: &PeerId, at: &LogAt) -> bool {
+    match at.0 == *own {
+        true => room.own.get(at.1).is_some(),
+        false => room.logs.get(at).is_some(),
+    }
+}
+
+/// The lowest number of a log that is served on a network.
+fn lowest_on(room: &Room, own: &PeerId, at: &LogAt, network: NetworkId) -> Option<u32> {
     if is_sabotaged(Sabotage::NetworkIgnored) {
-        return Some(true);
+        return Some(1);
     }
-    if at.0 == *own {
-        return room.own.get(at.1).map(|log| log.is_on(network));
+    match at.0 == *own {
+        true => room.own.get(at.1)?.lowest_on(network),
+        false => room.logs.get(at)?.lowest_on(network),
     }
-    room.logs.get(at).map(|log| log.is_on(network))
+}
+
+/// Whether this number of a log that is known is served on a network.
+pub(super) fn serves(
+    room: &Room,
+    own: &PeerId,
+    at: &LogAt,
+    (network, seq): (NetworkId, u32),
+) -> bool {
+    if is_sabotaged(Sabotage::NetworkIgnored) {
+        return true;
+    }
+    let of_own = || {
+        let log = room.own.get(at.1)?;
+        Some(log.serves(network, seq) && seq <= log.sent_seq)
+    };
+    let served = match at.0 == *own {
+        true => of_own(),
+        false => room.logs.get(at).map(|log| log.serves(network, seq)),
+    };
+    served.unwrap_or(false)
 }
 
 pub(super) fn held<'a>(room: &'a Room, own: &PeerId, at: &LogAt, seq: u32) -> Option<&'a Vec<u8>> {

@@ -1,6 +1,8 @@
 //! An author that says two things with one number: the proof is kept and handed on, and nothing
 //! more is taken of that epoch.
 
+use std::time::{Duration, Instant};
+
 use super::log::AuthorLog;
 use super::logs::LogAt;
 use super::{Cx, Group, Pending};
@@ -12,6 +14,10 @@ use crate::wire::{Entry, HeadOf};
 
 /// Most proofs kept of one room.
 const FORKS_MAX: usize = 256;
+/// People are told of one author so often at most: it can begin ever so many logs.
+const TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
+/// And of so many authors in that time.
+const FORKS_TOLD_MAX: usize = 64;
 
 impl Group {
     /// A genuine entry contradicts the one of number `seq` that is held: another of the same
@@ -109,6 +115,12 @@ impl Group {
         });
         let proof = Pending::Proof(tag, Box::new(fork));
         self.pending.insert(token, proof);
+        if !self.is_news(cx.now.mono, author) {
+            return;
+        }
+        let Some(room) = self.rooms.get(&tag) else {
+            return;
+        };
         let name = cx.presence.reference_of_id(&author).name;
         cx.core.event(Event::Error {
             reference: None,
@@ -120,6 +132,17 @@ impl Group {
             ),
             hint: Some("its key may be in two places; it helps to start it anew".into()),
         });
+    }
+
+    /// Whether people were not told for a while that this author contradicts itself; now they are.
+    fn is_news(&mut self, now: Instant, author: PeerId) -> bool {
+        self.forks_told.retain(|_, at| now < *at + TOLD_EVERY);
+        let is_full = self.forks_told.len() >= FORKS_TOLD_MAX;
+        if is_full || self.forks_told.contains_key(&author) {
+            return false;
+        }
+        self.forks_told.insert(author, now);
+        true
     }
 
     /// A proof is kept: from now on it is handed on.

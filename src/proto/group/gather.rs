@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::collect::held;
+use super::collect::{held, serves};
 use super::logs::LogAt;
 use super::repair::repairs;
 use super::{Cx, Group};
@@ -104,7 +104,8 @@ impl Group {
         let Some(room) = self.rooms.get(&tag) else {
             return BTreeSet::new();
         };
-        let (mut sent, mut entries, mut behind) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+        let mut behind = BTreeSet::new();
+        let mut sent = BTreeMap::new();
         for (seq, askers) in askers {
             let Some(bytes) = held(room, &own, &at, seq) else {
                 continue;
@@ -112,23 +113,31 @@ impl Group {
             if !self.rates.may_answer_all(now) {
                 break;
             }
-            entries.push(bytes.clone());
-            sent.insert(seq);
+            sent.insert(seq, bytes.clone());
             behind.extend(askers);
         }
         for peer in behind {
             self.rates.asked_all(now, peer);
         }
-        let is_on = |on| match at.0 == own {
-            true => room.own.get(at.1).is_some_and(|log| log.is_on(on)),
-            false => room.logs.get(&at).is_some_and(|log| log.is_on(on)),
-        };
         let paths = cx.presence.group_paths();
-        for packet in repairs(cx.core, &room.seat, &entries) {
-            self.rates.sent(now, packet.len());
-            cx.core.send_where(is_on, &packet, &paths);
+        for network in cx.core.networks() {
+            let of = room.seat.network_of(network);
+            let served = sent
+                .iter()
+                .filter(|(seq, _)| serves(room, &own, &at, (of, **seq)));
+            let served: Vec<Vec<u8>> = served.map(|(_, bytes)| bytes.clone()).collect();
+            for packet in repairs(cx.core, &room.seat, &served) {
+                self.rates.sent(now, packet.len());
+                cx.core.send_where(|on| on == network, &packet, &paths);
+            }
         }
-        sent
+        // What is not served everywhere was not sent everywhere.
+        let networks = cx.core.networks();
+        let everywhere = |seq: &u32| {
+            let mut networks = networks.iter().map(|on| room.seat.network_of(*on));
+            networks.all(|on| serves(room, &own, &at, (on, *seq)))
+        };
+        sent.into_keys().filter(everywhere).collect()
     }
 }
 

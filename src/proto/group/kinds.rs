@@ -7,21 +7,29 @@
 use serde_json::Value;
 
 use super::membership::described;
+use super::own::OwnAt;
 use super::room::Room;
 use super::{Cx, Group, Pending, Refusal};
-use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk, Write};
-use crate::id::{MessageId, RoomTag};
+use crate::durable::{Batch, Durability, LineRow, LogKey, Query, Row, Talk, Write};
+use crate::id::{MessageId, PeerId, RoomTag};
 use crate::limits::ENTRY_BODY_LEN_MAX;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind};
 
-/// Lines in which the topic is looked for at the start.
-const TOPIC_LINES: usize = 200;
-
 /// What waits for the store's word on what was said.
 pub(super) enum Asked {
-    /// Whose is what this entry takes back?
-    Redaction { room: RoomTag, entry: Box<Entry> },
+    /// Whose is what this entry takes back? With its key in the order.
+    Redaction {
+        room: RoomTag,
+        entry: Box<Entry>,
+        key: u64,
+    },
+    /// Did this author take this message back?
+    Stub {
+        room: RoomTag,
+        author: PeerId,
+        id: [u8; 16],
+    },
     /// An own message is to be taken back.
     Own {
         id: MessageId,
@@ -29,7 +37,7 @@ pub(super) enum Asked {
     },
     /// The bytes of what was taken back.
     Body { room: RoomTag, log: LogKey },
-    /// The last lines of a room, for its topic.
+    /// What a room is about.
     Topic { room: RoomTag },
 }
 
@@ -62,10 +70,19 @@ impl Group {
         self.pending.insert(token, Pending::Asked(asked));
     }
 
-    /// Asks the store whose is what was taken back, of all that came since the last call.
+    /// Asks the store whose is what was taken back, of all that came since the last call, and
+    /// keeps what is left of it.
     pub(super) fn judge(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
-            for entry in std::mem::take(&mut room.seat.unjudged) {
+            let writes = std::mem::take(&mut room.seat.stubs);
+            if !writes.is_empty() {
+                let token = cx.core.persist(Batch {
+                    durability: Durability::Process,
+                    writes: writes.clone(),
+                });
+                self.pending.insert(token, Pending::Keep(writes));
+            }
+            for (entry, key) in std::mem::take(&mut room.seat.unjudged) {
                 let Some(&id) = entry.deps.first() else {
                     continue;
                 };
@@ -74,6 +91,7 @@ impl Group {
                 let asked = Asked::Redaction {
                     room: *tag,
                     entry: Box::new(entry),
+                    key,
                 };
                 self.pending.insert(token, Pending::Asked(asked));
             }
@@ -89,8 +107,7 @@ impl Group {
             if std::mem::replace(&mut room.seat.recalled, true) || !room.seat.joined {
                 continue;
             }
-            let query = HistoryQuery::last(Talk::Room(room.id), TOPIC_LINES);
-            let token = cx.core.load(Query::History(query));
+            let token = cx.core.load(Query::Topic { room: room.id });
             let asked = Asked::Topic { room: *tag };
             self.pending.insert(token, Pending::Asked(asked));
         }
@@ -100,7 +117,22 @@ impl Group {
     pub(super) fn answered(&mut self, cx: &mut Cx, asked: Asked, rows: &[Row]) {
         let lines = || rows.iter().filter_map(line_of);
         match asked {
-            Asked::Redaction { room, entry } => self.judged(cx, room, &entry, lines().next()),
+            Asked::Redaction { room, entry, key } => {
+                self.judged(cx, room, (&entry, key), lines().next());
+            }
+            Asked::Stub { room, author, id } => {
+                let takes_back = |row: &Row| match row {
+                    Row::Held { bytes, .. } => Entry::parse(bytes).is_ok_and(|entry| {
+                        entry.kind == EntryKind::REDACTION && entry.deps.first() == Some(&id)
+                    }),
+                    _ => false,
+                };
+                if let Some(room) = self.rooms.get_mut(&room)
+                    && rows.iter().any(takes_back)
+                {
+                    room.seat.early.note(author, id);
+                }
+            }
             Asked::Own { id, reference } => {
                 if let Err(refusal) = self.redact_own(cx, id, lines().next(), reference.clone()) {
                     cx.core.refuse(reference, refusal);
@@ -117,22 +149,44 @@ impl Group {
                 };
                 for line in lines().filter(|line| line.kind == EntryKind::TOPIC.0) {
                     let text = line.body.as_deref().and_then(DisplayText::from_wire);
-                    room.seat.note_topic((line.hlc, line.author), text);
+                    let (epoch, seq) = line.at.unwrap_or_default();
+                    let at = (line.key, line.author, epoch, seq);
+                    room.seat.note_topic(at, line.id, text);
                 }
                 tell(room, cx);
             }
         }
     }
 
-    fn judged(&mut self, cx: &mut Cx, tag: RoomTag, entry: &Entry, line: Option<&LineRow>) {
+    fn judged(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        (entry, key): (&Entry, u64),
+        line: Option<&LineRow>,
+    ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
         let author = entry.author_id();
         let Some(line) = line else {
-            // Perhaps it comes later.
+            let id = entry.deps.first().copied().unwrap_or_default();
+            let seen = room.seat.seen.get(&MessageId(id));
+            if seen.is_some_and(|(of, _)| of != author) {
+                return;
+            }
+            // Perhaps it comes later, or is kept later.
             room.seat.note_early(entry);
-            return;
+            let Some((_, at)) = seen else { return };
+            // It was shown, and is not kept.
+            let own = author == cx.core.identity.id();
+            forget_bytes(room, own, (author, at));
+            let from = match own {
+                true => cx.own_reference(),
+                false => cx.presence.reference_of(&entry.author),
+            };
+            let event = room.show(cx, from, entry, own, key);
+            return cx.core.event(event);
         };
         if line.author != author || line.talk != Talk::Room(room.id) {
             return;
@@ -142,7 +196,7 @@ impl Group {
             true => cx.own_reference(),
             false => cx.presence.reference_of(&entry.author),
         };
-        let event = room.show(cx, from, entry, own, entry.hlc);
+        let event = room.show(cx, from, entry, own, key);
         cx.core.event(event);
         let Some((epoch, seq)) = line.at.filter(|_| line.body.is_some()) else {
             return;
@@ -174,15 +228,17 @@ impl Group {
             let hint = "a message is named by its id".to_owned();
             ("no_such_message", sentence.to_owned(), hint)
         };
-        let line = line.ok_or_else(|| none("there is no such message here"))?;
-        if line.author != cx.core.identity.id() {
+        let kept = line.map(|line| (line.author, line.talk, line.body.is_none()));
+        let found = kept.or_else(|| self.seen_only(&id));
+        let (author, talk, is_gone) = found.ok_or_else(|| none("there is no such message here"))?;
+        if author != cx.core.identity.id() {
             let sentence = "only who said it can take it back".to_owned();
             return Err(("not_yours", sentence, "ask its author".into()));
         }
-        let Talk::Room(of) = line.talk else {
+        let Talk::Room(of) = talk else {
             return Err(none("only what was said in a room can be taken back"));
         };
-        if line.body.is_none() {
+        if is_gone {
             return Err(none("it was taken back already"));
         }
         let tag = of.tag();
@@ -191,6 +247,40 @@ impl Group {
         }
         let said = (EntryKind::REDACTION, Vec::new(), Some(id.0));
         self.say_entry(cx, tag, said, reference)
+    }
+
+    /// Whose a line is that was shown and is not kept, where it was said, and whether it was taken
+    /// back.
+    fn seen_only(&self, id: &MessageId) -> Option<(PeerId, Talk, bool)> {
+        let seen = |room: &Room| {
+            let (author, _) = room.seat.seen.get(id)?;
+            let is_gone = room.seat.early.contains(&author, &id.0);
+            Some((author, Talk::Room(room.id), is_gone))
+        };
+        self.rooms.values().find_map(seen)
+    }
+
+    /// Asks the store, once, whether what is left of an entry may be believed: its author's
+    /// redaction may have come in an earlier run.
+    pub fn doubt_stub(&mut self, cx: &mut Cx, entry: &Entry) {
+        let Some(room) = self.rooms.get_mut(&entry.room) else {
+            return;
+        };
+        let (author, id) = (entry.author_id(), entry.hash(&room.id));
+        let id = MessageId::of_entry(&id).0;
+        let is_known = room.seat.early.contains(&author, &id);
+        if !entry.redacted || !room.seat.joined || is_known || !room.seat.early.ask(author, id) {
+            return;
+        }
+        let query = Query::Behind {
+            room: room.id,
+            author,
+            id,
+        };
+        let token = cx.core.load(query);
+        let room = entry.room;
+        let asked = Asked::Stub { room, author, id };
+        self.pending.insert(token, Pending::Asked(asked));
     }
 
     /// What was taken back is kept without its body from now on.
@@ -218,17 +308,26 @@ impl Group {
 }
 
 /// Keeps an entry without its body from now on.
-pub(super) fn keep_stub(room: &mut Room, cx: &mut Cx, log: LogKey, entry: &Entry) {
+pub(super) fn keep_stub(room: &mut Room, cx: &Cx, log: LogKey, entry: &Entry) {
     let (seq, bytes) = (entry.seq, entry.stub().bytes);
     if log.author == cx.core.identity.id() {
         room.own.put_stub((log.epoch, seq), &bytes);
     } else if let Some(held) = room.logs.get_mut(&(log.author, log.epoch)) {
         held.forget(seq);
     }
-    cx.core.persist(Batch {
-        durability: Durability::Process,
-        writes: vec![Write::Stub { log, seq, bytes }],
-    });
+    room.seat.stubs.push(Write::Stub { log, seq, bytes });
+}
+
+/// The body of an entry that only memory holds is gone.
+fn forget_bytes(room: &mut Room, own: bool, (author, (epoch, seq)): (PeerId, OwnAt)) {
+    if own {
+        let held = room.own.get(epoch).and_then(|log| log.cached(seq));
+        if let Some(entry) = held.and_then(|bytes| Entry::parse(bytes).ok()) {
+            room.own.put_stub((epoch, seq), &entry.stub().bytes);
+        }
+    } else if let Some(log) = room.logs.get_mut(&(author, epoch)) {
+        log.forget(seq);
+    }
 }
 
 /// Tells people of a room if they were told something else.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::heard::HeardOn;
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
@@ -22,17 +23,14 @@ const AHEAD_MAX: u32 = 2048;
 const HELD_RUNS_MAX: usize = 2048;
 /// The last number that a log can have, so that the one after it is a number too.
 const SEQ_MAX: u32 = u32::MAX - 1;
-/// Networks remembered on which an author spoke of one log.
-const HEARD_ON_MAX: usize = 4;
 
 /// One epoch of one author's log.
 #[derive(Default)]
 pub struct AuthorLog {
     /// The network that its entries name; none before the first of them.
-    network: Option<NetworkId>,
-    /// Where its author itself spoke of it in this run: hosts of one link may disagree on what
-    /// their network is.
-    heard_on: Vec<NetworkId>,
+    pub(super) network: Option<NetworkId>,
+    /// Where its author itself spoke of it in this run.
+    pub(super) heard_on: HeardOn,
     /// Up to this nothing is kept, asked for, accepted or served.
     floor: u32,
     /// Up to this nothing is asked for entry by entry, and nothing is said to be held either: it
@@ -150,25 +148,22 @@ impl AuthorLog {
         self.network == Some(network)
     }
 
-    /// The author itself spoke of it on this network.
-    pub fn heard_on(&mut self, network: NetworkId) {
-        if !self.heard_on.contains(&network) {
-            self.heard_on.truncate(HEARD_ON_MAX - 1);
-            self.heard_on.insert(0, network);
+    /// Nothing before this number is to be had where it was told of: it is waited for no longer.
+    pub fn begins_at(&mut self, first: u32) {
+        let before = first.saturating_sub(1).min(SEQ_MAX);
+        if before <= self.contiguous {
+            return;
         }
-    }
-
-    /// Whether its author spoke of it on this network in this run.
-    #[must_use]
-    pub fn was_heard_on(&self, network: NetworkId) -> bool {
-        self.heard_on.contains(&network)
-    }
-
-    /// Whether it is told of and served on this network.
-    #[must_use]
-    pub fn is_on(&self, network: NetworkId) -> bool {
-        let is_of = |network| self.network == Some(network) || self.was_heard_on(network);
-        is_of(network) || is_of(NetworkId::EVERYWHERE)
+        self.start = self.start.max(before);
+        self.contiguous = before;
+        self.missing.forget_up_to(before);
+        self.advance();
+        self.head = self.head.max(self.contiguous);
+        self.shown = self.shown.max(before);
+        let next = self.waiting.first_key_value().map(|(&seq, _)| seq);
+        if next.is_none_or(|seq| seq <= self.shown + 1) {
+            self.gap_since = None;
+        }
     }
 
     /// Nothing more is taken of it.
@@ -372,6 +367,7 @@ impl AuthorLog {
     /// The store did not take it.
     pub fn refused(&mut self, seq: u32) {
         self.storing.remove(&seq);
+        self.told.remove(&seq);
     }
 
     /// Nothing at or below this is kept any more.

@@ -159,15 +159,20 @@ impl Group {
     pub(super) fn keep_room(&mut self, cx: &mut Cx, row: RoomRow, answer: Answer) {
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
-            writes: vec![Write::Room(row)],
+            writes: vec![Write::Room(row.clone())],
         });
-        self.pending.insert(token, Pending::Room(answer));
+        self.pending.insert(token, Pending::Room(answer, row));
     }
 
     /// That a room was joined or left is kept, or could not be.
-    pub(super) fn room_stored(&mut self, cx: &mut Cx, answer: Answer, result: &Stored) {
+    pub(super) fn room_stored(
+        &mut self,
+        cx: &mut Cx,
+        (answer, row): (Answer, RoomRow),
+        result: &Stored,
+    ) {
         if let Err(failure) = result {
-            self.store_failure(cx, &failure.0);
+            self.writes_unkept(cx, vec![Write::Room(row)], &failure.0);
         }
         cx.core.event(Event::Reply {
             reference: answer.reference,
@@ -219,17 +224,40 @@ impl Group {
         }
         let visited = |room: &Room| !room.seat.joined;
         if self.rooms.values().filter(|room| visited(room)).count() >= VISITED_MAX {
-            let idle = |(_, room): &(&RoomTag, &Room)| visited(room) && room.own.is_settled();
+            let idle = |(tag, room): &(&RoomTag, &Room)| {
+                visited(room) && room.own.is_settled() && !self.waits_for_disk(tag)
+            };
             let Some(tag) = self.rooms.iter().find(idle).map(|(tag, _)| *tag) else {
                 let sentence = format!("{VISITED_MAX} rooms that you are not in wait for lines");
                 return Err(("too_many_rooms", sentence, "join one of them".into()));
             };
-            self.rooms.remove(&tag);
+            self.make_way(&tag);
         }
         let mut room = new_room(cx.core, name, None, &self.past);
         room.seat.joined = false;
         self.rooms.insert(tag, room);
         Ok(tag)
+    }
+
+    /// Whether something said in a room is not kept yet.
+    fn waits_for_disk(&self, tag: &RoomTag) -> bool {
+        let own = |pending: &Pending| matches!(pending, Pending::Own { room, .. } if room == tag);
+        self.pending.values().any(own) || self.unkept.waits_for(tag)
+    }
+
+    /// A room that is not visited any more. Where its own logs stand stays known, so that no
+    /// number is used twice in this run.
+    fn make_way(&mut self, tag: &RoomTag) {
+        let Some(room) = self.rooms.remove(tag) else {
+            return;
+        };
+        let (id, past) = (room.id, &mut self.past);
+        past.own_heads.retain(|head| head.room != id);
+        past.own_heads.extend(room.own.heads(id));
+        past.epochs.retain(|(of, _)| *of != id);
+        past.epochs.push((id, room.own.greatest()));
+        past.forks.retain(|fork| fork.log.room != id);
+        past.forks.extend(room.forks.into_values());
     }
 
     /// The roster changed: the rooms are looked at soon.

@@ -7,8 +7,10 @@ pub mod ack;
 mod ask;
 mod beacon;
 mod collect;
+mod early;
 mod forks;
 mod gather;
+mod heard;
 mod kinds;
 pub mod log;
 pub mod logs;
@@ -42,7 +44,7 @@ use super::core::Core;
 use super::direct::Direct;
 use super::presence::Presence;
 use crate::api::PeerRef;
-use crate::durable::{ForkRow, Snapshot, Token};
+use crate::durable::{ForkRow, RoomRow, Snapshot, Token, Write};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::Entry;
 use logs::LogAt;
@@ -118,13 +120,13 @@ enum Pending {
     /// What the store knows of what was said.
     Asked(kinds::Asked),
     /// That a room was joined or left.
-    Room(membership::Answer),
-    /// Entries that could not be kept before.
-    Unkept { entries: Vec<(RoomTag, Entry)> },
+    Room(membership::Answer, RoomRow),
+    /// What could not be kept before.
+    Unkept(unkept::Tried),
     /// A proof that an author contradicts itself.
     Proof(RoomTag, Box<ForkRow>),
-    /// Nothing that anything waits for.
-    Note,
+    /// What nothing waits for, and what is not to be lost for all that.
+    Keep(Vec<Write>),
 }
 
 /// Everything about rooms.
@@ -146,6 +148,8 @@ pub struct Group {
     kept_people: BTreeMap<PeerId, (u64, u32)>,
     /// Of whom too much is missing to ask for it entry by entry.
     behind: Vec<(RoomTag, PeerId)>,
+    /// When people were told last that somebody contradicts themselves.
+    forks_told: BTreeMap<PeerId, Instant>,
 }
 
 impl Group {

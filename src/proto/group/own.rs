@@ -44,6 +44,27 @@ impl OwnLogs {
         self.greatest = self.greatest.max(epoch);
     }
 
+    /// No epoch up to this is begun.
+    #[must_use]
+    pub fn greatest(&self) -> u64 {
+        self.greatest
+    }
+
+    /// Where the logs of this room stand that go on.
+    pub fn heads(&self, room: RoomId) -> impl Iterator<Item = OwnHead> {
+        let going_on = self.going_on.iter();
+        going_on.filter_map(move |(&network, &epoch)| {
+            let log = self.all.get(&epoch).filter(|log| !log.is_volatile)?;
+            Some(OwnHead {
+                room,
+                network,
+                epoch,
+                seq: log.seq,
+                hash: log.hash,
+            })
+        })
+    }
+
     /// The epoch that an entry on this network continues.
     #[must_use]
     pub fn on(&self, network: NetworkId) -> Option<u64> {
@@ -156,10 +177,15 @@ impl OwnLogs {
     /// was said there.
     #[must_use]
     pub fn head_on(&self, network: NetworkId) -> Option<OwnAt> {
-        let told = |log: &OwnSender| log.sent_seq > 0 && log.is_on(network);
-        let mut newest = self.all.iter().rev();
-        let found = newest.find(|(_, log)| told(log));
-        found.map(|(&epoch, log)| (epoch, log.sent_seq))
+        let (epoch, (_, last)) = self.told_on(network)?;
+        Some((epoch, last))
+    }
+
+    /// That log, and its first and last number that are told there.
+    #[must_use]
+    pub fn told_on(&self, network: NetworkId) -> Option<(u64, (u32, u32))> {
+        let told = |(&epoch, log): (&u64, &OwnSender)| Some((epoch, log.told_on(network)?));
+        self.all.iter().rev().find_map(told)
     }
 
     /// The body of an own entry is gone: what goes out of it from now on is its stub.

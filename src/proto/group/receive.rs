@@ -1,8 +1,11 @@
 //! Others' entries and heads.
 
-use super::ack::{note_stored, say_ack};
+use serde_json::Value;
+
+use super::ack::{note_stored, plan_ack, say_ack};
 use super::ask::{ask, first_wait};
 use super::logs::LogAt;
+use super::show::names_one;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, Source};
 use crate::durable::{Batch, Durability, Kept, Stored, Token, Write};
@@ -107,11 +110,12 @@ impl Group {
         let id = room.id;
         let ended = room.own.abandon(entry.epoch).into_iter();
         let retire = |epoch| Write::Retire { room: id, epoch };
+        let writes: Vec<Write> = ended.map(retire).collect();
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
-            writes: ended.map(retire).collect(),
+            writes: writes.clone(),
         });
-        self.pending.insert(token, Pending::Note);
+        self.pending.insert(token, Pending::Keep(writes));
     }
 
     /// Takes a verified entry that is to be shown: stored first. `told_on`: the network of the
@@ -136,8 +140,14 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         };
-        if source == Source::Live {
-            log.heard_on(told_on);
+        let is_heard = match source {
+            Source::Live => true,
+            // It was asked for because its author told of it there.
+            Source::Repair => log.was_heard_on(told_on),
+            Source::Sync => false,
+        };
+        if is_heard {
+            log.heard_on(told_on, (entry.seq, entry.seq));
         }
         if log.is_forked() || !log.names(entry.network) {
             return;
@@ -200,6 +210,9 @@ impl Group {
                 entry,
                 reference,
             }) => match result {
+                Ok(kept) if kept.iter().any(|kept| is_refused(*kept)) => {
+                    self.own_refused(cx, room, *entry, reference);
+                }
                 Ok(kept) => {
                     let keys = kept.iter().map(|kept| kept.key());
                     let key = keys.max().unwrap_or(0).max(entry.hlc);
@@ -221,13 +234,17 @@ impl Group {
                 self.received_pending = self.received_pending.saturating_sub(entries.len());
                 match result {
                     Ok(kept) => self.history_stored(cx, &entries, kept),
-                    Err(failure) => self.store_failure(cx, &failure.0),
+                    Err(failure) => self.history_unkept(cx, entries, &failure.0),
                 }
             }
-            Some(Pending::Room(answer)) => self.room_stored(cx, answer, result),
-            Some(Pending::Unkept { entries }) => self.unkept_tried(cx, entries, result),
+            Some(Pending::Room(answer, row)) => self.room_stored(cx, (answer, row), result),
+            Some(Pending::Unkept(tried)) => self.unkept_tried(cx, tried, result),
             Some(Pending::Proof(room, fork)) => self.fork_stored(&room, *fork),
-            Some(Pending::Note) => {}
+            Some(Pending::Keep(writes)) => {
+                if let Err(failure) = result {
+                    self.writes_unkept(cx, writes, &failure.0);
+                }
+            }
             Some(other @ (Pending::Repair { .. } | Pending::Fork { .. } | Pending::Asked(_))) => {
                 self.pending.insert(token, other);
                 return false;
@@ -236,6 +253,48 @@ impl Group {
         }
         self.judge(cx);
         true
+    }
+
+    /// The store has another entry of this number, though it was not known here: the number was
+    /// used before. This one never left, nor does what was said after it: it is said anew, in
+    /// another epoch.
+    fn own_refused(&mut self, cx: &mut Cx, tag: RoomTag, entry: Entry, reference: Option<Value>) {
+        self.abandon_epoch(cx, &entry);
+        let epoch = entry.epoch;
+        let mut all = vec![(entry, reference)];
+        all.extend(self.take_pending_own(&tag, Some(epoch)));
+        for (entry, reference) in all {
+            let about = entry.deps.first().copied();
+            let about = about.filter(|_| names_one(entry.kind));
+            let said = (entry.kind, entry.body, about);
+            if let Err(refusal) = self.say_entry(cx, tag, said, reference.clone()) {
+                cx.core.refuse(reference, refusal);
+            }
+        }
+    }
+
+    /// The own entries of a room that are on their way to the disk, of one epoch or of all.
+    pub(super) fn take_pending_own(
+        &mut self,
+        tag: &RoomTag,
+        of: Option<u64>,
+    ) -> Vec<(Entry, Option<Value>)> {
+        let is_it = |pending: &Pending| match pending {
+            Pending::Own { room, entry, .. } => {
+                room == tag && of.is_none_or(|epoch| entry.epoch == epoch)
+            }
+            _ => false,
+        };
+        let tokens = self.pending.iter().filter(|(_, pending)| is_it(pending));
+        let tokens: Vec<Token> = tokens.map(|(token, _)| *token).collect();
+        let taken = tokens.iter().filter_map(|token| self.pending.remove(token));
+        let own = taken.filter_map(|pending| match pending {
+            Pending::Own {
+                entry, reference, ..
+            } => Some((*entry, reference)),
+            _ => None,
+        });
+        own.collect()
     }
 
     fn received_stored(&mut self, cx: &mut Cx, tag: RoomTag, at: LogAt, entry: Entry, kept: Kept) {
@@ -282,6 +341,24 @@ impl Group {
     pub fn handle_heads(&mut self, cx: &mut Cx, author: &PeerId, on: NetworkId, heads: &Heads) {
         let head = (heads.epoch, heads.seq);
         self.learn_head(cx, author, on, (&heads.room, head));
+        let networks = cx.core.networks();
+        let Some(room) = self.rooms.get_mut(&heads.room) else {
+            return;
+        };
+        let on = room.seat.network_of(on);
+        let at = (*author, heads.epoch);
+        let Some(log) = room.logs.get_mut(&at).filter(|log| !log.is_forked()) else {
+            return;
+        };
+        let first = heads.first.min(heads.seq);
+        log.heard_on(on, (first, heads.seq));
+        // Where this node is on its own network too, all of it is to be had.
+        if first > 1 && !networks.iter().any(|network| log.is_of(*network)) {
+            log.begins_at(first);
+            plan_ack(room, cx, &at);
+            Self::show_lines(room, cx, &at);
+            self.judge(cx);
+        }
     }
 
     /// The heads of a heartbeat; only what the author says of its own log is taken.
@@ -336,7 +413,7 @@ impl Group {
         let Some(log) = room.log_for(at, (on, seq), here) else {
             return;
         };
-        log.heard_on(on);
+        log.heard_on(on, (seq, seq));
         // Told in every HELLO and heartbeat, and nearly always known.
         if log.knows(seq) {
             return;
@@ -378,4 +455,9 @@ impl Group {
         self.retry_unkept(cx);
         self.judge(cx);
     }
+}
+
+/// Whether the store has something else in its place.
+pub(super) fn is_refused(kept: Kept) -> bool {
+    matches!(kept, Kept::Fork | Kept::BelowFloor)
 }

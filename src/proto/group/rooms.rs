@@ -49,6 +49,7 @@ impl Group {
             unkept: super::unkept::Unkept::default(),
             kept_people: BTreeMap::new(),
             behind: Vec::new(),
+            forks_told: BTreeMap::new(),
         }
     }
 
@@ -143,12 +144,13 @@ impl Group {
         let is_in = |room: &Room| peer.is_some_and(|peer| room.seat.lists(peer));
         let of_theirs: Vec<_> = self.rooms.iter().filter(|(_, room)| is_in(room)).collect();
         for (tag, room) in of_theirs {
-            let head = room.own.head_on(room.seat.network_of(network));
-            if let Some((epoch, seq)) = head.filter(|_| !is_sabotaged(Sabotage::NoHeads)) {
+            let head = room.own.told_on(room.seat.network_of(network));
+            if let Some((epoch, (first, seq))) = head.filter(|_| !is_sabotaged(Sabotage::NoHeads)) {
                 let heads = Body::Heads(Heads {
                     room: *tag,
                     epoch,
                     seq,
+                    first,
                 });
                 room.seat.send_to(cx.core, to, &heads);
             }

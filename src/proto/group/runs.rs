@@ -135,6 +135,18 @@ impl Runs {
         self.all.last_key_value().map(|(_, &end)| end)
     }
 
+    /// The lowest number, if there is any.
+    #[must_use]
+    pub fn first(&self) -> Option<u32> {
+        self.all.first_key_value().map(|(&from, _)| from)
+    }
+
+    /// The first number of the last run.
+    #[must_use]
+    pub fn first_of_last(&self) -> Option<u32> {
+        self.all.last_key_value().map(|(&from, _)| from)
+    }
+
     /// How many runs it takes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -211,6 +223,7 @@ mod tests {
                         end += 1;
                     }
                     prop_assert_eq!(runs.end_after(number), end);
+                    prop_assert_eq!(runs.first(), set.first().copied());
                     let most = number + len;
                     let count = set.range(number..=most).count();
                     prop_assert_eq!(runs.count(number, most), u32::try_from(count).unwrap());

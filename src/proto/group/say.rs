@@ -1,19 +1,19 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use serde_json::Value;
 
 use super::room::Room;
 use super::seat::Seat;
-use super::sender::Recipients;
+use super::sender::{OwnSender, Recipients};
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
-use crate::datagram::Destination;
+use crate::datagram::{Destination, Path};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{MessageId, PeerId, RoomTag};
+use crate::id::{MessageId, NetworkId, PeerId, RoomTag};
 use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -183,31 +183,31 @@ impl Group {
             let paths = cx.presence.group_paths();
             let seat = &room.seat;
             for (epoch, log) in room.own.iter_mut() {
-                for packet in log.take_copies(now, pace.rtt) {
+                for (seq, packet) in log.take_copies(now, pace.rtt) {
                     if self.rates.may_repeat(now) {
                         self.rates.sent(now, packet.len());
-                        cx.core.send_where(|on| log.is_on(on), &packet, &paths);
+                        cx.core
+                            .send_where(|on| log.serves(on, seq), &packet, &paths);
                     }
-                    send_unreached(cx, seat, log, &packet);
+                    send_unreached(cx, seat, |on| log.serves(on, seq), &packet);
                 }
                 if log.take_heads(now) && self.rates.may_send(now) {
-                    let (room, seq) = (*tag, log.sent_seq);
-                    let heads = Body::Heads(Heads { room, epoch, seq });
-                    if let Some(bytes) = seat.packet(cx.core, &heads) {
-                        self.rates.sent(now, bytes.len());
-                        send_unreached(cx, seat, log, &bytes);
-                        cx.core.send_where(|on| log.is_on(on), &bytes, &paths);
-                    }
+                    let len = say_heads((seat, log), cx, (*tag, epoch), &paths);
+                    self.rates.sent(now, len);
                 }
                 for (member, resend) in log.take_resends(now, pace.rtt) {
                     let here = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
                     let Some(to) = cx.presence.address_of(&member).filter(|_| here) else {
                         continue;
                     };
-                    if !log.is_on(cx.core.network_towards(to)) {
+                    let network = cx.core.network_towards(to);
+                    let entries = resend.entries.into_iter();
+                    let entries = entries.filter(|(seq, _)| log.serves(network, *seq));
+                    let entries: Vec<Vec<u8>> = entries.map(|(_, entry)| entry).collect();
+                    if entries.is_empty() {
                         continue;
                     }
-                    super::repair::send_repairs(cx.core, seat, to, &resend.entries);
+                    super::repair::send_repairs(cx.core, seat, to, &entries);
                     if resend.doubtful {
                         cx.presence.doubt(now, &member);
                     }
@@ -215,6 +215,37 @@ impl Group {
             }
         }
     }
+}
+
+/// Tells on each link how far a log goes there: one packet for all that are told the same.
+fn say_heads(
+    (seat, log): (&Seat, &OwnSender),
+    cx: &mut Cx,
+    (room, epoch): (RoomTag, u64),
+    paths: &[Path],
+) -> usize {
+    let mut len = 0;
+    let mut told: BTreeMap<(u32, u32), BTreeSet<NetworkId>> = BTreeMap::new();
+    for network in cx.core.networks() {
+        if let Some(numbers) = log.told_on(network) {
+            told.entry(numbers).or_default().insert(network);
+        }
+    }
+    for ((first, seq), networks) in told {
+        let heads = Heads {
+            room,
+            epoch,
+            seq,
+            first,
+        };
+        if let Some(bytes) = seat.packet(cx.core, &Body::Heads(heads)) {
+            let is_told = |on| networks.contains(&on);
+            len = len.max(bytes.len());
+            cx.core.send_where(is_told, &bytes, paths);
+            send_unreached(cx, seat, is_told, &bytes);
+        }
+    }
+    len
 }
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
@@ -240,6 +271,9 @@ pub(super) fn next_entry(
     let after = room.shown.highest().filter(|(key, _)| *key >= stamp);
     let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
+    // What the room is about now is behind what it was about, whatever the clocks say.
+    let topic = room.seat.topic_at.filter(|_| kind == EntryKind::TOPIC);
+    let about = about.or(topic.map(|(_, id)| id.0));
     let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
@@ -259,10 +293,11 @@ pub(super) fn next_entry(
     Some(entry)
 }
 
-/// Sends a packet of the own log to each member that no group path reaches, of a bounded number.
-fn send_unreached(cx: &mut Cx, seat: &Seat, log: &sender::OwnSender, packet: &[u8]) {
+/// Sends a packet of the own log to each member that no group path reaches, of a bounded number, on
+/// the networks that `told` says.
+fn send_unreached(cx: &mut Cx, seat: &Seat, told: impl Fn(NetworkId) -> bool, packet: &[u8]) {
     let unreached = cx.presence.unreached_of(|peer| seat.lists(peer));
-    let unreached = unreached.filter(|to| log.is_on(cx.core.network_towards(*to)));
+    let unreached = unreached.filter(|to| told(cx.core.network_towards(*to)));
     let unreached: Vec<SocketAddr> = unreached.collect();
     for to in unreached {
         cx.core.transmit(Destination::Unicast(to), packet.to_vec());
@@ -294,7 +329,7 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
     };
     let id = MessageId::of_entry(&hash);
     if let Some(log) = room.own.get_mut(entry.epoch) {
-        log.said_on(cx.core.networks().into_iter());
+        log.said_on(cx.core.networks(), entry.seq);
         log.sent(cx.now.mono, entry, (id, packet, of), pace);
     }
     if let Some(receipt) = room.receipt((entry.epoch, entry.seq)) {

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::beacon::Beacons;
+use super::early::{Seen, TakenBack};
+use super::place::Order;
 use super::unlock::listed;
 use crate::datagram::Destination;
-use crate::id::{NetworkId, PeerId, RoomId};
+use crate::durable::Write;
+use crate::id::{MessageId, NetworkId, PeerId, RoomId};
 use crate::limits::DATAGRAM_LEN_MAX;
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
@@ -17,9 +20,6 @@ use crate::proto::presence::roster::Peer;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::sealed::SEALED_OVERHEAD;
 use crate::wire::{Body, Entry, RecordRoom};
-
-/// Redactions of what is not held, for when it comes.
-const EARLY_MAX: usize = 1024;
 
 /// A node's place in a room.
 pub struct Seat {
@@ -31,14 +31,18 @@ pub struct Seat {
     pub members: BTreeSet<PeerId>,
     /// What it is about.
     pub topic: String,
-    /// When and by whom that was said.
-    pub topic_at: Option<(u64, PeerId)>,
+    /// The place of the line that said so in the order, and its id.
+    pub topic_at: Option<(Order, MessageId)>,
     /// Whether the topic was looked for in what is kept.
     pub recalled: bool,
-    /// Redactions that were shown and of which it is not known whose message they name.
-    pub unjudged: Vec<Entry>,
+    /// Redactions of which it is not known whose message they name, with their keys in the order.
+    pub unjudged: Vec<(Entry, u64)>,
     /// Messages not held that their authors took back.
-    pub early: BTreeSet<([u8; 16], PeerId)>,
+    pub early: TakenBack,
+    /// The lines that people saw.
+    pub seen: Seen,
+    /// What was taken back, to be kept without its body.
+    pub stubs: Vec<Write>,
     /// The key of a locked room, and what seals with it.
     key: Option<(RoomKey, Seal)>,
     /// Who showed to have the key of a locked room.
@@ -63,7 +67,9 @@ impl Seat {
             topic_at: None,
             recalled: false,
             unjudged: Vec::new(),
-            early: BTreeSet::new(),
+            early: TakenBack::default(),
+            seen: Seen::default(),
+            stubs: Vec::new(),
             key: None,
             proven: BTreeSet::new(),
             beacons: Beacons::default(),
@@ -183,10 +189,7 @@ impl Seat {
     /// Somebody took something back that may not have come yet.
     pub fn note_early(&mut self, redaction: &Entry) {
         if let Some(&id) = redaction.deps.first() {
-            self.early.insert((id, redaction.author_id()));
-            while self.early.len() > EARLY_MAX {
-                self.early.pop_first();
-            }
+            self.early.note(redaction.author_id(), id);
         }
     }
 
@@ -208,10 +211,10 @@ impl Seat {
         1 + self.members.len()
     }
 
-    /// Somebody said what the room is about; what was said later stays.
-    pub fn note_topic(&mut self, at: (u64, PeerId), text: Option<DisplayText>) {
-        if self.topic_at.is_none_or(|before| before < at) {
-            self.topic_at = Some(at);
+    /// Somebody said what the room is about; what stands behind that in the order stays.
+    pub fn note_topic(&mut self, at: Order, id: MessageId, text: Option<DisplayText>) {
+        if self.topic_at.is_none_or(|(before, _)| before < at) {
+            self.topic_at = Some((at, id));
             self.topic = text.map_or_else(String::new, |text| {
                 DisplayText::line(text.as_str()).into_string()
             });

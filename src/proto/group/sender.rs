@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::runs::Runs;
 use crate::api::{PeerRef, ReceiptState};
 use crate::id::{MessageId, NetworkId, PeerId};
 use crate::limits::ROOM_CACHE_ENTRIES;
@@ -40,8 +41,8 @@ pub struct OwnSender {
     pub sent_seq: u32,
     /// Whether the store does not know it, so that it is never continued.
     pub is_volatile: bool,
-    /// Where something of it was said in this run.
-    said_on: BTreeSet<NetworkId>,
+    /// What of it was said on other networks than its own in this run.
+    said_on: BTreeMap<NetworkId, Runs>,
     followed: BTreeMap<u32, Followed>,
     cache: BTreeMap<u32, Vec<u8>>,
     heads: Option<HeadsPlan>,
@@ -89,8 +90,8 @@ pub struct Recipients {
 /// What goes again to one member by unicast.
 #[derive(Default)]
 pub struct Resend {
-    /// The entries.
-    pub entries: Vec<Vec<u8>>,
+    /// The entries, with their numbers.
+    pub entries: Vec<(u32, Vec<u8>)>,
     /// So often in vain that the address, or the member, may be dead.
     pub doubtful: bool,
 }
@@ -124,7 +125,7 @@ impl OwnSender {
             hash,
             sent_seq: seq,
             is_volatile: false,
-            said_on: BTreeSet::new(),
+            said_on: BTreeMap::new(),
             followed: BTreeMap::new(),
             cache: BTreeMap::new(),
             heads: None,
@@ -132,16 +133,48 @@ impl OwnSender {
         }
     }
 
-    /// Whether it is told of and served on this network.
-    #[must_use]
-    pub fn is_on(&self, network: NetworkId) -> bool {
-        let is_everywhere = self.network == NetworkId::EVERYWHERE;
-        is_everywhere || self.network == network || self.said_on.contains(&network)
+    /// Whether all of it is told of and served on this network.
+    fn is_of(&self, network: NetworkId) -> bool {
+        self.network == NetworkId::EVERYWHERE || self.network == network
     }
 
-    /// Something of it is said on these networks.
-    pub fn said_on(&mut self, networks: impl Iterator<Item = NetworkId>) {
-        self.said_on.extend(networks);
+    /// Whether this number is served on this network: elsewhere than on its own only what was said
+    /// there too.
+    #[must_use]
+    pub fn serves(&self, network: NetworkId, seq: u32) -> bool {
+        let said = || self.said_on.get(&network);
+        self.is_of(network) || said().is_some_and(|said| said.contains(seq))
+    }
+
+    /// The lowest number served on this network, if there is any.
+    #[must_use]
+    pub fn lowest_on(&self, network: NetworkId) -> Option<u32> {
+        match self.is_of(network) {
+            true => Some(1),
+            false => self.said_on.get(&network)?.first(),
+        }
+    }
+
+    /// The first and the last number that are told of on this network, if anything is.
+    #[must_use]
+    pub fn told_on(&self, network: NetworkId) -> Option<(u32, u32)> {
+        let told = match self.is_of(network) {
+            true => Some((1, self.sent_seq)),
+            false => {
+                let said = self.said_on.get(&network)?;
+                said.first_of_last().zip(said.last())
+            }
+        };
+        told.filter(|(_, last)| *last > 0)
+    }
+
+    /// This number was said on these networks.
+    pub fn said_on(&mut self, networks: impl IntoIterator<Item = NetworkId>, seq: u32) {
+        for network in networks {
+            if !self.is_of(network) {
+                self.said_on.entry(network).or_default().insert(seq);
+            }
+        }
     }
 
     /// An entry left: plans its copies, the heads behind it, and follows its delivery.
@@ -203,13 +236,13 @@ impl OwnSender {
         });
     }
 
-    /// Copies that are due.
-    pub fn take_copies(&mut self, now: Instant, rtt: Duration) -> Vec<Vec<u8>> {
+    /// Copies that are due, with the numbers of their entries.
+    pub fn take_copies(&mut self, now: Instant, rtt: Duration) -> Vec<(u32, Vec<u8>)> {
         let gap = rtt.mul_f64(1.2).clamp(COPY_GAP_MIN, COPY_GAP_MAX);
         let mut due = Vec::new();
-        for followed in self.followed.values_mut() {
+        for (&seq, followed) in &mut self.followed {
             if followed.next_copy.is_some_and(|at| at <= now) {
-                due.push(followed.packet.clone());
+                due.push((seq, followed.packet.clone()));
                 followed.copies -= 1;
                 followed.next_copy = (followed.copies > 0).then(|| now + gap);
             }
@@ -241,13 +274,13 @@ impl OwnSender {
     /// Entries to send again by unicast: to whom, and which.
     pub fn take_resends(&mut self, now: Instant, rtt: Duration) -> BTreeMap<PeerId, Resend> {
         let mut due: BTreeMap<PeerId, Resend> = BTreeMap::new();
-        for followed in self.followed.values_mut() {
+        for (&seq, followed) in &mut self.followed {
             if followed.next_resend.is_none_or(|at| at > now) {
                 continue;
             }
             for member in followed.missing() {
                 let resend = due.entry(*member).or_default();
-                resend.entries.push(followed.entry.clone());
+                resend.entries.push((seq, followed.entry.clone()));
                 resend.doubtful |= followed.resends >= DOUBT_AFTER;
             }
             followed.resends += 1;

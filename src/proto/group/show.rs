@@ -61,7 +61,7 @@ impl Room {
     pub fn say_line(&mut self, cx: &mut Cx, entry: &Entry, own: bool, key: u64) {
         let kind = entry.kind.base();
         if kind == EntryKind::REDACTION {
-            return self.seat.unjudged.push(entry.clone());
+            return self.seat.unjudged.push((entry.clone(), key));
         }
         let from = match own {
             true => cx.own_reference(),
@@ -79,7 +79,9 @@ impl Room {
         }
         if kind == EntryKind::TOPIC {
             let text = DisplayText::from_wire(&entry.body);
-            self.seat.note_topic((entry.hlc, entry.author_id()), text);
+            let at = (key, entry.author_id(), entry.epoch, entry.seq);
+            let id = MessageId::of_entry(&entry.hash(&self.id));
+            self.seat.note_topic(at, id, text);
             kinds::tell(self, cx);
         }
     }
@@ -87,7 +89,7 @@ impl Room {
     /// Whether its author took an entry back before it came.
     pub(super) fn is_taken_back(&self, entry: &Entry) -> bool {
         let id = MessageId::of_entry(&entry.hash(&self.id)).0;
-        self.seat.early.contains(&(id, entry.author_id()))
+        self.seat.early.contains(&entry.author_id(), &id)
     }
 
     /// The event that shows an entry in its place, which this key gives it.
@@ -95,6 +97,8 @@ impl Room {
         let id = MessageId::of_entry(&entry.hash(&self.id));
         let order = (key, entry.author_id(), entry.epoch, entry.seq);
         let place = self.shown.place(cx.now.mono, order, id);
+        let at = (entry.epoch, entry.seq);
+        self.seat.seen.note(id, entry.author_id(), at);
         let (kind, mut text) = line(entry);
         let redacted = entry.redacted || self.is_taken_back(entry);
         if redacted {

@@ -176,11 +176,6 @@ impl Group {
                 }
             }
             self.hlc.observe(cx.now.wall_ms, entry.hlc);
-            if entry.kind == EntryKind::REDACTION
-                && let Some(room) = self.rooms.get_mut(&tag)
-            {
-                room.seat.unjudged.push(entry.clone());
-            }
             let days = cx.core.config.limits.history_days;
             let came_ms = came_ms(cx.now.wall_ms, days, entry.hlc);
             writes.push(entry_write(id, &entry, came_ms));
@@ -202,7 +197,8 @@ impl Group {
             let room = self.rooms.get_mut(&tag);
             let Some(room) = room else { continue };
             if entry.kind.base() == EntryKind::REDACTION && kept.is_new() {
-                room.seat.unjudged.push(entry.clone());
+                let key = kept.key().max(entry.hlc);
+                room.seat.unjudged.push((entry.clone(), key));
             }
             let Some(log) = room.logs.get_mut(&at) else {
                 continue;

@@ -6,18 +6,19 @@
 //! store does not know and that is never continued, since after a crash its numbers would be used
 //! twice.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::ack::plan_ack;
 use super::logs::LogAt;
+use super::receive::is_refused;
 use super::say::{begin_epoch, next_entry};
 use super::show::names_one;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
-use crate::durable::{Batch, Durability, Stored, Token, Write};
+use crate::durable::{Batch, Durability, Kept, LogKey, RoomRow, Stored, Write};
 use crate::id::{RoomId, RoomTag};
 use crate::wire::Entry;
 
@@ -35,17 +36,90 @@ pub(super) struct Unkept {
     /// Whether the store keeps nothing, and that was told.
     failing: bool,
     waiting: VecDeque<(RoomTag, Entry)>,
-    /// Own epochs that must never be continued.
-    ended: BTreeSet<(RoomId, u64)>,
+    /// What others kept, which is not shown here.
+    history: VecDeque<Entry>,
+    rest: Rest,
     /// When it is tried again, while nothing is under way.
     retry_at: Option<Instant>,
     pace: Duration,
+}
+
+/// What waits beside entries.
+#[derive(Default)]
+struct Rest {
+    /// Own epochs that must never be continued.
+    ended: BTreeSet<(RoomId, u64)>,
+    /// Rooms that were joined or left, as they are now.
+    rooms: BTreeMap<RoomId, RoomRow>,
+    /// What is left of what was taken back.
+    stubs: BTreeMap<(LogKey, u32), Vec<u8>>,
+}
+
+/// What is tried again.
+pub(super) struct Tried {
+    /// What was said, and which of the writes each is.
+    entries: Vec<(RoomTag, Entry, usize)>,
+    history: Vec<(Entry, usize)>,
+    rest: Rest,
 }
 
 impl Unkept {
     /// When it is tried again.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.retry_at
+    }
+
+    /// Whether something said in this room waits.
+    pub(super) fn waits_for(&self, tag: &RoomTag) -> bool {
+        self.waiting.iter().any(|(of, _)| of == tag)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.history.is_empty() && self.rest.is_empty()
+    }
+}
+
+impl Rest {
+    fn is_empty(&self) -> bool {
+        self.ended.is_empty() && self.rooms.is_empty() && self.stubs.is_empty()
+    }
+
+    /// Takes in what is not there in a newer state.
+    fn merge(&mut self, older: Rest) {
+        self.ended.extend(older.ended);
+        for (id, row) in older.rooms {
+            self.rooms.entry(id).or_insert(row);
+        }
+        self.stubs.extend(older.stubs);
+    }
+
+    fn note(&mut self, write: Write) {
+        match write {
+            Write::Retire { room, epoch } => {
+                self.ended.insert((room, epoch));
+            }
+            Write::Room(row) => {
+                self.rooms.insert(row.id, row);
+            }
+            Write::Stub { log, seq, bytes } if self.stubs.len() < WAITING_MAX => {
+                self.stubs.insert((log, seq), bytes);
+            }
+            _ => {}
+        }
+    }
+
+    /// Epochs and rooms go before what was said in them, stubs after it.
+    fn writes(&self) -> (Vec<Write>, Vec<Write>) {
+        let ended = self.ended.iter();
+        let ended = ended.map(|&(room, epoch)| Write::Retire { room, epoch });
+        let rooms = self.rooms.values().cloned().map(Write::Room);
+        let stub = |(&(log, seq), bytes): (&(LogKey, u32), &Vec<u8>)| Write::Stub {
+            log,
+            seq,
+            bytes: bytes.clone(),
+        };
+        let stubs = self.stubs.iter().map(stub);
+        (ended.chain(rooms).collect(), stubs.collect())
     }
 }
 
@@ -109,22 +183,11 @@ impl Group {
         self.store_failure(cx, failure);
         self.kept_people.remove(&cx.core.identity.id());
         let mut all = vec![(entry, reference)];
-        let of_room =
-            |pending: &Pending| matches!(pending, Pending::Own { room, .. } if *room == tag);
-        let tokens = self.pending.iter().filter(|(_, pending)| of_room(pending));
-        let tokens: Vec<Token> = tokens.map(|(token, _)| *token).collect();
-        for token in tokens {
-            if let Some(Pending::Own {
-                entry, reference, ..
-            }) = self.pending.remove(&token)
-            {
-                all.push((*entry, reference));
-            }
-        }
+        all.extend(self.take_pending_own(&tag, None));
         if let Some(room) = self.rooms.get_mut(&tag) {
             for (entry, _) in &all {
                 // Some of it may be in the store for all that.
-                self.unkept.ended.insert((room.id, entry.epoch));
+                self.unkept.rest.ended.insert((room.id, entry.epoch));
                 room.own.entry_lost(entry.epoch);
             }
         }
@@ -151,7 +214,7 @@ impl Group {
         reference: Option<Value>,
     ) {
         if let Some(room) = self.rooms.get(&tag) {
-            self.unkept.ended.insert((room.id, entry.epoch));
+            self.unkept.rest.ended.insert((room.id, entry.epoch));
         }
         if self.unkept.waiting.len() < WAITING_MAX {
             self.unkept.waiting.push_back((tag, entry.clone()));
@@ -162,63 +225,95 @@ impl Group {
         self.own_stored(cx, tag, (entry, key), reference);
     }
 
+    /// History could not be kept: it is not asked for again before there is room.
+    pub(super) fn history_unkept(&mut self, cx: &mut Cx, entries: Vec<Entry>, failure: &str) {
+        self.store_failure(cx, failure);
+        let room = WAITING_MAX.saturating_sub(self.unkept.history.len());
+        self.unkept.history.extend(entries.into_iter().take(room));
+    }
+
+    /// This could not be kept, and is not to be lost for all that.
+    pub(super) fn writes_unkept(&mut self, cx: &mut Cx, writes: Vec<Write>, failure: &str) {
+        self.store_failure(cx, failure);
+        for write in writes {
+            self.unkept.rest.note(write);
+        }
+    }
+
     /// Tries to keep what waits, if it is time.
     pub(super) fn retry_unkept(&mut self, cx: &mut Cx) {
         if self.unkept.retry_at.is_none_or(|at| at > cx.now.mono) {
             return;
         }
         self.unkept.retry_at = None;
+        let rest = std::mem::take(&mut self.unkept.rest);
+        let (mut writes, stubs) = rest.writes();
         let count = self.unkept.waiting.len().min(RETRY_MAX);
-        let entries: Vec<(RoomTag, Entry)> = self.unkept.waiting.drain(..count).collect();
-        let ended = self.unkept.ended.iter();
-        let mut writes: Vec<Write> = ended
-            .map(|&(room, epoch)| Write::Retire { room, epoch })
-            .collect();
-        for (tag, entry) in &entries {
-            let Some(room) = self.rooms.get(tag).map(|room| room.id) else {
+        let waiting: Vec<(RoomTag, Entry)> = self.unkept.waiting.drain(..count).collect();
+        let mut entries = Vec::new();
+        for (tag, entry) in waiting {
+            let Some(room) = self.rooms.get(&tag) else {
                 continue;
             };
+            // Of what was taken back meanwhile only what is left.
+            let write = match room.is_taken_back(&entry) {
+                true => entry_write(room.id, &entry.stub(), cx.now.wall_ms),
+                false => entry_write(room.id, &entry, cx.now.wall_ms),
+            };
             writes.extend(self.person_write(cx, &entry.author_id()));
-            writes.push(entry_write(room, entry, cx.now.wall_ms));
+            entries.push((tag, entry, writes.len()));
+            writes.push(write);
         }
+        let count = self.unkept.history.len().min(RETRY_MAX);
+        let mut history = Vec::new();
+        for entry in self.unkept.history.drain(..count) {
+            if let Some(room) = self.rooms.get(&entry.room) {
+                let write = entry_write(room.id, &entry, cx.now.wall_ms);
+                history.push((entry, writes.len()));
+                writes.push(write);
+            }
+        }
+        writes.extend(stubs);
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
         });
-        self.pending.insert(token, Pending::Unkept { entries });
+        let tried = Tried {
+            entries,
+            history,
+            rest,
+        };
+        self.pending.insert(token, Pending::Unkept(tried));
     }
 
     /// The store answered to that.
-    pub(super) fn unkept_tried(
-        &mut self,
-        cx: &mut Cx,
-        entries: Vec<(RoomTag, Entry)>,
-        result: &Stored,
-    ) {
-        if result.is_err() {
-            for (tag, entry) in entries.into_iter().rev() {
+    pub(super) fn unkept_tried(&mut self, cx: &mut Cx, tried: Tried, result: &Stored) {
+        let Tried {
+            entries,
+            history,
+            rest,
+        } = tried;
+        let Ok(kept) = result else {
+            for (tag, entry, _) in entries.into_iter().rev() {
                 self.kept_people.remove(&entry.author_id());
                 self.unkept.waiting.push_front((tag, entry));
             }
+            for (entry, _) in history.into_iter().rev() {
+                self.unkept.history.push_front(entry);
+            }
+            self.unkept.rest.merge(rest);
             self.unkept.retry_at = Some(cx.now.mono + self.unkept.pace);
             self.unkept.pace = (self.unkept.pace * 2).min(RETRY_SLOWEST);
             return;
+        };
+        let of = |at: usize| kept.get(at).copied().unwrap_or(Kept::Old);
+        for (tag, entry, at) in entries {
+            self.kept_at_last(cx, tag, entry, of(at));
         }
-        for (tag, entry) in entries {
-            let author = entry.author_id();
-            let Some(room) = self.rooms.get_mut(&tag) else {
-                continue;
-            };
-            let (at, seq) = ((author, entry.epoch), entry.seq);
-            if let Some(log) = room.logs.get_mut(&at) {
-                let key = Some(entry.hlc);
-                log.stored(cx.now.mono, entry, key);
-                room.note_cached(at, seq);
-                plan_ack(room, cx, &at);
-                Self::show_lines(room, cx, &at);
-            }
+        for (entry, at) in history {
+            self.history_stored(cx, &[entry], &[of(at)]);
         }
-        if !self.unkept.waiting.is_empty() {
+        if !self.unkept.is_empty() {
             self.unkept.retry_at = Some(cx.now.mono);
             return;
         }
@@ -230,6 +325,34 @@ impl Group {
             kept: true,
             message: "what is said here is kept again".into(),
         });
+    }
+
+    /// An entry that was shown is kept now, or something else is in its place.
+    fn kept_at_last(&mut self, cx: &mut Cx, tag: RoomTag, entry: Entry, kept: Kept) {
+        let at = (entry.author_id(), entry.epoch);
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            return;
+        };
+        let (seq, is_gone) = (entry.seq, room.is_taken_back(&entry));
+        let Some(log) = room.logs.get_mut(&at) else {
+            return;
+        };
+        if is_refused(kept) {
+            log.refused(seq);
+            match kept {
+                Kept::Fork => self.contradicted(cx, (tag, at, seq), None, &entry),
+                _ => log.raise_floor(seq),
+            }
+            return;
+        }
+        let key = Some(entry.hlc);
+        log.stored(cx.now.mono, entry, key);
+        match is_gone {
+            true => log.forget(seq),
+            false => room.note_cached(at, seq),
+        }
+        plan_ack(room, cx, &at);
+        Self::show_lines(room, cx, &at);
     }
 }
 

@@ -348,6 +348,7 @@ impl Sync {
                 break;
             }
             if !parts.group.is_wanted(&own, &entry) {
+                parts.group.doubt_stub(&mut parts.cx, &entry);
                 continue;
             }
             // Known to be there: whoever came here looked.

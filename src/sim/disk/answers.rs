@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Disk, EntryKey};
 use crate::durable::{
-    EntryHead, Head, HistoryQuery, LineRow, LogKey, OwnHead, PrivateState, Query, Row, Snapshot,
-    Talk,
+    EntryHead, Head, HistoryQuery, KIND_TOPIC, LineRow, LogKey, OwnHead, PrivateState, Query, Row,
+    Snapshot, Talk,
 };
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
 
@@ -59,6 +59,27 @@ impl Disk {
             } => self.latest(room, network, (*entries, *since_ms)),
             Query::History(query) => self.history(query),
             Query::Message { id } => self.message(id).into_iter().collect(),
+            Query::Topic { room } => {
+                let lines = self.lines(room).into_iter().rev();
+                let is_topic = |held: &super::Held| {
+                    EntryHead::of(&held.bytes).is_some_and(|head| head.kind == KIND_TOPIC)
+                };
+                let mut topics = lines.filter(|(_, held)| is_topic(held));
+                let topic = topics.next();
+                let row = |(key, held): (EntryKey, &super::Held)| self.line_of(&key, held);
+                let row = topic.map(row);
+                row.map(Box::new).map(Row::Line).into_iter().collect()
+            }
+            Query::Behind { room, author, id } => {
+                let behind = self.behind.get(id).into_iter().flatten();
+                let of = behind.filter(|key| key.0 == room.0 && key.1 == *author);
+                let row = |key: &EntryKey| {
+                    let bytes = self.entries.get(key)?.bytes.clone();
+                    let (log, seq) = (log_of(key), key.3);
+                    Some(Row::Held { log, seq, bytes })
+                };
+                of.filter_map(row).take(16).collect()
+            }
             Query::People { ids } => {
                 let known = ids.iter().filter_map(|id| self.people.get(id));
                 known.cloned().map(Row::Person).collect()
@@ -176,6 +197,7 @@ impl Disk {
             author: key.1,
             own: key.1 == self.own,
             hlc: held.hlc,
+            key: held.key,
             kind,
             deps,
             body,
@@ -195,6 +217,7 @@ impl Disk {
             author: if state_is_own(state) { self.own } else { *peer },
             own: state_is_own(state),
             hlc: row.hlc,
+            key: row.hlc,
             kind: row.kind,
             deps: Vec::new(),
             body: Some(row.body.clone()),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Disk, EntryKey, Undo};
 use crate::durable::{EntryHead, ForkRow, Kept, LogKey, order_key};
 use crate::id::{NetworkId, RoomId};
+use crate::limits::STORED_EPOCHS_MAX;
 
 /// An entry.
 #[derive(Clone, Debug)]
@@ -105,10 +106,12 @@ impl Disk {
                 (own.seq, own.hash, own.hlc) = (seq, *hash, hlc);
             }
         }
-        let row = self.logs.entry(log).or_insert_with(|| Log::new(network));
-        if seq <= row.floor {
+        if !self.open_log(&log, network) {
             return Kept::BelowFloor;
         }
+        let Some(row) = self.logs.get_mut(&log).filter(|row| seq > row.floor) else {
+            return Kept::BelowFloor;
+        };
         let key = key_in(&log, seq);
         if let Some(held) = self.entries.get(&key) {
             return match held.hash == *hash {
@@ -134,6 +137,39 @@ impl Disk {
         }
         self.settle(self.followers(&key, hash));
         Kept::New { key: place }
+    }
+
+    /// Makes a log known, unless its author began so many that nothing of this one is kept.
+    pub(super) fn open_log(&mut self, log: &LogKey, network: NetworkId) -> bool {
+        if self.logs.contains_key(log) {
+            return true;
+        }
+        let of = (log.room, log.author);
+        if self
+            .begins
+            .get(&of)
+            .is_some_and(|&begins| log.epoch <= begins)
+        {
+            return false;
+        }
+        let first = LogKey { epoch: 0, ..*log };
+        let last = LogKey {
+            epoch: u64::MAX,
+            ..*log
+        };
+        let all: Vec<LogKey> = self.logs.range(first..=last).map(|(key, _)| *key).collect();
+        if all.len() >= STORED_EPOCHS_MAX {
+            let oldest = all[0];
+            if log.epoch < oldest.epoch {
+                return false;
+            }
+            self.raise_floor(&oldest, u32::MAX);
+            self.logs.remove(&oldest);
+            self.forks.remove(&oldest);
+            self.begins.insert(of, oldest.epoch);
+        }
+        self.logs.insert(*log, Log::new(network));
+        true
     }
 
     fn note(&mut self, key: EntryKey, held: Held) {
@@ -258,9 +294,9 @@ impl Disk {
     pub(super) fn put_fork(&mut self, fork: &ForkRow) -> bool {
         let head = EntryHead::of(&fork.first);
         let network = head.map_or(NetworkId([0; 8]), |head| head.network);
-        self.logs
-            .entry(fork.log)
-            .or_insert_with(|| Log::new(network));
+        if !self.open_log(&fork.log, network) {
+            return false;
+        }
         let is_new = !self.forks.contains_key(&fork.log);
         if is_new {
             self.forks.insert(fork.log, fork.clone());

@@ -464,6 +464,7 @@ fn the_smallest_packets_are_as_the_specification_says() {
         room: RoomTag([1; 8]),
         epoch: 1,
         seq: 1,
+        first: 1,
     };
     let nonce = Nonce([1; 8]);
     assert_eq!(size(Body::Hello(hello)), 221);
@@ -473,6 +474,6 @@ fn the_smallest_packets_are_as_the_specification_says() {
     assert_eq!(size(Body::Probe(Probe { nonce })), 98);
     assert_eq!(size(Body::Data(entry)), 226);
     assert_eq!(size(Body::Repair(Repair { entries })), 229);
-    assert_eq!(size(Body::Heads(heads)), 110);
+    assert_eq!(size(Body::Heads(heads)), 114);
     assert_eq!(size(Body::Nack(nack)), 123);
 }

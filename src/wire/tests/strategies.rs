@@ -310,7 +310,8 @@ fn body() -> impl Strategy<Value = Body> {
         small.prop_map(|(room, epoch, seq)| Body::Heads(Heads {
             room: RoomTag(room),
             epoch,
-            seq
+            seq,
+            first: seq / 2
         })),
         any::<([u8; 8], u64, u32)>().prop_map(|(room, epoch, seq)| Body::Ack(Ack {
             room: RoomTag(room),

@@ -27,6 +27,9 @@ const RESEND_SLOWEST: Duration = Duration::from_secs(5);
 /// neither the entry nor the first of them waits for the next.
 const HEADS_AT: [u32; 4] = [1, 4, 16, 64];
 const HEADS_AT_LOSSY: [u32; 5] = [1, 2, 4, 16, 64];
+const HEADS_AT_WORST: [u32; 12] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64];
+/// From this loss on it is the last of these.
+const WORST: f64 = 0.4;
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
 
 /// One epoch of the own log.
@@ -228,8 +231,9 @@ impl OwnSender {
         let base = pace.rtt.max(HEADS_BASE_MIN);
         self.heads = Some(HeadsPlan {
             base,
-            at: match pace.copies() {
-                3.. => &HEADS_AT_LOSSY,
+            at: match pace.loss {
+                Some(WORST..) => &HEADS_AT_WORST,
+                _ if pace.copies() > 2 => &HEADS_AT_LOSSY,
                 _ => &HEADS_AT,
             },
             next: last_copy + base,

@@ -4,6 +4,7 @@ mod crowd;
 pub mod echo;
 mod faults;
 mod flood;
+mod group;
 mod hundreds;
 mod interfaces;
 mod loss;
@@ -59,6 +60,13 @@ const ALL: &[Measure] = &[
     ("loss-meet", faults::pairs_meet),
     ("loss-lobby", faults::lobby_complete),
     ("flood", flood::flood),
+    ("five-loss", group::five_at_loss),
+    ("send-loss", group::send_at_loss),
+    ("room-paths", group::paths),
+    ("heal", group::heal),
+    ("newcomer", group::newcomer),
+    ("fast", group::fast),
+    ("member-flood", group::member_flood),
     ("frame", weight::first_frame),
     ("rest", weight::at_rest),
     ("size", weight::binary_size),

@@ -8,7 +8,7 @@ use mio::{Interest, Registry, Token};
 use quinn_udp::EcnCodepoint;
 use socket2::Socket;
 
-use super::udp::{Family, Udp};
+use super::udp::{BUFFER_LEN, Family, Udp, harmless};
 use super::{CHAT_PORT, CHAT_PORT_LAST, NetConfig, Unreachable, sys};
 use crate::datagram::LinkId;
 use crate::error::{ExitCode, UserError};
@@ -19,8 +19,6 @@ const WAITING_MAX: usize = 256;
 const SEGMENTS_MAX: usize = 10;
 /// Errors taken from the queue at once.
 const ERRORS_MAX: usize = 64;
-/// Kernel buffer asked for in each direction; the system may grant less.
-const BUFFER_LEN: usize = 2 * 1024 * 1024;
 /// Ephemeral ports tried until one is free in both families.
 const EPHEMERAL_TRIES: usize = 16;
 
@@ -161,7 +159,6 @@ impl ChatSocket {
                 socket.set_multicast_loop_v6(true)?;
             }
         }
-        socket.set_recv_buffer_size(BUFFER_LEN).or_else(harmless)?;
         socket.set_send_buffer_size(BUFFER_LEN).or_else(harmless)?;
         let udp = Udp::register(socket, token, true, registry)?;
         Ok(ChatSocket {
@@ -363,12 +360,6 @@ fn chunk_len(segment_len: Option<usize>, segments_max: usize, rest: usize) -> us
         Some(len) if len > 0 => len.saturating_mul(segments_max.max(1)).min(rest),
         _ => rest,
     }
-}
-
-/// An option that a system may refuse without harm.
-fn harmless(error: io::Error) -> io::Result<()> {
-    tracing::debug!(%error, "socket option");
-    Ok(())
 }
 
 #[cfg(test)]

@@ -40,10 +40,22 @@ impl Family {
             socket.set_only_v6(true)?;
         }
         socket.set_nonblocking(true)?;
+        // What everybody in a room says comes by a socket of the presence port: what the system
+        // gives by default is full after some 200 datagrams.
+        let grown = socket.set_recv_buffer_size(BUFFER_LEN);
+        grown.or_else(harmless)?;
         Ok(socket)
     }
 }
 
+/// An option that a system may refuse without harm.
+pub(super) fn harmless(error: io::Error) -> io::Result<()> {
+    tracing::debug!(%error, "socket option");
+    Ok(())
+}
+
+/// Kernel buffer asked for in each direction; the system may grant less.
+pub(super) const BUFFER_LEN: usize = 2 * 1024 * 1024;
 /// Datagram batches taken at once.
 const BATCH: usize = 8;
 /// Room for one batch: several datagrams of one sender that the kernel joined (GRO).
@@ -192,5 +204,20 @@ fn arrival(origin: Origin, source: SocketAddr, index: Option<u32>, ecn: u8) -> A
         source,
         presence_port: origin.presence_port,
         ecn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_of_either_kind_has_all_the_room_that_the_system_gives() {
+        let plain = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        let refused = plain.set_recv_buffer_size(BUFFER_LEN).is_err();
+        let given = plain.recv_buffer_size().expect("its size");
+        let ours = Family::V4.socket().expect("a socket");
+        let len = ours.recv_buffer_size().expect("its size");
+        assert!(refused || len == given, "{len} bytes of {given}");
     }
 }

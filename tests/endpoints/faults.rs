@@ -252,3 +252,25 @@ fn more_than_can_be_under_way_at_once_arrives_from_the_disk_in_order() {
     assert_eq!(texts, wanted);
     assert!(world.nodes[0].disk.outbox.is_empty());
 }
+
+#[test]
+fn a_script_waits_for_those_whom_somebody_told_of() {
+    for passes_again in [true, false] {
+        let mut world = three(0.0, 34);
+        let script = world.add("script");
+        world.nodes[script].transient = true;
+        world.boot(script);
+        world.cut.extend([(2, script), (script, 2)]);
+        world.send(script, "#lobby", "to all three");
+        world.run(Duration::from_millis(1500));
+        let last = world.receipts(script).pop();
+        assert_eq!(last, Some((ReceiptState::Queued, 0, 0)), "eva was missed");
+        if passes_again {
+            world.cut.clear();
+        }
+        world.run(seconds(2));
+        let last = world.receipts(script).pop();
+        let all = if passes_again { 3 } else { 2 };
+        assert_eq!(last, Some((ReceiptState::Delivered, all, all)));
+    }
+}

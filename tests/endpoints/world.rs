@@ -71,6 +71,8 @@ pub struct Node {
     pub refuses: bool,
     /// Addresses it is told to say HELLO to.
     pub peers: Vec<SocketAddr>,
+    /// A one-shot command.
+    pub transient: bool,
 }
 
 impl Node {
@@ -168,6 +170,7 @@ impl World {
             backlog: Vec::new(),
             refuses: false,
             peers: Vec::new(),
+            transient: false,
         });
         self.boot(index);
         index
@@ -188,7 +191,7 @@ impl World {
             peers: node.peers.clone(),
             multicast: true,
             broadcast: true,
-            transient: false,
+            transient: node.transient,
             rooms: vec![RoomName::new("lobby").unwrap()],
             first_hello_ms_max: 5,
             snapshot: node.disk.snapshot(identity.id()),

@@ -300,6 +300,26 @@ impl Host {
         self.try_nft(&chain("inet", &format!("{hook}\n{rule}")))
     }
 
+    /// Datagrams that came and were dropped, because no socket had room for them.
+    pub fn unread(&self) -> u64 {
+        let text = self.enter(|| std::fs::read_to_string("/proc/thread-self/net/snmp"));
+        let text = text.expect("counters");
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp:"));
+        let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+        let mut pairs = names.split_whitespace().zip(values.split_whitespace());
+        let errors = pairs.find(|(name, _)| *name == "RcvbufErrors");
+        errors
+            .and_then(|(_, value)| value.parse().ok())
+            .expect("a number")
+    }
+
+    /// A firewall that drops what is sent to a group, but neighbour discovery.
+    pub fn deafen(&self) {
+        let rules = "type filter hook input priority 0\niif lo accept\nmeta l4proto icmpv6 accept\n\
+                     meta pkttype { multicast, broadcast } drop";
+        self.try_nft(&chain("inet", rules)).expect("nft");
+    }
+
     /// A firewall that lets in what answers something this host sent, and nothing else.
     pub fn refuse_strangers(&self) {
         let rules = "type filter hook input priority 0\niif lo accept\nct state established,related \

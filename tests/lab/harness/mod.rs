@@ -11,8 +11,10 @@
 pub mod attack;
 pub mod capture;
 pub mod crowd;
+pub mod flooder;
 pub mod lan;
 pub mod node;
+pub mod party;
 pub mod process;
 pub mod pty;
 pub mod simulated;

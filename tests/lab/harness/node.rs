@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,13 @@ impl Heard {
     }
 }
 
+/// How many lines of chat came, counted as they are read.
+#[derive(Default)]
+struct Shown {
+    own: AtomicUsize,
+    others: AtomicUsize,
+}
+
 /// A running `lanchat pipe --stay`.
 pub struct Node {
     /// The name it was started with.
@@ -41,6 +50,7 @@ pub struct Node {
     /// The process.
     pub process: RefCell<Process>,
     lines: Receiver<(Instant, String)>,
+    shown: Arc<Shown>,
     heard: RefCell<Vec<Heard>>,
     mark: Cell<usize>,
     next_ref: Cell<u64>,
@@ -71,11 +81,14 @@ impl Node {
             .args(["pipe", "--stay", "--name", name])
             .args(arguments);
         let (tell, lines) = mpsc::channel();
-        let process = Process::start(host, command, move |out| read_lines(out, &tell));
+        let shown = Arc::new(Shown::default());
+        let count = Arc::clone(&shown);
+        let process = Process::start(host, command, move |out| read_lines(out, &tell, &count));
         Node {
             name: name.to_owned(),
             process: RefCell::new(process),
             lines,
+            shown,
             heard: RefCell::default(),
             mark: Cell::new(0),
             next_ref: Cell::new(1),
@@ -199,6 +212,16 @@ impl Node {
         all.iter()
             .map(|heard| heard.text("/text").to_owned())
             .collect()
+    }
+
+    /// How many own lines it showed so far.
+    pub fn shown_own(&self) -> usize {
+        self.shown.own.load(Ordering::Relaxed)
+    }
+
+    /// How many lines of others it showed so far.
+    pub fn shown_of_others(&self) -> usize {
+        self.shown.others.load(Ordering::Relaxed)
     }
 
     // ------------------------------------------------------------ commands
@@ -395,9 +418,22 @@ fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or("")
 }
 
-fn read_lines(out: ChildStdout, tell: &Sender<(Instant, String)>) {
-    for line in BufReader::new(out).lines().map_while(Result::ok) {
-        if tell.send((now(), line)).is_err() {
+fn read_lines(out: ChildStdout, tell: &Sender<(Instant, String)>, shown: &Shown) {
+    let mut out = BufReader::new(out);
+    let mut line = String::new();
+    while out.read_line(&mut line).is_ok() {
+        // One that was cut short by the end of its writer is none.
+        if line.pop() != Some('\n') {
+            return;
+        }
+        if line.starts_with(r#"{"event":"message""#) {
+            let of = match line.contains(r#""own":true"#) {
+                true => &shown.own,
+                false => &shown.others,
+            };
+            of.fetch_add(1, Ordering::Relaxed);
+        }
+        if tell.send((now(), std::mem::take(&mut line))).is_err() {
             return;
         }
     }

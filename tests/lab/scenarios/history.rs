@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use super::Test;
 use crate::harness::lan::{Host, Lan};
 use crate::harness::node::{Node, SOON, all_meet, lanchat};
+use crate::harness::party::{Manner, Party};
 use crate::harness::{full, ms, now, world};
 
 pub const TESTS: &[Test] = &[
@@ -102,35 +103,25 @@ fn a_newcomer_gets_what_an_author_said_who_left() {
     );
 }
 
+/// All write while one of three is cut off.
 fn who_was_cut_off_holds_the_same_afterwards() {
-    let lan = Lan::new(3);
-    let (ana, _ana) = start(lan.host(1), "ana");
-    let (ben, _ben) = start(lan.host(2), "ben");
-    let (cid, _cid) = start(lan.host(3), "cid");
-    let all = [&ana, &ben, &cid];
-    all_meet(&all, SOON);
-    lan.isolate(3);
-    let rounds = if full() { 60 } else { 8 };
-    for round in 0..rounds {
-        for node in all {
-            node.say("#lobby", &format!("{} {round}", node.name));
-        }
-        pause(&ana, Duration::from_secs(1));
+    let mut party = Party::met(Lan::new(3), 3, Manner::default());
+    party.talk("before", 3, 1, ms(0));
+    party.all_heard(SOON);
+    party.lan.isolate(3);
+    match full() {
+        true => party.talk("meanwhile", 3, 60, ms(1000)),
+        false => party.talk("meanwhile", 3, 10, ms(500)),
     }
-    lan.rejoin(3);
     let healed = now();
-    let wanted = rounds * 3;
-    for (host, node) in lan.hosts().iter().zip(all) {
-        while history(host, node, 1000).len() < wanted {
-            if now() > healed + Duration::from_secs(30) {
-                node.fail("does not hold all");
-            }
-            pause(node, ms(50));
-        }
-    }
-    println!("healed in {:?}", now().saturating_duration_since(healed));
-    let [one, other, third] =
-        [(1, &ana), (2, &ben), (3, &cid)].map(|(host, node)| history(lan.host(host), node, 1000));
-    assert_eq!(one, other);
-    assert_eq!(one, third);
+    party.lan.rejoin(3);
+    party.all_heard(Duration::from_secs(30));
+    let heard = now().saturating_duration_since(healed);
+    party.same_history(Duration::from_secs(30));
+    println!(
+        "{} lines, of three who were two and one: all heard {heard:?} after it healed, the same \
+         is in all histories after {:?}",
+        party.said_len(),
+        now().saturating_duration_since(healed)
+    );
 }

@@ -1,8 +1,10 @@
 //! What is tried in the lab, by theme.
 
+mod crash;
 mod doctor;
 mod errors;
 mod faults;
+mod flooder;
 mod ground;
 mod history;
 mod hostile;
@@ -15,6 +17,7 @@ mod reach;
 mod rooms;
 mod scale;
 mod screen;
+mod together;
 
 /// A test: its name and what it does; it fails by a panic.
 pub type Test = (&'static str, fn());
@@ -29,6 +32,9 @@ pub fn all() -> impl Iterator<Item = Test> {
         faults::TESTS,
         hostile::TESTS,
         history::TESTS,
+        together::TESTS,
+        crash::TESTS,
+        flooder::TESTS,
         interfaces::TESTS,
         networks::TESTS,
         errors::TESTS,

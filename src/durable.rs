@@ -8,7 +8,9 @@ mod entry;
 use std::net::SocketAddr;
 
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
-pub use entry::{BODY_REDACTED, EntryHead, KIND_TOPIC, order_key};
+pub use entry::{
+    BODY_REDACTED, EntryHead, KIND_CONTINUES, KIND_MORE, KIND_TOPIC, Parts, order_key,
+};
 
 /// Which log of whom.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -344,7 +346,8 @@ pub enum Query {
         since_ms: u64,
     },
     /// What was said: [`Row::Line`], oldest first. Without `after` the newest that fit. What its
-    /// author said on several networks at once is one line. A [`Row::Rest`] at the end where the
+    /// author said on several networks at once is one line, and so is a message of several parts,
+    /// of which all are held. A [`Row::Rest`] at the end where the
     /// store gave up looking. Nothing where `before` or `after` is not held.
     History(HistoryQuery),
     /// One line by its id: [`Row::Line`].

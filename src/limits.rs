@@ -73,6 +73,10 @@ pub const STATUS_LEN_MAX: usize = 48;
 pub const RECORD_ROOMS_MAX: usize = 6;
 /// Longest body of one entry.
 pub const ENTRY_BODY_LEN_MAX: usize = 900;
+/// Most parts of one room message.
+pub const ENTRY_PARTS_MAX: u32 = 19;
+/// Longest text of a room message, whatever the parts.
+pub const ROOM_TEXT_LEN_MAX: usize = 16 * 1024;
 /// Most entries that one entry may name as dependencies.
 pub const ENTRY_DEPS_MAX: usize = 4;
 /// Longest body of a private message.

@@ -11,6 +11,10 @@ const SIGNATURE_LEN: usize = 64;
 const DEPS_MAX: usize = crate::limits::ENTRY_DEPS_MAX;
 /// The kind of an entry that says what its room is about.
 pub const KIND_TOPIC: u8 = 3;
+/// Bit of the kind: the next number continues the body.
+pub const KIND_MORE: u8 = 0x80;
+/// Bit of the kind: this continues the body of the number before.
+pub const KIND_CONTINUES: u8 = 0x40;
 /// In place of the length of the body: it was redacted, and none follows.
 pub const BODY_REDACTED: u16 = 0xFFFF;
 
@@ -85,6 +89,53 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*first)
 }
 
+/// The parts of a message, put together one after the other.
+pub struct Parts {
+    kind: u8,
+    body: Option<Vec<u8>>,
+    left: u32,
+}
+
+impl Parts {
+    /// Begins with the first part: its kind and its body, none where that was redacted.
+    #[must_use]
+    pub fn new(kind: u8, body: Option<Vec<u8>>) -> Parts {
+        Parts {
+            kind,
+            body,
+            left: crate::limits::ENTRY_PARTS_MAX - 1,
+        }
+    }
+
+    /// Whether another part has to follow.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.kind & KIND_MORE != 0
+    }
+
+    /// The next part; false if it is none of this message, or one too many.
+    pub fn push(&mut self, next: EntryHead) -> bool {
+        let of = |kind: u8| kind & !(KIND_MORE | KIND_CONTINUES);
+        let fits = next.kind & KIND_CONTINUES != 0 && of(next.kind) == of(self.kind);
+        if !fits || self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        self.kind = next.kind;
+        self.body = self.body.take().zip(next.body).map(|(mut body, more)| {
+            body.extend(more);
+            body
+        });
+        true
+    }
+
+    /// The kind and the body of the whole; no body where any part was redacted.
+    #[must_use]
+    pub fn whole(self) -> (u8, Option<Vec<u8>>) {
+        (self.kind & !(KIND_MORE | KIND_CONTINUES), self.body)
+    }
+}
+
 /// The place of an entry in the order that people see: `max(hlc, k(prev) + 1, k(dep) + 1 ...)` of
 /// what is held, ties by author, epoch and number. What is not held does not count, so that who
 /// holds the same entries has the same order, however they came.
@@ -132,6 +183,8 @@ mod tests {
     #[test]
     fn a_topic_is_told_by_the_byte_that_the_store_looks_at() {
         assert_eq!(EntryKind::TOPIC.0, KIND_TOPIC);
+        assert_eq!(EntryKind::MORE, KIND_MORE);
+        assert_eq!(EntryKind::CONTINUES, KIND_CONTINUES);
         assert_eq!(entry(0, b"").bytes[100], 42);
     }
 

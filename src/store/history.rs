@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use super::ENTRY_ROWS_MAX;
 use super::order::{from_sortable, sortable};
 use super::sqlite::{self, get};
-use crate::durable::{EntryHead, HistoryQuery, LineRow, LogKey, Row, Talk};
+use crate::durable::{EntryHead, HistoryQuery, KIND_CONTINUES, LineRow, LogKey, Parts, Row, Talk};
 use crate::id::{MessageId, NetworkId, PeerId, RoomId};
 
 /// Most lines looked at for one answer: a search that finds nothing must not hold up the store.
@@ -31,6 +31,7 @@ const LINE: &str = "SELECT line.room AS room, line.key AS key, line.author AS au
 struct Line {
     row: LineRow,
     bytes: Vec<u8>,
+    log: i64,
     network: [u8; 8],
 }
 
@@ -58,6 +59,7 @@ fn read_line(row: &SqlRow<'_>, own: &PeerId) -> rusqlite::Result<Line> {
     Ok(Line {
         row: line,
         bytes,
+        log: get(row, "log")?,
         network: get(row, "network")?,
     })
 }
@@ -122,7 +124,10 @@ fn of_room(
             break;
         }
         let (id, hlc) = (line.row.id, line.row.hlc);
-        if query.wants(hlc, line.row.body.as_deref()) && !has_twin(conn, room, &line)? {
+        if let Some(line) = whole(conn, line)?
+            && query.wants(hlc, line.row.body.as_deref())
+            && !has_twin(conn, room, &line)?
+        {
             found.push(Row::Line(Box::new(line.row)));
         }
         looked_at += 1;
@@ -145,6 +150,29 @@ fn place_of(conn: &Connection, room: &RoomId, id: &MessageId) -> rusqlite::Resul
             Ok((row.get(0)?, row.get(1)?, epoch, row.get(3)?))
         })
         .optional()
+}
+
+/// A message with all of its parts; none where one is missing, or it is a later part itself.
+fn whole(conn: &Connection, mut line: Line) -> rusqlite::Result<Option<Line>> {
+    if line.row.kind & KIND_CONTINUES != 0 {
+        return Ok(None);
+    }
+    let mut parts = Parts::new(line.row.kind, line.row.body.take());
+    let mut seq = line.row.at.map_or(0, |(_, seq)| i64::from(seq));
+    let sql = "SELECT bytes FROM entry WHERE log = ? AND seq = ?";
+    while parts.is_open() {
+        seq += 1;
+        let bytes: Option<Vec<u8>> = conn
+            .prepare_cached(sql)?
+            .query_row([line.log, seq], |row| row.get(0))
+            .optional()?;
+        let next = bytes.and_then(|bytes| EntryHead::of(&bytes));
+        if !next.is_some_and(|next| parts.push(next)) {
+            return Ok(None);
+        }
+    }
+    (line.row.kind, line.row.body) = parts.whole();
+    Ok(Some(line))
 }
 
 /// Whether its author said the same on a network of a lower id too: that one is shown.

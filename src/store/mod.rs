@@ -35,6 +35,8 @@ mod order;
 mod order_tests;
 #[cfg(test)]
 mod parity_tests;
+#[cfg(test)]
+mod parts_tests;
 mod reader;
 mod retention;
 #[cfg(test)]

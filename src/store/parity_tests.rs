@@ -104,7 +104,13 @@ impl World {
                     seq,
                     hlc,
                     prev,
-                    kind: EntryKind(if step % 20 == 0 { 3 } else { 1 }),
+                    kind: EntryKind(match self.below(20) {
+                        0 => 3,
+                        1..4 => 0x81,
+                        4..7 => 0xc1,
+                        7..10 => 0x41,
+                        _ => 1,
+                    }),
                     deps: deps.clone(),
                     body: format!("Line {step} {fork} of {author}").into_bytes(),
                 };

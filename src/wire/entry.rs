@@ -68,10 +68,31 @@ impl EntryKind {
     /// Bit of the kind: the entry of the next number continues the body of this one.
     pub const MORE: u8 = 0x80;
 
-    /// The kind without the bit [`EntryKind::MORE`].
+    /// Bit of the kind: this one continues the body of the entry of the number before.
+    pub const CONTINUES: u8 = 0x40;
+
+    /// The kind of the whole, without [`EntryKind::MORE`] and [`EntryKind::CONTINUES`].
     #[must_use]
     pub fn base(self) -> EntryKind {
-        EntryKind(self.0 & !EntryKind::MORE)
+        EntryKind(self.0 & !(EntryKind::MORE | EntryKind::CONTINUES))
+    }
+
+    /// Whether this continues the entry before.
+    #[must_use]
+    pub fn continues(self) -> bool {
+        self.0 & EntryKind::CONTINUES != 0
+    }
+
+    /// Whether this is one of several parts.
+    #[must_use]
+    pub fn is_part(self) -> bool {
+        self.more() || self.continues()
+    }
+
+    /// This kind, continuing the entry before.
+    #[must_use]
+    pub fn continuing(self) -> EntryKind {
+        EntryKind(self.0 | EntryKind::CONTINUES)
     }
 
     /// Whether the next entry continues the body.

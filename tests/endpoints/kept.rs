@@ -11,7 +11,7 @@ use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Parsed};
 
 use crate::hostile::packet;
 use crate::rooms::{join, told, topic};
-use crate::world::{World, seconds, three};
+use crate::world::{World, lobby, seconds, three};
 
 const YEAR_2099_MS: u64 = 4_070_908_800_000;
 
@@ -264,4 +264,76 @@ fn rooms_and_stubs_of_a_full_disk_are_kept_once_there_is_room() {
     }
     let kept = |(_, event): &(_, Event)| matches!(event, Event::Store { kept: true, .. });
     assert!(world.nodes[0].events.iter().any(kept));
+}
+
+#[test]
+fn what_the_store_has_otherwise_is_said_anew_in_another_epoch() {
+    let mut world = three(0.0, 98);
+    world.send(0, "#lobby", "one");
+    world.run(seconds(1));
+    world.disk_forks = 1;
+    for text in ["two", "three", "four"] {
+        world.send(0, "#lobby", text);
+    }
+    world.run(seconds(5));
+    for index in 1..3 {
+        let all = ["one", "two", "three", "four"];
+        assert_eq!(world.texts(index, &lobby()), all);
+        assert_eq!(world.errors(index), Vec::<String>::new());
+    }
+    let ben = &world.nodes[1].disk;
+    let numbers: Vec<u32> = ben.entries.keys().map(|key| key.3).collect();
+    assert_eq!(
+        numbers,
+        [1, 1, 2, 3],
+        "nothing of the first epoch after that"
+    );
+    assert_eq!(world.nodes[0].disk.epochs.len(), 1, "the first is retired");
+}
+
+#[test]
+fn an_epoch_that_was_abandoned_with_a_full_disk_is_retired_once_there_is_room() {
+    let mut world = three(0.0, 99);
+    world.send(0, "#lobby", "one");
+    world.run(seconds(1));
+    let epoch = world.nodes[0].disk.epochs[0].epoch;
+    world.disk_fails = true;
+    let ana = Identity::from_secret(&[1; 32]);
+    let at = (epoch, 9, 1_790_000_000_000);
+    let beyond = entry(&ana, EntryKind::TEXT, at, "by a copy of this node");
+    let source = world.nodes[1].address;
+    let ben = Identity::from_secret(&[2; 32]);
+    let bytes = packet(&ben, 1, &Body::Data(beyond));
+    world.inject(0, source, true, &bytes);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[0].disk.epochs.len(), 1);
+    world.disk_fails = false;
+    world.run(seconds(61));
+    assert_eq!(world.nodes[0].disk.epochs.len(), 0, "retired");
+}
+
+#[test]
+fn history_that_came_while_the_disk_was_full_is_kept_once_there_is_room() {
+    let mut world = World::new(0.0, 90);
+    world.add("ana");
+    world.add("ben");
+    world.run(seconds(5));
+    for number in 0..30 {
+        world.send(0, "#lobby", &format!("line {number}"));
+        world.run(Duration::from_millis(100));
+    }
+    world.run(seconds(2));
+    world.add("eva");
+    world.disk_fails = true;
+    world.run(seconds(8));
+    assert_eq!(world.nodes[2].disk.entries.len(), 0);
+    let told = |event: &Event| matches!(event, Event::Store { kept: false, .. });
+    let events = world.nodes[2].events.iter();
+    assert_eq!(events.filter(|(_, event)| told(event)).count(), 1);
+    // Nobody is there any more who could be asked again.
+    world.kill(0);
+    world.kill(1);
+    world.disk_fails = false;
+    world.run(seconds(61));
+    assert_eq!(world.nodes[2].disk.entries.len(), 30);
 }

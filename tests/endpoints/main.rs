@@ -13,6 +13,7 @@ mod limits;
 mod links;
 mod locked;
 mod logs;
+mod long;
 mod networks;
 mod observe;
 mod order;

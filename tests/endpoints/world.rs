@@ -103,6 +103,8 @@ pub struct World {
     pub disk_works: bool,
     /// The disk answers that it failed.
     pub disk_fails: bool,
+    /// Of so many batches with an own entry the disk says that it has another of that number.
+    pub disk_forks: usize,
     /// Where everything went and how long it was.
     pub out: Vec<(Destination, usize)>,
     /// Whether a group datagram of the first node reaches the second.
@@ -133,6 +135,7 @@ impl World {
             sent: Vec::new(),
             disk_works: true,
             disk_fails: false,
+            disk_forks: 0,
             out: Vec::new(),
             group_passes: |_, _| true,
             limits: lanchat::limits::Limits {
@@ -335,6 +338,10 @@ impl World {
                     if self.disk_fails {
                         let failed = Err(StoreFailure("disk full".into()));
                         self.schedule(DISK, Action::Persisted(index, token, failed));
+                    } else if self.disk_forks > 0 && is_own(&batch.writes, node.secret) {
+                        self.disk_forks -= 1;
+                        let kept = vec![Kept::Fork; batch.writes.len()];
+                        self.schedule(DISK, Action::Persisted(index, token, Ok(kept)));
                     } else if self.disk_works {
                         let new = batch
                             .writes
@@ -587,6 +594,12 @@ impl World {
         };
         self.nodes[at].events.iter().filter_map(receipt).collect()
     }
+}
+
+fn is_own(writes: &[Write], secret: u8) -> bool {
+    let own = Identity::from_secret(&[secret; 32]).id();
+    let is_it = |write: &Write| matches!(write, Write::Entry { author, .. } if *author == own);
+    writes.iter().any(is_it)
 }
 
 /// Whether two addresses are in one /24: groups pass no router.

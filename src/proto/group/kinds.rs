@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use super::membership::described;
 use super::own::OwnAt;
+use super::parts::{Parts, Run, Whole};
 use super::room::Room;
+use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
 use crate::durable::{Batch, Durability, LineRow, LogKey, Query, Row, Talk, Write};
 use crate::id::{MessageId, PeerId, RoomTag};
-use crate::limits::ENTRY_BODY_LEN_MAX;
+use crate::limits::ENTRY_PARTS_MAX;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind};
 
@@ -35,6 +37,18 @@ pub(super) enum Asked {
         id: MessageId,
         reference: Option<Value>,
     },
+    /// The other parts of an own message that is to be taken back.
+    Parts {
+        room: RoomTag,
+        first: MessageId,
+        reference: Option<Value>,
+    },
+    /// The other parts of a message of which this one came.
+    Half {
+        room: RoomTag,
+        entry: Box<Entry>,
+        key: u64,
+    },
     /// The bytes of what was taken back.
     Body { room: RoomTag, log: LogKey },
     /// What a room is about.
@@ -54,7 +68,7 @@ impl Group {
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
         let text = DisplayText::line(text);
-        if text.as_str().len() > ENTRY_BODY_LEN_MAX {
+        if text.as_str().len() > LOCKED_BODY_LEN_MAX {
             let sentence = "this is too long for a topic".to_owned();
             return Err(("too_long", sentence, "write less".into()));
         }
@@ -81,6 +95,22 @@ impl Group {
                     writes: writes.clone(),
                 });
                 self.pending.insert(token, Pending::Keep(writes));
+            }
+            for (entry, key) in std::mem::take(&mut room.seat.halves) {
+                let (first, last) = (entry.seq.saturating_sub(ENTRY_PARTS_MAX), entry.seq);
+                let token = cx.core.load(Query::Range {
+                    log: LogKey {
+                        room: room.id,
+                        author: entry.author_id(),
+                        epoch: entry.epoch,
+                    },
+                    first: first.max(1),
+                    last: last.saturating_add(ENTRY_PARTS_MAX),
+                    bytes_max: usize::MAX,
+                });
+                let (room, entry) = (*tag, Box::new(entry));
+                let asked = Asked::Half { room, entry, key };
+                self.pending.insert(token, Pending::Asked(asked));
             }
             for (entry, key) in std::mem::take(&mut room.seat.unjudged) {
                 let Some(&id) = entry.deps.first() else {
@@ -138,6 +168,17 @@ impl Group {
                     cx.core.refuse(reference, refusal);
                 }
             }
+            Asked::Parts {
+                room,
+                first,
+                reference,
+            } => {
+                let done = self.take_back_parts(cx, (room, first), rows, reference.clone());
+                if let Err(refusal) = done {
+                    cx.core.refuse(reference, refusal);
+                }
+            }
+            Asked::Half { room, entry, key } => self.whole_again(cx, room, (&entry, key), rows),
             Asked::Body { room, log } => {
                 if let Some(Row::Entry { seq, bytes }) = rows.first() {
                     self.forget_body(cx, room, log, *seq, bytes);
@@ -154,6 +195,38 @@ impl Group {
                     room.seat.note_topic(at, line.id, text);
                 }
                 tell(room, cx);
+            }
+        }
+    }
+
+    /// The store has what is around a part: perhaps the message is whole now.
+    fn whole_again(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        (entry, key): (&Entry, u64),
+        rows: &[Row],
+    ) {
+        let Some(room) = self.rooms.get_mut(&tag) else {
+            return;
+        };
+        let of = |row: &Row| match row {
+            Row::Entry { bytes, .. } => Entry::parse(bytes).ok(),
+            _ => None,
+        };
+        let parts = rows
+            .iter()
+            .filter_map(of)
+            .filter(|part| part.kind.is_part());
+        // By themselves: what waits in the room is of this run.
+        let mut around = Parts::default();
+        let runs = parts.filter_map(|part| around.add(part, key));
+        let is_in = |run: &Run| run.entries.iter().any(|part| part.seq == entry.seq);
+        let runs: Vec<Run> = runs.filter(is_in).collect();
+        if let Some(whole) = runs.first().and_then(Run::whole) {
+            let id = MessageId::of_entry(&whole.first.hash(&room.id));
+            if room.seat.seen.get(&id).is_none() {
+                room.say_line(cx, &whole, false, key.max(whole.first.hlc));
             }
         }
     }
@@ -185,7 +258,7 @@ impl Group {
                 true => cx.own_reference(),
                 false => cx.presence.reference_of(&entry.author),
             };
-            let event = room.show(cx, from, entry, own, key);
+            let event = room.show(cx, from, &Whole::of(entry), own, key);
             return cx.core.event(event);
         };
         if line.author != author || line.talk != Talk::Room(room.id) {
@@ -196,8 +269,11 @@ impl Group {
             true => cx.own_reference(),
             false => cx.presence.reference_of(&entry.author),
         };
-        let event = room.show(cx, from, entry, own, key);
-        cx.core.event(event);
+        // Of a message of several parts each is taken back; people see it once.
+        if !EntryKind(line.kind).continues() {
+            let event = room.show(cx, from, &Whole::of(entry), own, key);
+            cx.core.event(event);
+        }
         let Some((epoch, seq)) = line.at.filter(|_| line.body.is_some()) else {
             return;
         };
@@ -245,8 +321,64 @@ impl Group {
         if self.rooms.get(&tag).is_none_or(|room| !room.seat.joined) {
             return Err(none("you are not in its room any more"));
         }
-        let said = (EntryKind::REDACTION, Vec::new(), Some(id.0));
+        let run = line.filter(|line| EntryKind(line.kind).more());
+        if let Some((epoch, seq)) = run.and_then(|line| line.at) {
+            let (room, author) = (of, author);
+            let log = LogKey {
+                room,
+                author,
+                epoch,
+            };
+            let token = cx.core.load(Query::Range {
+                log,
+                first: seq + 1,
+                last: seq.saturating_add(ENTRY_PARTS_MAX),
+                bytes_max: usize::MAX,
+            });
+            let asked = Asked::Parts {
+                room: tag,
+                first: id,
+                reference,
+            };
+            self.pending.insert(token, Pending::Asked(asked));
+            return Ok(());
+        }
+        self.take_back(cx, tag, id.0, reference)
+    }
+
+    fn take_back(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        id: [u8; 16],
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let said = (EntryKind::REDACTION, Vec::new(), Some(id));
         self.say_entry(cx, tag, said, reference)
+    }
+
+    /// Takes back the parts of an own message, as the store found them, and the first one last:
+    /// that is what people see.
+    fn take_back_parts(
+        &mut self,
+        cx: &mut Cx,
+        (tag, first): (RoomTag, MessageId),
+        rows: &[Row],
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let Some(id) = self.rooms.get(&tag).map(|room| room.id) else {
+            return Ok(());
+        };
+        let entry = |row: &Row| match row {
+            Row::Entry { bytes, .. } => Entry::parse(bytes).ok(),
+            _ => None,
+        };
+        let parts = rows.iter().map_while(entry);
+        for part in parts.take_while(|part| part.kind.continues()) {
+            let part = MessageId::of_entry(&part.hash(&id)).0;
+            self.take_back(cx, tag, part, None)?;
+        }
+        self.take_back(cx, tag, first.0, reference)
     }
 
     /// Whose a line is that was shown and is not kept, where it was said, and whether it was taken

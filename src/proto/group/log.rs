@@ -206,6 +206,12 @@ impl AuthorLog {
         self.held.contains(seq) || self.storing.contains_key(&seq)
     }
 
+    /// Whether this number is held and was shown, perhaps in an earlier run.
+    #[must_use]
+    pub fn was_shown(&self, seq: u32) -> bool {
+        self.held.contains(seq) && !self.waiting.contains_key(&seq)
+    }
+
     /// Whether an entry of this number can be taken.
     #[must_use]
     pub fn is_near(&self, seq: u32) -> bool {

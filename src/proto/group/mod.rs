@@ -18,6 +18,7 @@ mod membership;
 mod missing;
 pub mod order;
 pub mod own;
+mod parts;
 mod place;
 mod rates;
 pub mod receive;
@@ -94,10 +95,10 @@ impl Cx<'_> {
 
 /// What waits for the store.
 enum Pending {
-    /// An own entry.
+    /// An own message: its entry, or its parts.
     Own {
         room: RoomTag,
-        entry: Box<Entry>,
+        entries: Vec<Entry>,
         reference: Option<Value>,
     },
     /// Somebody's entry.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::sender::OwnSender;
 use crate::durable::OwnHead;
-use crate::id::{NetworkId, PeerId, RoomId};
+use crate::id::{MessageId, NetworkId, PeerId, RoomId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -22,7 +22,7 @@ pub struct OwnLogs {
     /// No epoch up to this is begun.
     greatest: u64,
     /// Stored, waits for its turn.
-    ready: VecDeque<Entry>,
+    ready: VecDeque<(Entry, MessageId)>,
     /// The store keeps nothing.
     is_volatile: bool,
 }
@@ -157,9 +157,9 @@ impl OwnLogs {
         }
     }
 
-    /// An entry is stored and may go when its turn comes.
-    pub fn enqueue(&mut self, entry: Entry) {
-        self.ready.push_back(entry);
+    /// An entry of this message is stored and may go when its turn comes.
+    pub fn enqueue(&mut self, entry: Entry, of: MessageId) {
+        self.ready.push_back((entry, of));
     }
 
     /// How many wait for their turn.
@@ -169,7 +169,7 @@ impl OwnLogs {
     }
 
     /// The next entry whose turn it is.
-    pub fn take_ready(&mut self) -> Option<Entry> {
+    pub fn take_ready(&mut self) -> Option<(Entry, MessageId)> {
         self.ready.pop_front()
     }
 

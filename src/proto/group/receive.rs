@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::ack::{note_stored, plan_ack, say_ack};
 use super::ask::{ask, first_wait};
 use super::logs::LogAt;
-use super::show::names_one;
+use super::say::said_by;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, Source};
 use crate::durable::{Batch, Durability, Kept, Stored, Token, Write};
@@ -207,18 +207,19 @@ impl Group {
         match self.pending.remove(&token) {
             Some(Pending::Own {
                 room,
-                entry,
+                entries,
                 reference,
             }) => match result {
                 Ok(kept) if kept.iter().any(|kept| is_refused(*kept)) => {
-                    self.own_refused(cx, room, *entry, reference);
+                    self.own_refused(cx, room, entries, reference);
                 }
                 Ok(kept) => {
+                    // Of what is no entry it is 0, and the first of several parts has the lowest.
                     let keys = kept.iter().map(|kept| kept.key());
-                    let key = keys.max().unwrap_or(0).max(entry.hlc);
-                    self.own_stored(cx, room, (*entry, key), reference);
+                    let key = keys.filter(|key| *key > 0).min().unwrap_or(0);
+                    self.own_stored(cx, room, (entries, key), reference);
                 }
-                Err(failure) => self.own_unkept(cx, room, *entry, reference, &failure.0),
+                Err(failure) => self.own_unkept(cx, room, entries, reference, &failure.0),
             },
             Some(Pending::Received { room, at, entry }) => {
                 self.received_pending -= 1;
@@ -258,30 +259,40 @@ impl Group {
     /// The store has another entry of this number, though it was not known here: the number was
     /// used before. This one never left, nor does what was said after it: it is said anew, in
     /// another epoch.
-    fn own_refused(&mut self, cx: &mut Cx, tag: RoomTag, entry: Entry, reference: Option<Value>) {
-        self.abandon_epoch(cx, &entry);
-        let epoch = entry.epoch;
-        let mut all = vec![(entry, reference)];
+    fn own_refused(
+        &mut self,
+        cx: &mut Cx,
+        tag: RoomTag,
+        entries: Vec<Entry>,
+        reference: Option<Value>,
+    ) {
+        let Some(first) = entries.first() else {
+            return;
+        };
+        self.abandon_epoch(cx, first);
+        let epoch = first.epoch;
+        let mut all = vec![(entries, reference)];
         all.extend(self.take_pending_own(&tag, Some(epoch)));
-        for (entry, reference) in all {
-            let about = entry.deps.first().copied();
-            let about = about.filter(|_| names_one(entry.kind));
-            let said = (entry.kind, entry.body, about);
+        for (entries, reference) in all {
+            let Some(said) = said_by(entries) else {
+                continue;
+            };
             if let Err(refusal) = self.say_entry(cx, tag, said, reference.clone()) {
                 cx.core.refuse(reference, refusal);
             }
         }
     }
 
-    /// The own entries of a room that are on their way to the disk, of one epoch or of all.
+    /// The own messages of a room that are on their way to the disk, of one epoch or of all.
     pub(super) fn take_pending_own(
         &mut self,
         tag: &RoomTag,
         of: Option<u64>,
-    ) -> Vec<(Entry, Option<Value>)> {
+    ) -> Vec<(Vec<Entry>, Option<Value>)> {
         let is_it = |pending: &Pending| match pending {
-            Pending::Own { room, entry, .. } => {
-                room == tag && of.is_none_or(|epoch| entry.epoch == epoch)
+            Pending::Own { room, entries, .. } => {
+                let mut of_epoch = entries.iter().filter(|entry| Some(entry.epoch) == of);
+                room == tag && (of.is_none() || of_epoch.next().is_some())
             }
             _ => false,
         };
@@ -290,8 +301,8 @@ impl Group {
         let taken = tokens.iter().filter_map(|token| self.pending.remove(token));
         let own = taken.filter_map(|pending| match pending {
             Pending::Own {
-                entry, reference, ..
-            } => Some((*entry, reference)),
+                entries, reference, ..
+            } => Some((entries, reference)),
             _ => None,
         });
         own.collect()

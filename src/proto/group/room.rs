@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::log::AuthorLog;
 use super::logs::{LogAt, Logs};
 use super::own::{OwnAt, OwnLogs};
+use super::parts::Parts;
 use super::place::Shown;
 use super::seat::Seat;
 use crate::api::{Conversation, Event, ReceiptState};
@@ -16,7 +17,7 @@ use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
-use crate::wire::{Entry, HeadOf, OwnLog};
+use crate::wire::{HeadOf, OwnLog};
 
 /// A room that this node is in.
 pub struct Room {
@@ -35,6 +36,8 @@ pub struct Room {
     /// What was shown: where the next line goes among it, and what an own entry names as a
     /// dependency where the clocks would otherwise put the answer first.
     pub shown: Shown,
+    /// Parts of messages of which others are missing.
+    pub parts: Parts,
     /// Since when this node is in this room on each network, in milliseconds since the Unix
     /// epoch: what was said there before is history.
     since: BTreeMap<NetworkId, u64>,
@@ -56,6 +59,7 @@ impl Room {
             logs: Logs::default(),
             forks: BTreeMap::new(),
             shown: Shown::default(),
+            parts: Parts::default(),
             since: BTreeMap::new(),
             is_new: true,
             cached: VecDeque::new(),
@@ -207,6 +211,9 @@ impl Room {
     #[must_use]
     pub fn receipt(&self, (epoch, seq): OwnAt) -> Option<Event> {
         let followed = self.own.get(epoch)?.followed(seq)?;
+        if !followed.ends {
+            return None;
+        }
         let name = |id: &PeerId| followed.of.get(id).cloned();
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         Some(Event::Receipt {
@@ -229,9 +236,9 @@ impl Room {
 
     /// The receipt of an own message that waits for its turn.
     #[must_use]
-    pub fn queued_receipt(&self, entry: &Entry) -> Event {
+    pub fn queued_receipt(&self, id: MessageId) -> Event {
         Event::Receipt {
-            id: MessageId::of_entry(&entry.hash(&self.id)),
+            id,
             conversation: self.conversation(),
             state: ReceiptState::Queued,
             delivered: 0,

@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use super::parts::{Run, cut};
 use super::room::Room;
 use super::seat::Seat;
 use super::sender::{OwnSender, Recipients};
+use super::show::names_one;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::{Destination, Path};
 use crate::durable::{Batch, Durability, Write};
 use crate::id::{MessageId, NetworkId, PeerId, RoomTag};
-use crate::limits::{ENTRY_BODY_LEN_MAX, SEND_QUEUE_MAX};
+use crate::limits::{ROOM_TEXT_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
@@ -23,9 +25,6 @@ use crate::wire::{Body, Entry, EntryKind, Heads};
 
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
-
-/// Longest text in a locked room, where an entry that names two others has to fit when sealed.
-const LOCKED_BODY_LEN_MAX: usize = 880;
 
 /// What is said: its kind, its body, and the message that it is about.
 pub(super) type Saying = (EntryKind, Vec<u8>, Option<[u8; 16]>);
@@ -48,23 +47,12 @@ impl Group {
             (None, TextKind::Action) => EntryKind::ACTION,
             (None, _) => EntryKind::TEXT,
         };
-        if text.len() > ENTRY_BODY_LEN_MAX {
+        if text.len() > ROOM_TEXT_LEN_MAX {
             let len = text.len();
-            let sentence = format!("{len} bytes are too long for a room, {ENTRY_BODY_LEN_MAX} fit");
+            let sentence = format!("{len} bytes are too long for a room, {ROOM_TEXT_LEN_MAX} fit");
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
         let tag = self.addressed(cx, name)?;
-        let is_locked = self
-            .rooms
-            .get(&tag)
-            .is_some_and(|room| room.seat.is_locked());
-        if is_locked && text.len() > LOCKED_BODY_LEN_MAX {
-            let sentence = format!(
-                "{} bytes are too long for a locked room, {LOCKED_BODY_LEN_MAX} fit",
-                text.len()
-            );
-            return Err(("too_long", sentence, "write it in several messages".into()));
-        }
         let said = (kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
         self.say_entry(cx, tag, said, reference)
     }
@@ -88,57 +76,64 @@ impl Group {
         }
         let mut writes = Vec::new();
         begin_epoch(room, cx, &mut writes);
-        let Some(entry) = next_entry(room, cx, &mut self.hlc, said) else {
+        let entries = next_entries(room, cx, &mut self.hlc, said);
+        let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
             let sentence = "the message could not be signed".to_owned();
             return Err(("internal", sentence, "report this".into()));
         };
         if room.own.is_volatile() {
-            self.say_unkept(cx, tag, entry, reference);
+            self.say_unkept(cx, tag, entries, reference);
             return Ok(());
         }
-        writes.push(entry_write(room.id, &entry, cx.now.wall_ms));
+        let (id, came_ms) = (room.id, cx.now.wall_ms);
+        writes.extend(entries.iter().map(|entry| entry_write(id, entry, came_ms)));
         writes.extend(self.person_write(cx, &cx.core.identity.id()));
         let token = cx.core.persist(Batch {
             durability: Durability::Process,
             writes,
         });
         if is_sabotaged(Sabotage::TransmitBeforePersist) {
-            let key = entry.hlc;
-            self.own_stored(cx, tag, (entry, key), reference);
+            self.own_stored(cx, tag, (entries, 0), reference);
             return Ok(());
         }
         self.pending.insert(
             token,
             Pending::Own {
                 room: tag,
-                entry: Box::new(entry),
+                entries,
                 reference,
             },
         );
         Ok(())
     }
 
-    /// An own entry is stored, or of an epoch that is not: it is said now.
+    /// An own message is stored, or of an epoch that is not: it is said now. `key`: the place of
+    /// its first entry, as far as the store knows.
     pub(super) fn own_stored(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        (entry, key): (Entry, u64),
+        (entries, key): (Vec<Entry>, u64),
         reference: Option<Value>,
     ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        let id = MessageId::of_entry(&entry.hash(&room.id));
+        let key = entries.first().map_or(key, |first| key.max(first.hlc));
+        let run = Run::new(entries, key);
+        let Some(whole) = run.whole() else { return };
+        let id = MessageId::of_entry(&whole.first.hash(&room.id));
         cx.core.event(Event::Reply {
             reference,
             ok: true,
             id: Some(id),
             passphrase: None,
         });
-        room.say_line(cx, &entry, true, key);
-        let queued = room.queued_receipt(&entry);
-        room.own.enqueue(entry);
+        room.say_line(cx, &whole, true, key);
+        let queued = room.queued_receipt(id);
+        for entry in run.entries {
+            room.own.enqueue(entry, id);
+        }
         self.judge(cx);
         self.send_ready(cx);
         let room = self.rooms.get(&tag);
@@ -166,9 +161,9 @@ impl Group {
                 return;
             };
             if let Some(room) = self.rooms.get_mut(&tag)
-                && let Some(entry) = room.own.take_ready()
+                && let Some((entry, id)) = room.own.take_ready()
             {
-                let len = send(room, cx, &entry);
+                let len = send(room, cx, &entry, id);
                 self.rates.sent(now, len);
             }
         }
@@ -261,14 +256,44 @@ pub(super) fn begin_epoch(room: &mut Room, cx: &Cx, writes: &mut Vec<Write>) {
     }
 }
 
-pub(super) fn next_entry(
+/// The next entries of the own log: one, or the parts of a text that is too long for one.
+pub(super) fn next_entries(
+    room: &mut Room,
+    cx: &Cx,
+    hlc: &mut super::Hlc,
+    (kind, body, about): Saying,
+) -> Option<Vec<Entry>> {
+    let most = room.seat.body_len_max();
+    if body.len() <= most {
+        return Some(vec![next_entry(room, cx, hlc, (kind, body, about))?]);
+    }
+    let text = std::str::from_utf8(&body).ok()?;
+    let parts = cut(text, most);
+    let last = parts.len() - 1;
+    let entries = parts.into_iter().enumerate().map(|(number, part)| {
+        let mut kind = kind;
+        if number > 0 {
+            kind = kind.continuing();
+        }
+        if number < last {
+            kind = kind.continued();
+        }
+        let about = about.filter(|_| number == 0);
+        next_entry(room, cx, hlc, (kind, part.as_bytes().to_vec(), about))
+    });
+    entries.collect()
+}
+
+/// The next entry of the own log.
+fn next_entry(
     room: &mut Room,
     cx: &Cx,
     hlc: &mut super::Hlc,
     (kind, body, about): Saying,
 ) -> Option<Entry> {
     let stamp = hlc.tick(cx.now.wall_ms);
-    let after = room.shown.highest().filter(|(key, _)| *key >= stamp);
+    let after = room.shown.highest();
+    let after = after.filter(|(key, _)| *key >= stamp && !kind.continues());
     let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
     // What the room is about now is behind what it was about, whatever the clocks say.
@@ -304,8 +329,9 @@ fn send_unreached(cx: &mut Cx, seat: &Seat, told: impl Fn(NetworkId) -> bool, pa
     }
 }
 
-/// Sends an entry whose turn has come, and follows it. Returns the length of its packet.
-fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
+/// Sends an entry of this message, whose turn has come, and follows it. Returns the length of its
+/// packet.
+fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) -> usize {
     let pace: sender::Pace = cx.pace();
     let Some(packet) = room.seat.packet(cx.core, &Body::Data(entry.clone())) else {
         return 0;
@@ -327,7 +353,6 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
         of: of.collect(),
         is_sampled,
     };
-    let id = MessageId::of_entry(&hash);
     if let Some(log) = room.own.get_mut(entry.epoch) {
         log.said_on(cx.core.networks(), entry.seq);
         log.sent(cx.now.mono, entry, (id, packet, of), pace);
@@ -336,4 +361,14 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry) -> usize {
         cx.core.event(receipt);
     }
     len
+}
+
+/// What these entries say, one or all parts, to be said anew.
+pub(super) fn said_by(entries: Vec<Entry>) -> Option<Saying> {
+    let first = entries.first()?;
+    let kind = first.kind.base();
+    let about = first.deps.first().copied();
+    let about = about.filter(|_| names_one(kind));
+    let body = entries.into_iter().flat_map(|entry| entry.body).collect();
+    Some((kind, body, about))
 }

@@ -11,7 +11,7 @@ use super::unlock::listed;
 use crate::datagram::Destination;
 use crate::durable::Write;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId};
-use crate::limits::DATAGRAM_LEN_MAX;
+use crate::limits::{DATAGRAM_LEN_MAX, ENTRY_BODY_LEN_MAX};
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
 use crate::proto::locked::seal::Seal;
@@ -20,6 +20,9 @@ use crate::proto::presence::roster::Peer;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::sealed::SEALED_OVERHEAD;
 use crate::wire::{Body, Entry, RecordRoom};
+
+/// Longest body in a locked room.
+pub const LOCKED_BODY_LEN_MAX: usize = 880;
 
 /// A node's place in a room.
 pub struct Seat {
@@ -41,6 +44,8 @@ pub struct Seat {
     pub early: TakenBack,
     /// The lines that people saw.
     pub seen: Seen,
+    /// Parts of messages of which others came in an earlier run, with their keys.
+    pub halves: Vec<(Entry, u64)>,
     /// What was taken back, to be kept without its body.
     pub stubs: Vec<Write>,
     /// The key of a locked room, and what seals with it.
@@ -69,6 +74,7 @@ impl Seat {
             unjudged: Vec::new(),
             early: TakenBack::default(),
             seen: Seen::default(),
+            halves: Vec::new(),
             stubs: Vec::new(),
             key: None,
             proven: BTreeSet::new(),
@@ -157,6 +163,15 @@ impl Seat {
         match self.key {
             Some(_) => DATAGRAM_LEN_MAX - SEALED_OVERHEAD,
             None => DATAGRAM_LEN_MAX,
+        }
+    }
+
+    /// Longest body of an entry: in a locked room one that names two others has to fit when sealed.
+    #[must_use]
+    pub fn body_len_max(&self) -> usize {
+        match self.key {
+            Some(_) => LOCKED_BODY_LEN_MAX,
+            None => ENTRY_BODY_LEN_MAX,
         }
     }
 

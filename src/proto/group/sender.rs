@@ -54,8 +54,10 @@ pub struct OwnSender {
 
 /// An own message on its way.
 pub struct Followed {
-    /// Its id.
+    /// The message's id.
     pub id: MessageId,
+    /// Whether it is all of the message or its last part, of which the receipt is.
+    pub ends: bool,
     /// The DATA packet, for byte-identical copies.
     pub packet: Vec<u8>,
     /// The entry, for repairs.
@@ -213,6 +215,7 @@ impl OwnSender {
             entry.seq,
             Followed {
                 id,
+                ends: !entry.kind.more(),
                 packet,
                 entry: entry.bytes.clone(),
                 next_resend: (!of.is_empty()).then(|| last_copy + acked_within(pace.rtt, of.len())),

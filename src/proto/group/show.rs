@@ -2,6 +2,7 @@
 
 use super::log::{AuthorLog, Line};
 use super::logs::LogAt;
+use super::parts::{Run, Whole};
 use super::place::Place;
 use super::room::Room;
 use super::{Cx, Group, kinds, order};
@@ -41,7 +42,8 @@ impl Group {
 
     fn show_line(room: &mut Room, cx: &mut Cx, author: &PeerId, line: Line) {
         match line {
-            Line::Entry(entry, key) => room.say_line(cx, &entry, false, key),
+            Line::Entry(entry, key) if entry.kind.is_part() => room.say_part(cx, *entry, key),
+            Line::Entry(entry, key) => room.say_line(cx, &Whole::of(&entry), false, key),
             Line::Gap(missing) => cx.core.event(Event::Gap {
                 conversation: room.conversation(),
                 from: cx.presence.reference_of_id(author),
@@ -57,18 +59,32 @@ fn next_line(room: &mut Room, cx: &Cx, at: &LogAt) -> Option<Line> {
 }
 
 impl Room {
-    /// Shows a line. What takes another back waits until it is known whose that was.
-    pub fn say_line(&mut self, cx: &mut Cx, entry: &Entry, own: bool, key: u64) {
-        let kind = entry.kind.base();
-        if kind == EntryKind::REDACTION {
-            return self.seat.unjudged.push((entry.clone(), key));
+    /// A part of a message came: it is shown once all parts are held.
+    fn say_part(&mut self, cx: &mut Cx, entry: Entry, key: u64) {
+        self.keep_stub_of(cx, &entry);
+        if self.is_half_shown(&entry) {
+            self.seat.halves.push((entry.clone(), key));
         }
-        let from = match own {
-            true => cx.own_reference(),
-            false => cx.presence.reference_of(&entry.author),
+        let run = self.parts.add(entry, key);
+        if let Some(whole) = run.as_ref().and_then(Run::whole) {
+            let key = run.as_ref().map_or(key, |run| run.key);
+            self.say_line(cx, &whole, false, key);
+        }
+    }
+
+    /// Whether the part before or behind this one came in an earlier run: the store has it.
+    fn is_half_shown(&self, entry: &Entry) -> bool {
+        let (at, seq) = ((entry.author_id(), entry.epoch), entry.seq);
+        let Some(log) = self.logs.get(&at) else {
+            return false;
         };
-        let event = self.show(cx, from, entry, own, key);
-        cx.core.event(event);
+        let was_shown = |seq: u32| log.was_shown(seq) && !self.parts.holds(&at, seq);
+        let before = entry.kind.continues() && seq > 1 && was_shown(seq - 1);
+        before || entry.kind.more() && seq.checked_add(1).is_some_and(was_shown)
+    }
+
+    /// What its author took back before it came is kept without its body.
+    fn keep_stub_of(&mut self, cx: &Cx, entry: &Entry) {
         if !entry.redacted && self.is_taken_back(entry) {
             let log = LogKey {
                 room: self.id,
@@ -77,6 +93,22 @@ impl Room {
             };
             kinds::keep_stub(self, cx, log, entry);
         }
+    }
+
+    /// Shows a line. What takes another back waits until it is known whose that was.
+    pub fn say_line(&mut self, cx: &mut Cx, whole: &Whole, own: bool, key: u64) {
+        let entry = whole.first;
+        let kind = entry.kind.base();
+        if kind == EntryKind::REDACTION {
+            return self.seat.unjudged.push((entry.clone(), key));
+        }
+        let from = match own {
+            true => cx.own_reference(),
+            false => cx.presence.reference_of(&entry.author),
+        };
+        let event = self.show(cx, from, whole, own, key);
+        cx.core.event(event);
+        self.keep_stub_of(cx, entry);
         if kind == EntryKind::TOPIC {
             let text = DisplayText::from_wire(&entry.body);
             let at = (key, entry.author_id(), entry.epoch, entry.seq);
@@ -93,14 +125,15 @@ impl Room {
     }
 
     /// The event that shows an entry in its place, which this key gives it.
-    pub fn show(&mut self, cx: &Cx, from: PeerRef, entry: &Entry, own: bool, key: u64) -> Event {
+    pub fn show(&mut self, cx: &Cx, from: PeerRef, whole: &Whole, own: bool, key: u64) -> Event {
+        let entry = whole.first;
         let id = MessageId::of_entry(&entry.hash(&self.id));
         let order = (key, entry.author_id(), entry.epoch, entry.seq);
         let place = self.shown.place(cx.now.mono, order, id);
         let at = (entry.epoch, entry.seq);
         self.seat.seen.note(id, entry.author_id(), at);
-        let (kind, mut text) = line(entry);
-        let redacted = entry.redacted || self.is_taken_back(entry);
+        let (kind, mut text) = line(entry.kind.base(), whole.body);
+        let redacted = whole.redacted || self.is_taken_back(entry);
         if redacted {
             text.clear();
         }
@@ -131,8 +164,8 @@ pub(super) fn names_one(kind: EntryKind) -> bool {
 }
 
 /// What of an entry is shown.
-fn line(entry: &Entry) -> (TextKind, String) {
-    let kind = match entry.kind {
+fn line(kind: EntryKind, body: &[u8]) -> (TextKind, String) {
+    let kind = match kind {
         EntryKind::TEXT => TextKind::Text,
         EntryKind::ACTION => TextKind::Action,
         EntryKind::TOPIC => TextKind::Topic,
@@ -140,10 +173,10 @@ fn line(entry: &Entry) -> (TextKind, String) {
         EntryKind::REDACTION => TextKind::Redaction,
         _ => return (TextKind::Text, "(needs a newer lanchat)".into()),
     };
-    match DisplayText::from_wire(&entry.body) {
+    match DisplayText::from_wire(body) {
         Some(text) => (kind, text.into_string()),
         // Of those it may be empty.
-        None if entry.body.is_empty() => (kind, String::new()),
+        None if body.is_empty() => (kind, String::new()),
         None => (kind, "(not text)".into()),
     }
 }

@@ -14,8 +14,7 @@ use serde_json::Value;
 use super::ack::plan_ack;
 use super::logs::LogAt;
 use super::receive::is_refused;
-use super::say::{begin_epoch, next_entry};
-use super::show::names_one;
+use super::say::{begin_epoch, next_entries, said_by};
 use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, Kept, LogKey, RoomRow, Stored, Write};
@@ -176,53 +175,52 @@ impl Group {
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        entry: Entry,
+        entries: Vec<Entry>,
         reference: Option<Value>,
         failure: &str,
     ) {
         self.store_failure(cx, failure);
         self.kept_people.remove(&cx.core.identity.id());
-        let mut all = vec![(entry, reference)];
+        let mut all = vec![(entries, reference)];
         all.extend(self.take_pending_own(&tag, None));
         if let Some(room) = self.rooms.get_mut(&tag) {
-            for (entry, _) in &all {
+            for entry in all.iter().flat_map(|(entries, _)| entries) {
                 // Some of it may be in the store for all that.
                 self.unkept.rest.ended.insert((room.id, entry.epoch));
                 room.own.entry_lost(entry.epoch);
             }
         }
-        for (entry, reference) in all {
+        for (entries, reference) in all {
             let Some(room) = self.rooms.get_mut(&tag) else {
                 return;
             };
             begin_epoch(room, cx, &mut Vec::new());
-            let about = entry.deps.first().copied();
-            let about = about.filter(|_| names_one(entry.kind));
-            let said = (entry.kind, entry.body, about);
-            if let Some(entry) = next_entry(room, cx, &mut self.hlc, said) {
-                self.say_unkept(cx, tag, entry, reference);
+            let said = said_by(entries);
+            let entries = said.and_then(|said| next_entries(room, cx, &mut self.hlc, said));
+            if let Some(entries) = entries {
+                self.say_unkept(cx, tag, entries, reference);
             }
         }
     }
 
-    /// Says an own entry of a volatile epoch.
+    /// Says an own message of a volatile epoch.
     pub(super) fn say_unkept(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        entry: Entry,
+        entries: Vec<Entry>,
         reference: Option<Value>,
     ) {
-        if let Some(room) = self.rooms.get(&tag) {
-            self.unkept.rest.ended.insert((room.id, entry.epoch));
+        if let Some((room, first)) = self.rooms.get(&tag).zip(entries.first()) {
+            self.unkept.rest.ended.insert((room.id, first.epoch));
         }
         if self.unkept.waiting.len() < WAITING_MAX {
-            self.unkept.waiting.push_back((tag, entry.clone()));
+            let waiting = entries.iter().map(|entry| (tag, entry.clone()));
+            self.unkept.waiting.extend(waiting);
         }
         let highest = self.rooms.get(&tag).and_then(|room| room.shown.highest());
         let key = highest.map_or(0, |(key, _)| key.saturating_add(1));
-        let key = key.max(entry.hlc);
-        self.own_stored(cx, tag, (entry, key), reference);
+        self.own_stored(cx, tag, (entries, key), reference);
     }
 
     /// History could not be kept: it is not asked for again before there is room.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Disk, EntryKey};
 use crate::durable::{
-    EntryHead, Head, HistoryQuery, KIND_TOPIC, LineRow, LogKey, OwnHead, PrivateState, Query, Row,
-    Snapshot, Talk,
+    EntryHead, Head, HistoryQuery, KIND_CONTINUES, KIND_TOPIC, LineRow, LogKey, OwnHead, Parts,
+    PrivateState, Query, Row, Snapshot, Talk,
 };
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
 
@@ -156,8 +156,14 @@ impl Disk {
             return Vec::new();
         };
         let between = lines.get(first..end).unwrap_or_default().iter();
-        let wanted =
-            between.filter(|(line, twin)| !twin && query.wants(line.hlc, line.body.as_deref()));
+        let whole = between.filter_map(|(line, twin)| {
+            let line = self.whole(line.clone())?;
+            Some((line, *twin))
+        });
+        let whole: Vec<(LineRow, bool)> = whole.collect();
+        let wanted = whole
+            .iter()
+            .filter(|(line, twin)| !twin && query.wants(line.hlc, line.body.as_deref()));
         let row = |(line, _): &(LineRow, bool)| Row::Line(Box::new(line.clone()));
         let limit = query.limit.min(ROWS_MAX);
         if query.after.is_some() {
@@ -166,6 +172,26 @@ impl Disk {
         let mut found: Vec<Row> = wanted.rev().take(limit).map(row).collect();
         found.reverse();
         found
+    }
+
+    /// A message with all of its parts; none where one is missing, or it is a later part itself.
+    fn whole(&self, mut line: LineRow) -> Option<LineRow> {
+        let Some(((epoch, mut seq), Talk::Room(room))) = line.at.zip(Some(line.talk)) else {
+            return Some(line);
+        };
+        if line.kind & KIND_CONTINUES != 0 {
+            return None;
+        }
+        let mut parts = Parts::new(line.kind, line.body.take());
+        while parts.is_open() {
+            seq = seq.checked_add(1)?;
+            let held = self.entries.get(&(room.0, line.author, epoch, seq))?;
+            if !parts.push(EntryHead::of(&held.bytes)?) {
+                return None;
+            }
+        }
+        (line.kind, line.body) = parts.whole();
+        Some(line)
     }
 
     /// The lines of a room, and whether each has a twin on a network of a lower id.

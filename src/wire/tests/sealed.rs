@@ -282,10 +282,14 @@ proptest! {
 
 #[test]
 fn the_kind_of_a_part_is_that_of_the_whole() {
-    for kind in [EntryKind::TEXT, EntryKind::REPLY, EntryKind(0x7f)] {
+    for kind in [EntryKind::TEXT, EntryKind::REPLY, EntryKind(0x3f)] {
         assert!(!kind.more() && kind.continued().more());
         assert_eq!(kind.continued().base(), kind);
+        assert_eq!(kind.continuing().continued().base(), kind);
+        assert!(kind.continuing().continues() && kind.continuing().is_part());
+        assert!(!kind.continues() && !kind.is_part() && kind.continued().is_part());
         assert_eq!(kind.base(), kind);
     }
     assert_eq!(EntryKind::TEXT.continued().0, 0x81);
+    assert_eq!(EntryKind::TEXT.continuing().0, 0x41);
 }

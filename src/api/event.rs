@@ -116,6 +116,9 @@ pub enum Event {
         missing: Vec<PeerRef>,
         /// Who left or went offline before having it.
         left: Vec<PeerRef>,
+        /// Whether only some of many members acknowledge it: `of` counts these.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sampled: bool,
     },
     /// A room and who is in it: asked for, or because it changed. A room that only others are in
     /// and that all of them left has no members.

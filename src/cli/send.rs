@@ -522,6 +522,7 @@ mod tests {
             of,
             missing,
             left: Vec::new(),
+            sampled: false,
         }
     }
 

@@ -417,6 +417,7 @@ mod tests {
             of: 0,
             missing: Vec::new(),
             left: Vec::new(),
+            sampled: false,
         };
         driven.tell(&[receipt, peer("ben", 3), slower, away(peer("ben", 3))]);
         let left = in_state(peer("ben", 3), PeerState::Left);

@@ -271,6 +271,7 @@ mod tests {
             of: 3,
             missing: Vec::new(),
             left: Vec::new(),
+            sampled: false,
         };
         assert_line(
             &receipt,

@@ -48,6 +48,24 @@ impl Bucket {
         enough
     }
 
+    /// From now on lets `rate` units a second through, and up to `burst` at once.
+    pub fn set_pace(&mut self, now: Instant, rate: f64, burst: f64) {
+        self.refill(now);
+        (self.rate, self.burst) = (rate, burst);
+        self.level = self.level.min(burst);
+    }
+
+    /// How many whole units are there.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and not above a burst, which is a u32"
+    )]
+    pub fn level(&mut self, now: Instant) -> u32 {
+        self.refill(now);
+        (self.level + ROUNDING) as u32
+    }
+
     /// When one unit will be there.
     pub fn ready_at(&mut self, now: Instant) -> Instant {
         self.ready_for(now, 1)

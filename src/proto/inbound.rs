@@ -225,6 +225,10 @@ impl Endpoint {
         if is_sabotaged(Sabotage::DedupBeforeVerify) && !self.is_fresh(inbound, &id) {
             return;
         }
+        if matches!(body, Body::Heads(_)) && !self.group.may_send(now, &id) {
+            self.core.stats.limited += 1;
+            return;
+        }
         if !self.is_genuine(now, inbound, (&key, &id), record, is_known) {
             return;
         }
@@ -264,6 +268,9 @@ impl Endpoint {
         // Sealed ones are not counted by who sends them, since few can tell whose they are.
         let owner = inbound.sealed.is_none().then_some(id);
         self.gate.remember(now.mono, inbound.fingerprint, owner);
+        if inbound.arrival.presence_port {
+            self.group.sent(now, &id, inbound.bytes.len());
+        }
         if let Some(room) = &inbound.sealed {
             let (group, mut cx) = self.group_cx(now);
             group.proves(&mut cx, &id, room);
@@ -445,6 +452,11 @@ impl Endpoint {
             Worth::New | Worth::Fork | Worth::OwnBeyond => {}
         }
         let author = entry.author_id();
+        // What is above its author's share is asked for once it has some of it left.
+        if worth == Worth::New && !self.group.may_say(now, &author) {
+            self.core.stats.limited += 1;
+            return;
+        }
         // Anybody can name a known author; nobody can pose as a validated address but who is
         // on the way to it.
         if !self.gate.admit_check(now.mono, inbound.from_known) {
@@ -464,6 +476,8 @@ impl Endpoint {
             self.core.stats.bad_signature += 1;
             return;
         }
+        let len = inbound.arrival.presence_port.then_some(inbound.bytes.len());
+        self.group.said(now, &author, len);
         // Whose datagram it was is not signed, so a copy of it tells nothing of where it is from.
         self.gate.remember(now.mono, inbound.fingerprint, None);
         let met = inbound.from_known

@@ -109,6 +109,8 @@ pub struct World {
     pub out: Vec<(Destination, usize)>,
     /// Whether a group datagram of the first node reaches the second.
     pub group_passes: fn(usize, usize) -> bool,
+    /// What nodes that start from now on may do.
+    pub limits: lanchat::limits::Limits,
 }
 
 impl World {
@@ -136,6 +138,15 @@ impl World {
             disk_forks: 0,
             out: Vec::new(),
             group_passes: |_, _| true,
+            limits: lanchat::limits::Limits {
+                person_rate: 1000,
+                person_burst: 1000,
+                node_rate: 10_000,
+                node_burst: 10_000,
+                group_packets: 1_000_000,
+                group_bits: u32::MAX,
+                ..Default::default()
+            },
         }
     }
 
@@ -187,11 +198,7 @@ impl World {
             rooms: vec![RoomName::new("lobby").unwrap()],
             first_hello_ms_max: 5,
             snapshot: node.disk.snapshot(identity.id()),
-            limits: lanchat::limits::Limits {
-                person_rate: 1000,
-                person_burst: 1000,
-                ..Default::default()
-            },
+            limits: self.limits.clone(),
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);

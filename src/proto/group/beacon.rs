@@ -93,6 +93,7 @@ impl Group {
         if more && room.is_settled(NetworkId::EVERYWHERE, cx.now.wall_ms) {
             self.strange.push((beacon.room, *from));
         }
+        self.note_holder(from, &beacon.room, &beacon.heads);
         let head = beacon.heads.iter().find(|head| head.author == from.short());
         if let Some(head) = head.copied() {
             let on = NetworkId::EVERYWHERE;

@@ -32,34 +32,54 @@ impl Group {
             cx.core.stats.limited += 1;
             return;
         }
+        let at = (author, nack.epoch);
         let Some(to) = cx.presence.address_of(&heard.id) else {
+            return;
+        };
+        let network = room.seat.network_of(cx.core.network_towards(to));
+        if author == own {
+            say_first(room, cx, (nack, network), to);
+        }
+        let lowest = lowest_on(room, &own, &at, network).unwrap_or(1);
+        let runs = nack.runs.iter();
+        let numbers = runs.flat_map(|run| run.first.max(lowest)..=run.last);
+        let numbers: Vec<u32> = numbers.take(ANSWER_ENTRIES_MAX).collect();
+        if !self.gather(cx, (nack.room, at), heard.id, &numbers) {
+            self.answer_numbers(cx, heard.id, &nack.room, at, &numbers);
+        }
+    }
+
+    /// Answers one member with what is held of these numbers.
+    pub(super) fn answer_numbers(
+        &mut self,
+        cx: &mut Cx,
+        peer: PeerId,
+        tag: &RoomTag,
+        at: LogAt,
+        numbers: &[u32],
+    ) {
+        let own = cx.core.identity.id();
+        let room = self.rooms.get(tag);
+        let Some((room, to)) = room.zip(cx.presence.address_of(&peer)) else {
             return;
         };
         // Of another network than the one that leads there nothing is told.
         let network = room.seat.network_of(cx.core.network_towards(to));
-        let at = (author, nack.epoch);
         if let Some(fork) = room.forks.get(&at) {
             let proof = [fork.first.clone(), fork.second.clone()];
             let is_on = room.logs.get(&at).is_some_and(|log| log.is_on(network));
             if is_on && proof.iter().all(|entry| !entry.is_empty()) {
-                self.answer(cx, heard.id, &nack.room, &proof);
+                self.answer(cx, peer, tag, &proof);
             }
             return;
         }
         let is_known = is_known(room, &own, &at);
-        let lowest = lowest_on(room, &own, &at, network);
-        if is_known && lowest.is_none() {
+        if is_known && lowest_on(room, &own, &at, network).is_none() {
             return;
         }
-        if author == own {
-            say_first(room, cx, (nack, network), to);
-        }
-        let lowest = lowest.unwrap_or(1);
-        let runs = nack.runs.iter();
-        let numbers = runs.flat_map(|run| run.first.max(lowest)..=run.last);
         let mut found = Vec::new();
         let mut absent = Vec::new();
-        for seq in numbers.take(ANSWER_ENTRIES_MAX) {
+        for &seq in numbers {
             if is_known && !serves(room, &own, &at, (network, seq)) {
                 continue;
             }
@@ -71,22 +91,17 @@ impl Group {
         if !absent.is_empty() {
             let query = Query::Entries {
                 room: room.id,
-                author,
-                epoch: nack.epoch,
+                author: at.0,
+                epoch: at.1,
                 seqs: absent,
                 // Where nothing is known here, the store knows what it belongs to.
                 network: (!is_known).then_some(network),
             };
             let token = cx.core.load(query);
-            self.pending.insert(
-                token,
-                Pending::Repair {
-                    peer: heard.id,
-                    room: nack.room,
-                },
-            );
+            let room = *tag;
+            self.pending.insert(token, Pending::Repair { peer, room });
         }
-        self.answer(cx, heard.id, &nack.room, &found);
+        self.answer(cx, peer, tag, &found);
     }
 
     /// The store found what a repair needs. Returns whether the token was ours.
@@ -181,7 +196,12 @@ fn lowest_on(room: &Room, own: &PeerId, at: &LogAt, network: NetworkId) -> Optio
 }
 
 /// Whether this number of a log that is known is served on a network.
-fn serves(room: &Room, own: &PeerId, at: &LogAt, (network, seq): (NetworkId, u32)) -> bool {
+pub(super) fn serves(
+    room: &Room,
+    own: &PeerId,
+    at: &LogAt,
+    (network, seq): (NetworkId, u32),
+) -> bool {
     if is_sabotaged(Sabotage::NetworkIgnored) {
         return true;
     }
@@ -196,7 +216,7 @@ fn serves(room: &Room, own: &PeerId, at: &LogAt, (network, seq): (NetworkId, u32
     served.unwrap_or(false)
 }
 
-fn held<'a>(room: &'a Room, own: &PeerId, at: &LogAt, seq: u32) -> Option<&'a Vec<u8>> {
+pub(super) fn held<'a>(room: &'a Room, own: &PeerId, at: &LogAt, seq: u32) -> Option<&'a Vec<u8>> {
     if at.0 == *own {
         return room.own.get(at.1)?.cached(seq);
     }

@@ -5,26 +5,25 @@ use std::time::{Duration, Instant};
 
 use super::heard::HeardOn;
 use super::late::BehindGaps;
+use super::missing::Missing;
 use super::runs::Runs;
+use super::sender::FOLLOWED_MAX;
 use crate::durable::{EntryHead, Head};
 use crate::id::{NetworkId, RoomId};
-use crate::limits::NACK_RUNS_MAX;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
-use crate::wire::{Entry, Run};
+use crate::wire::Entry;
 
 /// A gap holds the lines behind it back for this long.
 pub const GAP_HOLD: Duration = Duration::from_millis(500);
-/// More missing entries than this are not asked for one by one.
-const CATCH_UP_MAX: u32 = 200;
+/// More missing entries than this are not asked for one by one. Not fewer than an author follows: it
+/// takes what is at or below the start of a log for delivered.
+const CATCH_UP_MAX: u32 = FOLLOWED_MAX;
 /// An entry further ahead of what is held than this is not taken, nor asked for.
 const AHEAD_MAX: u32 = 2048;
 /// Most runs of numbers that are held of one log.
 const HELD_RUNS_MAX: usize = 2048;
 /// The last number that a log can have, so that the one after it is a number too.
 const SEQ_MAX: u32 = u32::MAX - 1;
-/// Tries at the measured pace; after them the pace doubles to [`ASK_SLOWEST`].
-const QUICK_TRIES: u32 = 12;
-const ASK_SLOWEST: Duration = Duration::from_secs(10);
 
 /// One epoch of one author's log.
 #[derive(Default)]
@@ -34,11 +33,11 @@ pub struct AuthorLog {
     /// Where its author itself spoke of it in this run.
     pub(super) heard_on: HeardOn,
     /// Up to this nothing is kept, asked for, accepted or served.
-    floor: u32,
+    pub(super) floor: u32,
     /// Up to this nothing is asked for entry by entry, and nothing is said to be held either: it
     /// was said before this node came.
     start: u32,
-    /// Everything above the start and up to this is stored.
+    /// Everything above the start and up to this is stored, or given up.
     contiguous: u32,
     /// What is stored.
     held: Runs,
@@ -59,7 +58,8 @@ pub struct AuthorLog {
     /// What was shown behind gaps.
     gaps: BehindGaps,
     gap_since: Option<Instant>,
-    missing: BTreeMap<u32, Ask>,
+    /// What is asked for, and what nobody can give any more.
+    pub missing: Missing,
     cache: BTreeMap<u32, Cached>,
     /// Number and hash of the last entry that the store had at the start.
     restored: Option<(u32, [u8; 32])>,
@@ -67,6 +67,10 @@ pub struct AuthorLog {
     forked: bool,
     /// When to acknowledge.
     pub ack_at: Option<Instant>,
+    /// The highest number that this node is to acknowledge, and what it acknowledged last.
+    pub ack_for: u32,
+    /// See `ack_for`.
+    pub acked: u32,
 }
 
 /// An entry's bytes, and its hash.
@@ -79,13 +83,6 @@ struct Cached {
 struct Waiting {
     entry: Entry,
     key: u64,
-}
-
-/// How often one entry was asked for.
-#[derive(Clone, Copy, Debug)]
-struct Ask {
-    tries: u32,
-    next: Instant,
 }
 
 /// What to show next.
@@ -148,6 +145,12 @@ impl AuthorLog {
         self.network.is_none_or(|named| named == network)
     }
 
+    /// Whether its entries name this network.
+    #[must_use]
+    pub fn names_network(&self, network: NetworkId) -> bool {
+        self.network == Some(network)
+    }
+
     /// Nothing before this number is to be had where it was told of: it is waited for no longer.
     pub fn begins_at(&mut self, first: u32) {
         let before = first.saturating_sub(1).min(SEQ_MAX);
@@ -155,10 +158,11 @@ impl AuthorLog {
             return;
         }
         self.start = self.start.max(before);
-        self.contiguous = self.held.end_after(before);
+        self.contiguous = before;
+        self.missing.forget_up_to(before);
+        self.advance();
         self.head = self.head.max(self.contiguous);
         self.shown = self.shown.max(before);
-        self.missing = self.missing.split_off(&first);
         let next = self.waiting.first_key_value().map(|(&seq, _)| seq);
         if next.is_none_or(|seq| seq <= self.shown + 1) {
             self.gap_since = None;
@@ -178,22 +182,19 @@ impl AuthorLog {
         self.forked
     }
 
-    /// The number to acknowledge, if anything is held.
+    /// The number to acknowledge, if anything is held. What was given up while the author was away
+    /// is not.
     #[must_use]
     pub fn held(&self) -> Option<u32> {
-        Some(self.contiguous).filter(|&seq| seq > self.start)
+        let doubtful = self.missing.doubtful().map(|seq| seq - 1);
+        let held = doubtful.map_or(self.contiguous, |last| last.min(self.contiguous));
+        Some(held).filter(|&seq| seq > self.start)
     }
 
-    /// The number up to which all is stored.
+    /// The number up to which all is stored or given up.
     #[must_use]
     pub fn contiguous(&self) -> u32 {
         self.contiguous
-    }
-
-    /// Whether there is something to tell of: entries that are held, or were until they got old.
-    #[must_use]
-    pub fn is_served(&self) -> bool {
-        self.contiguous > self.start || (self.floor > 0 && self.contiguous == self.floor)
     }
 
     /// Up to this nothing is asked for entry by entry.
@@ -229,7 +230,7 @@ impl AuthorLog {
     /// Whether this number is asked for.
     #[must_use]
     pub fn is_missing(&self, seq: u32) -> bool {
-        self.missing.contains_key(&seq)
+        self.missing.contains(seq)
     }
 
     /// How many numbers are known to exist, are wanted and not here.
@@ -259,7 +260,7 @@ impl AuthorLog {
             self.contiguous = start;
             self.start = start;
             self.shown = self.shown.max(start);
-            self.missing = self.missing.split_off(&(start + 1));
+            self.missing.forget_up_to(start);
         }
         // What is further ahead is asked for once this is here, or a later head tells of it.
         let head = head.min(self.contiguous.saturating_add(AHEAD_MAX));
@@ -267,15 +268,14 @@ impl AuthorLog {
         self.head = self.head.max(head);
         for seq in from..=head {
             if !self.has(seq) {
-                let next = first_ask;
-                self.missing.insert(seq, Ask { tries: 0, next });
+                self.missing.want(seq, first_ask);
             }
         }
     }
 
     /// An entry goes to the store.
     pub fn storing(&mut self, entry: &Entry, hash: [u8; 32]) {
-        self.missing.remove(&entry.seq);
+        self.missing.came(entry.seq);
         let bytes = entry.bytes.clone();
         self.storing.insert(entry.seq, Cached { bytes, hash });
     }
@@ -313,8 +313,7 @@ impl AuthorLog {
     /// It does not wait for the store any more: it is asked for again from then on.
     pub fn give_up(&mut self, seq: u32, next: Instant) {
         if self.storing.remove(&seq).is_some() {
-            let tries = QUICK_TRIES;
-            self.missing.insert(seq, Ask { tries, next });
+            self.missing.want_slowly(seq, next);
         }
     }
 
@@ -323,7 +322,6 @@ impl AuthorLog {
         if seq <= self.floor || seq > SEQ_MAX {
             return;
         }
-        self.missing.remove(&seq);
         self.hold(seq);
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -332,8 +330,47 @@ impl AuthorLog {
 
     fn hold(&mut self, seq: u32) {
         self.held.insert(seq);
-        self.contiguous = self.held.end_after(self.contiguous);
+        self.missing.held(seq);
+        self.advance();
         self.head = self.head.max(self.contiguous);
+    }
+
+    /// Goes past what is held, and what is given up.
+    fn advance(&mut self) {
+        loop {
+            let held = self.held.end_after(self.contiguous);
+            let next = self.missing.gone().end_after(held);
+            if next == self.contiguous {
+                return;
+            }
+            self.contiguous = next;
+        }
+    }
+
+    /// Its author told in an exchange of histories how far it holds it, and gave all that it has;
+    /// none: it holds nothing of it.
+    pub fn denied(&mut self, head: Option<u32>) {
+        self.missing.denied(head.unwrap_or(self.head));
+    }
+
+    /// Gives up what nobody can give any more. Whether there was any.
+    pub fn give_up_gone(&mut self, now: Instant, author_here: bool) -> bool {
+        let (any, forgotten) = self.missing.give_up(now, author_here);
+        for (first, last) in forgotten {
+            self.held.insert_run(first, last);
+        }
+        self.advance();
+        any
+    }
+
+    /// The author is back: what it may hold of what was given up is asked for again.
+    pub fn ask_again(&mut self, now: Instant) {
+        if self.forked {
+            return;
+        }
+        self.missing.ask_again(now);
+        self.contiguous = self.start;
+        self.advance();
     }
 
     /// The store did not take it.
@@ -354,9 +391,9 @@ impl AuthorLog {
         self.head = self.head.max(floor);
         self.shown = self.shown.max(floor);
         self.held.remove_up_to(floor);
-        self.missing = self.missing.split_off(&(floor + 1));
+        self.missing.forget_up_to(floor);
         self.cache = self.cache.split_off(&(floor + 1));
-        self.contiguous = self.held.end_after(self.contiguous);
+        self.advance();
     }
 
     /// The room's cache is full: older bytes come from the store from now on.
@@ -402,7 +439,8 @@ impl AuthorLog {
         }
         if seq <= self.shown {
             let Waiting { entry, key } = self.waiting.remove(&seq)?;
-            return Some(self.late(entry, key));
+            let key = self.gaps.late(seq, key);
+            return Some(Line::Entry(Box::new(entry), key));
         }
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -417,7 +455,9 @@ impl AuthorLog {
         }
         let missing = seq - self.shown - 1 - self.held.count(self.shown + 1, seq - 1);
         let held = self.gap_since.is_some_and(|since| now < since + GAP_HOLD);
-        if missing > 0 && held {
+        // What is given up is not waited for.
+        let gone = self.missing.gone().count(self.shown + 1, seq - 1);
+        if missing > gone && held {
             return None;
         }
         self.shown = seq - 1;
@@ -442,13 +482,6 @@ impl AuthorLog {
             self.gaps.note(entry.seq, key);
         }
         self.last_key = Some((entry.seq, key));
-        Line::Entry(Box::new(entry), key)
-    }
-
-    /// A line that came into a gap: before what its author said later, which was shown already and
-    /// whose place was found without this one.
-    fn late(&mut self, entry: Entry, key: u64) -> Line {
-        let key = self.gaps.late(entry.seq, key);
         Line::Entry(Box::new(entry), key)
     }
 
@@ -478,39 +511,6 @@ impl AuthorLog {
         }
     }
 
-    /// The runs to ask for now, and the number of the try. What is asked for is planned again by
-    /// `pace(tries)`.
-    pub fn take_asks(
-        &mut self,
-        now: Instant,
-        mut pace: impl FnMut() -> Duration,
-    ) -> Option<(u32, Vec<Run>)> {
-        let mut runs: Vec<Run> = Vec::new();
-        let mut tries = 0;
-        // One for all: what is asked for together is asked for together again.
-        let mut wait = None;
-        for (&seq, ask) in &mut self.missing {
-            if ask.next > now {
-                continue;
-            }
-            let full = runs.len() == NACK_RUNS_MAX;
-            match runs.last_mut() {
-                Some(run) if run.last + 1 == seq => run.last = seq,
-                _ if full => break,
-                _ => runs.push(Run {
-                    first: seq,
-                    last: seq,
-                }),
-            }
-            ask.tries += 1;
-            tries = tries.max(ask.tries);
-            let slow = 1u32 << ask.tries.saturating_sub(QUICK_TRIES).min(10);
-            let wait = *wait.get_or_insert_with(&mut pace);
-            ask.next = now + wait.saturating_mul(slow).min(ASK_SLOWEST);
-        }
-        (!runs.is_empty()).then_some((tries, runs))
-    }
-
     /// An entry's bytes, if still in memory.
     #[must_use]
     pub fn cached(&self, seq: u32) -> Option<&Vec<u8>> {
@@ -520,7 +520,7 @@ impl AuthorLog {
     /// When something is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let ask = self.missing.values().map(|ask| ask.next).min();
+        let ask = self.missing.deadline();
         // With something on its way to the disk the answer of the store is what wakes us.
         let is_told = self.storing.keys().all(|seq| self.told.contains(seq));
         let is_due = is_told && !self.waiting.is_empty();
@@ -535,6 +535,7 @@ impl AuthorLog {
 mod tests {
     use super::*;
     use crate::proto::Identity;
+    use crate::proto::group::missing::LAST_TRY;
     use crate::wire::EntryKind;
     use crate::wire::group::EntryFields;
 
@@ -622,32 +623,12 @@ mod tests {
     }
 
     #[test]
-    fn missing_numbers_are_asked_for_in_runs_and_ever_more_slowly() {
-        let now = Instant::now();
-        let mut log = AuthorLog::new(0);
-        take(&mut log, now, 3);
-        take(&mut log, now, 6);
-        let pace = Duration::from_millis(30);
-        let (tries, runs) = log.take_asks(now, || pace).unwrap();
-        assert_eq!(tries, 1);
-        assert_eq!(runs, [Run { first: 1, last: 2 }, Run { first: 4, last: 5 }]);
-        assert_eq!(log.take_asks(now, || pace), None);
-        let mut at = now;
-        for _ in 0..20 {
-            at = log.missing[&1].next;
-            assert!(log.take_asks(at, || pace).is_some());
-        }
-        assert_eq!(log.missing[&1].next - at, ASK_SLOWEST);
-        take(&mut log, at, 1);
-        assert!(!log.missing.contains_key(&1));
-    }
-
-    #[test]
     fn a_log_far_ahead_is_joined_near_its_head() {
         let now = Instant::now();
         let mut log = AuthorLog::new(10);
         log.learn_head(100_000, now);
-        assert_eq!(log.missing.len(), CATCH_UP_MAX as usize);
+        // An author takes whatever it follows for delivered once a later number is acknowledged.
+        assert_eq!(log.missing.len(), FOLLOWED_MAX as usize);
         assert!(!log.is_near(200_000));
     }
 
@@ -657,8 +638,9 @@ mod tests {
         let mut log = AuthorLog::new(10);
         log.learn_head(1000, now);
         assert_eq!(lines(&mut log, now), [] as [u32; 0]);
-        take(&mut log, now, 801);
-        assert_eq!(lines(&mut log, now), [1790, 801]);
+        let first = 1001 - CATCH_UP_MAX;
+        take(&mut log, now, first);
+        assert_eq!(lines(&mut log, now), [1000 + first - 11, first]);
     }
 
     #[test]
@@ -728,6 +710,37 @@ mod tests {
         // What was said since this node came, and came late: shown, out of its turn.
         store(&mut log, now, 7);
         assert_eq!(lines(&mut log, now), [7]);
+    }
+
+    #[test]
+    fn a_number_that_nobody_can_give_holds_nothing_up() {
+        let now = Instant::now();
+        let mut log = AuthorLog::new(0);
+        for seq in [1, 3, 5] {
+            take(&mut log, now, seq);
+        }
+        assert_eq!((log.contiguous(), log.held()), (1, Some(1)));
+        assert!(!log.is_near(2 + AHEAD_MAX));
+        log.denied(Some(2));
+        for _ in 0..LAST_TRY {
+            let at = log.missing.deadline().unwrap();
+            assert!(log.missing.take(at, 64, || GAP_HOLD).is_some());
+        }
+        let at = log.missing.deadline().unwrap();
+        assert!(log.give_up_gone(at, true));
+        assert_eq!((log.contiguous(), log.held()), (3, Some(3)));
+        assert!(log.is_near(2 + AHEAD_MAX) && !log.has(2));
+        assert_eq!(lines(&mut log, at), [1, 1001, 3]);
+        // Its author may hold number 4 and is not here.
+        assert!(log.give_up_gone(at, false));
+        assert_eq!(lines(&mut log, at), [1001, 5]);
+        assert_eq!((log.contiguous(), log.held()), (5, Some(3)));
+        log.ask_again(at);
+        assert_eq!((log.contiguous(), log.held()), (3, Some(3)));
+        take(&mut log, at, 2);
+        take(&mut log, at, 4);
+        assert_eq!(lines(&mut log, at), [2, 4], "it came after all");
+        assert_eq!(log.held(), Some(5));
     }
 
     #[test]

@@ -117,6 +117,31 @@ impl Logs {
         newest
     }
 
+    /// An author is here again: what it may hold of what is missing is asked for anew.
+    pub fn author_back(&mut self, now: Instant, author: &PeerId) {
+        let epochs: Vec<u64> = self.of(author).map(|(epoch, _)| epoch).collect();
+        for epoch in epochs {
+            if let Some(log) = self.get_mut(&(*author, epoch)) {
+                log.ask_again(now);
+            }
+        }
+    }
+
+    /// An author gave all that it holds of its logs of a network, up to these numbers by epoch.
+    pub fn author_gave(&mut self, author: &PeerId, of: NetworkId, heads: &BTreeMap<u64, u32>) {
+        // Of a log that is not told of, and of which nothing is held here, the network is not known.
+        let is_of = |(epoch, log): &(u64, &AuthorLog)| match heads.contains_key(epoch) {
+            true => log.may_name(of),
+            false => log.names_network(of),
+        };
+        let epochs: Vec<u64> = self.of(author).filter(is_of).map(|(at, _)| at).collect();
+        for epoch in epochs {
+            if let Some(log) = self.get_mut(&(*author, epoch)) {
+                log.denied(heads.get(&epoch).copied());
+            }
+        }
+    }
+
     /// The full id of the author that packets name like this.
     #[must_use]
     pub fn author(&self, short: &ShortId) -> Option<PeerId> {

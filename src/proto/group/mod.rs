@@ -9,12 +9,14 @@ mod beacon;
 mod collect;
 mod early;
 mod forks;
+mod gather;
 mod heard;
 mod kinds;
 mod late;
 pub mod log;
 pub mod logs;
 mod membership;
+mod missing;
 pub mod order;
 pub mod own;
 mod parts;
@@ -28,6 +30,7 @@ pub mod runs;
 mod say;
 pub mod seat;
 pub mod sender;
+mod shares;
 mod show;
 mod sync_in;
 mod unkept;
@@ -136,6 +139,8 @@ pub struct Group {
     rates: Rates,
     /// How many of `pending` are others' entries.
     received_pending: usize,
+    /// NACKs that are answered together.
+    gathering: gather::Gathering,
     /// What the store knew at the start of the rooms this node is not in.
     past: Snapshot,
     watch: membership::Watch,
@@ -177,7 +182,8 @@ impl Group {
         let beacons = self.rooms.values().filter_map(Room::beacon_at).min();
         let (look, retry) = (self.watch.deadline(), self.unkept.deadline());
         let unlock = self.unlock_deadline(settled);
-        let all = [due, turn, look, retry, beacons, unlock];
+        let gathered = self.gather_deadline();
+        let all = [due, turn, look, retry, beacons, unlock, gathered];
         all.into_iter().flatten().min()
     }
 
@@ -195,6 +201,7 @@ impl Group {
         for room in self.rooms.values_mut() {
             let changed = room.own.member_back(cx.now.mono, id);
             room.tell_receipts(cx.core, changed);
+            room.logs.author_back(cx.now.mono, id);
         }
     }
 }

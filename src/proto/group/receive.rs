@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ack::{plan_ack, say_ack};
+use super::ack::{note_stored, plan_ack, say_ack};
 use super::ask::{ask, first_wait};
 use super::logs::LogAt;
 use super::say::said_by;
@@ -11,6 +11,7 @@ use super::{Cx, Group, Pending, Source};
 use crate::durable::{Batch, Durability, Kept, Stored, Token, Write};
 use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::limits::ROOM_AUTHORS_MAX;
+use crate::proto::Now;
 use crate::proto::presence::names::person_write;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
@@ -74,6 +75,31 @@ impl Group {
             true => Worth::New,
             false => Worth::No,
         }
+    }
+
+    /// Whether this author may say one more line now, before anything of it is verified.
+    #[must_use]
+    pub fn may_say(&mut self, now: Now, author: &PeerId) -> bool {
+        self.rates.shares.may_say(now.mono, author)
+    }
+
+    /// Whether this peer may tell the group one more thing now.
+    #[must_use]
+    pub fn may_send(&mut self, now: Now, peer: &PeerId) -> bool {
+        self.rates.shares.may_send(now.mono, peer)
+    }
+
+    /// A genuine line of this author came; by a group in a packet of this length.
+    pub fn said(&mut self, now: Now, author: &PeerId, len: Option<usize>) {
+        self.rates.shares.said(now.mono, author);
+        if let Some(len) = len {
+            self.sent(now, author, len);
+        }
+    }
+
+    /// A genuine packet of this length came by a group.
+    pub fn sent(&mut self, now: Now, peer: &PeerId, len: usize) {
+        self.rates.shares.sent(now.mono, peer, len);
     }
 
     /// Our own log exists beyond what we hold: numbers must not be used twice, so the next entry
@@ -309,9 +335,9 @@ impl Group {
                 return self.contradicted(cx, (tag, at, seq), None, &entry);
             }
         };
-        log.stored(cx.now.mono, entry, key);
+        log.stored(cx.now.mono, entry.clone(), key);
         room.note_cached(at, seq);
-        plan_ack(room, cx, &at);
+        note_stored(room, cx, &at, &entry);
         Self::show_lines(room, cx, &at);
     }
 
@@ -367,7 +393,22 @@ impl Group {
             if let Some(head) = digest.heads.iter().find(own) {
                 self.learn_head(cx, author, on, (&digest.room, (head.epoch, head.seq)));
             }
+            self.note_holder(author, &digest.room, &digest.heads);
             self.disprove(cx, author, &digest.room, &digest.heads);
+        }
+    }
+
+    /// Somebody tells how much they hold of others' logs: they can be asked for it.
+    pub(super) fn note_holder(&mut self, from: &PeerId, tag: &RoomTag, heads: &[HeadOf]) {
+        let Some(room) = self.rooms.get_mut(tag) else {
+            return;
+        };
+        for head in heads.iter().filter(|head| head.author != from.short()) {
+            let author = room.logs.author(&head.author);
+            let log = author.and_then(|author| room.logs.get_mut(&(author, head.epoch)));
+            if let Some(log) = log {
+                log.missing.note_holder(*from, head.seq);
+            }
         }
     }
 
@@ -402,7 +443,9 @@ impl Group {
         let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         if let Some(log) = room.logs.get_mut(&at) {
             log.learn_head(seq, first_ask);
-            if log.missing_len() > BEHIND && self.behind.len() < RECEIVED_PENDING_MAX {
+            let is_calm = self.rates.shares.asked(cx.now.mono, author) > 0;
+            let is_behind = log.missing_len() > BEHIND && is_calm;
+            if is_behind && self.behind.len() < RECEIVED_PENDING_MAX {
                 self.behind.push((*tag, *author));
             }
         }
@@ -412,8 +455,12 @@ impl Group {
     pub(super) fn listen(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
             for at in room.logs.due(cx.now.mono) {
+                if ask(room, cx, (*tag, &at), &mut self.rates.shares)
+                    && self.behind.len() < RECEIVED_PENDING_MAX
+                {
+                    self.behind.push((*tag, at.0));
+                }
                 Self::show_lines(room, cx, &at);
-                ask(room, cx, *tag, &at);
                 say_ack(room, cx, *tag, &at);
             }
         }
@@ -425,6 +472,7 @@ impl Group {
         self.join_derived(cx);
         self.say_beacons(cx);
         self.speak(cx);
+        self.answer_gathered(cx);
         self.listen(cx);
         self.retry_unkept(cx);
         self.judge(cx);

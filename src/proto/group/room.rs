@@ -243,6 +243,7 @@ impl Room {
             of: count(followed.of.len()),
             missing: followed.missing().filter_map(name).collect(),
             left: followed.left.iter().filter_map(name).collect(),
+            sampled: followed.is_sampled,
         })
     }
 
@@ -263,6 +264,7 @@ impl Room {
             of: 0,
             missing: Vec::new(),
             left: Vec::new(),
+            sampled: false,
         }
     }
 

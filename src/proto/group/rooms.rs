@@ -42,6 +42,7 @@ impl Group {
             hlc: Hlc::restored(now.wall_ms, snapshot.hlc_max),
             rates: Rates::new(now.mono, &core.config.limits),
             received_pending: 0,
+            gathering: super::gather::Gathering::new(),
             past,
             watch: super::membership::Watch::default(),
             joining: Vec::new(),

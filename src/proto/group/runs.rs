@@ -51,6 +51,53 @@ impl Runs {
         }
     }
 
+    /// Takes a number out.
+    pub fn remove(&mut self, number: u32) {
+        let run = self.all.range(..=number).next_back();
+        let Some((first, last)) = run.map(|(&first, &last)| (first, last)) else {
+            return;
+        };
+        if last < number {
+            return;
+        }
+        self.all.remove(&first);
+        if first < number {
+            self.all.insert(first, number - 1);
+        }
+        if number < last {
+            self.all.insert(number + 1, last);
+        }
+    }
+
+    /// Takes the lowest run out: its first and last number.
+    pub fn pop_first(&mut self) -> Option<(u32, u32)> {
+        self.all.pop_first()
+    }
+
+    /// Takes this number and all above it out, as runs.
+    pub fn split_off(&mut self, number: u32) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let mut cut = self.all.split_off(&number);
+        let below = self
+            .all
+            .last_key_value()
+            .map(|(&first, &last)| (first, last));
+        if let Some((first, last)) = below.filter(|(_, last)| *last >= number) {
+            self.all.insert(first, number - 1);
+            cut.insert(number, last);
+        }
+        cut.into_iter()
+    }
+
+    /// The lowest number above this one that is in it.
+    #[must_use]
+    pub fn next_after(&self, number: u32) -> Option<u32> {
+        let next = number.checked_add(1)?;
+        if self.contains(next) {
+            return Some(next);
+        }
+        self.all.range(next..).next().map(|(&first, _)| first)
+    }
+
     /// Whether a number is in it.
     #[must_use]
     pub fn contains(&self, number: u32) -> bool {
@@ -137,7 +184,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set(
-            steps in proptest::collection::vec((0u8..3, 0u32..40, 0u32..6), 0..60),
+            steps in proptest::collection::vec((0u8..6, 0u32..40, 0u32..6), 0..60),
         ) {
             let mut runs = Runs::default();
             let mut set: BTreeSet<u32> = BTreeSet::new();
@@ -148,6 +195,21 @@ mod tests {
                         runs.insert_run(number, number + len);
                         set.extend(number..=number + len);
                     }
+                    2 => {
+                        runs.remove(number);
+                        set.remove(&number);
+                    }
+                    3 => {
+                        let cut: Vec<u32> = runs.split_off(number).flat_map(|(a, b)| a..=b).collect();
+                        prop_assert_eq!(cut, set.split_off(&number).into_iter().collect::<Vec<_>>());
+                    }
+                    4 => {
+                        if let Some((first, last)) = runs.pop_first() {
+                            for number in first..=last {
+                                prop_assert_eq!(set.pop_first(), Some(number));
+                            }
+                        }
+                    }
                     _ => {
                         runs.remove_up_to(number / 4);
                         set = set.split_off(&(number / 4 + 1));
@@ -155,6 +217,7 @@ mod tests {
                 }
                 for number in 0..50 {
                     prop_assert_eq!(runs.contains(number), set.contains(&number));
+                    prop_assert_eq!(runs.next_after(number), set.range(number + 1..).next().copied());
                     let mut end = number;
                     while set.contains(&(end + 1)) {
                         end += 1;

@@ -1,20 +1,21 @@
 //! Own messages: numbered, signed, stored, then sent, copied, announced and followed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
 use super::parts::{Run, cut};
 use super::room::Room;
 use super::seat::Seat;
-use super::sender::OwnSender;
+use super::sender::{OwnSender, Recipients};
 use super::show::names_one;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending, sender};
 use crate::api::{Event, TextKind};
 use crate::datagram::{Destination, Path};
 use crate::durable::{Batch, Durability, Write};
-use crate::id::{MessageId, NetworkId, RoomTag};
+use crate::id::{MessageId, NetworkId, PeerId, RoomTag};
 use crate::limits::{ROOM_TEXT_LEN_MAX, SEND_QUEUE_MAX};
 use crate::proto::presence::roster::Peer;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -162,7 +163,8 @@ impl Group {
             if let Some(room) = self.rooms.get_mut(&tag)
                 && let Some((entry, id)) = room.own.take_ready()
             {
-                send(room, cx, &entry, id);
+                let len = send(room, cx, &entry, id);
+                self.rates.sent(now, len);
             }
         }
     }
@@ -177,11 +179,16 @@ impl Group {
             let seat = &room.seat;
             for (epoch, log) in room.own.iter_mut() {
                 for (seq, packet) in log.take_copies(now, pace.rtt) {
-                    cx.core
-                        .send_where(|on| log.serves(on, seq), &packet, &paths);
+                    if self.rates.may_repeat(now) {
+                        self.rates.sent(now, packet.len());
+                        cx.core
+                            .send_where(|on| log.serves(on, seq), &packet, &paths);
+                    }
+                    send_unreached(cx, seat, |on| log.serves(on, seq), &packet);
                 }
-                if log.take_heads(now) {
-                    say_heads((seat, log), cx, (*tag, epoch), &paths);
+                if log.take_heads(now) && self.rates.may_send(now) {
+                    let len = say_heads((seat, log), cx, (*tag, epoch), &paths);
+                    self.rates.sent(now, len);
                 }
                 for (member, resend) in log.take_resends(now, pace.rtt) {
                     let here = cx.presence.roster.get(&member).is_some_and(Peer::is_member);
@@ -211,7 +218,8 @@ fn say_heads(
     cx: &mut Cx,
     (room, epoch): (RoomTag, u64),
     paths: &[Path],
-) {
+) -> usize {
+    let mut len = 0;
     let mut told: BTreeMap<(u32, u32), BTreeSet<NetworkId>> = BTreeMap::new();
     for network in cx.core.networks() {
         if let Some(numbers) = log.told_on(network) {
@@ -226,10 +234,13 @@ fn say_heads(
             first,
         };
         if let Some(bytes) = seat.packet(cx.core, &Body::Heads(heads)) {
-            cx.core
-                .send_where(|on| networks.contains(&on), &bytes, paths);
+            let is_told = |on| networks.contains(&on);
+            len = len.max(bytes.len());
+            cx.core.send_where(is_told, &bytes, paths);
+            send_unreached(cx, seat, is_told, &bytes);
         }
     }
+    len
 }
 
 /// Where there is no log of this network yet, begins one: an epoch of its own.
@@ -308,23 +319,41 @@ fn next_entry(
     Some(entry)
 }
 
-/// Sends an entry of this message, whose turn has come, and follows it.
-fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) {
+/// Sends a packet of the own log to each member that no group path reaches, of a bounded number, on
+/// the networks that `told` says.
+fn send_unreached(cx: &mut Cx, seat: &Seat, told: impl Fn(NetworkId) -> bool, packet: &[u8]) {
+    let unreached = cx.presence.unreached_of(|peer| seat.lists(peer));
+    let unreached = unreached.filter(|to| told(cx.core.network_towards(*to)));
+    let unreached: Vec<SocketAddr> = unreached.collect();
+    for to in unreached {
+        cx.core.transmit(Destination::Unicast(to), packet.to_vec());
+    }
+}
+
+/// Sends an entry of this message, whose turn has come, and follows it. Returns the length of its
+/// packet.
+fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) -> usize {
     let pace: sender::Pace = cx.pace();
     let Some(packet) = room.seat.packet(cx.core, &Body::Data(entry.clone())) else {
-        return;
+        return 0;
     };
+    let len = packet.len();
     let paths = cx.presence.group_paths();
     cx.core.send_on_all(&packet, &paths);
     for to in cx.presence.unreached_of(|peer| room.seat.lists(peer)) {
         cx.core.transmit(Destination::Unicast(to), packet.clone());
     }
     let roster = &cx.presence.roster;
-    let of = room
-        .seat
-        .members(cx.presence)
-        .map(|peer| (peer.id, roster.reference(peer)))
-        .collect();
+    let hash = entry.hash(&room.id);
+    let members: BTreeSet<PeerId> = room.seat.members(cx.presence).map(|peer| peer.id).collect();
+    let sampled = super::ack::sample(&hash, &members);
+    let is_sampled = sampled.is_some();
+    let of = sampled.unwrap_or(members).into_iter();
+    let of = of.filter_map(|id| Some((id, roster.reference(roster.get(&id)?))));
+    let of = Recipients {
+        of: of.collect(),
+        is_sampled,
+    };
     if let Some(log) = room.own.get_mut(entry.epoch) {
         log.said_on(cx.core.networks(), entry.seq);
         log.sent(cx.now.mono, entry, (id, packet, of), pace);
@@ -332,6 +361,7 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) {
     if let Some(receipt) = room.receipt((entry.epoch, entry.seq)) {
         cx.core.event(receipt);
     }
+    len
 }
 
 /// What these entries say, one or all parts, to be said anew.

@@ -11,7 +11,7 @@ use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
 /// Own messages whose delivery is followed at once; older ones keep their last receipt.
-const FOLLOWED_MAX: usize = 256;
+pub const FOLLOWED_MAX: u32 = 256;
 /// Between two copies of an entry.
 const COPY_GAP_MIN: Duration = Duration::from_millis(20);
 const COPY_GAP_MAX: Duration = Duration::from_millis(60);
@@ -23,8 +23,13 @@ const RESENDS_MAX: u32 = 16;
 const DOUBT_AFTER: u32 = 3;
 /// Slowest pace of that; the pace halves with every second one.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
-/// HEADS go at t0, 4 t0, 16 t0 and 64 t0 after the last copy.
-const HEADS_ROUNDS: u32 = 4;
+/// HEADS go at so many t0 after the last copy; where much is lost once more early, since whoever heard
+/// neither the entry nor the first of them waits for the next.
+const HEADS_AT: [u32; 4] = [1, 4, 16, 64];
+const HEADS_AT_LOSSY: [u32; 5] = [1, 2, 4, 16, 64];
+const HEADS_AT_WORST: [u32; 12] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64];
+/// From this loss on it is the last of these.
+const WORST: f64 = 0.4;
 const HEADS_BASE_MIN: Duration = Duration::from_millis(50);
 
 /// One epoch of the own log.
@@ -59,6 +64,8 @@ pub struct Followed {
     pub entry: Vec<u8>,
     /// Members it is for, as events named them then.
     pub of: BTreeMap<PeerId, PeerRef>,
+    /// Whether these are some of many.
+    pub is_sampled: bool,
     /// Those that have it.
     pub acked: BTreeSet<PeerId>,
     /// Those that went before they had it.
@@ -72,8 +79,17 @@ pub struct Followed {
 #[derive(Clone, Copy, Debug)]
 struct HeadsPlan {
     base: Duration,
-    round: u32,
+    /// In units of the base, what is left of it.
+    at: &'static [u32],
     next: Instant,
+}
+
+/// Who is to acknowledge a message.
+pub struct Recipients {
+    /// Members, as events name them.
+    pub of: BTreeMap<PeerId, PeerRef>,
+    /// Whether these are some of many.
+    pub is_sampled: bool,
 }
 
 /// What goes again to one member by unicast.
@@ -171,10 +187,10 @@ impl OwnSender {
         &mut self,
         now: Instant,
         entry: &Entry,
-        followed: (MessageId, Vec<u8>, BTreeMap<PeerId, PeerRef>),
+        followed: (MessageId, Vec<u8>, Recipients),
         pace: Pace,
     ) {
-        let (id, packet, of) = followed;
+        let (id, packet, Recipients { of, is_sampled }) = followed;
         self.lately.push_back(now);
         while self
             .lately
@@ -204,6 +220,7 @@ impl OwnSender {
                 entry: entry.bytes.clone(),
                 next_resend: (!of.is_empty()).then(|| last_copy + acked_within(pace.rtt, of.len())),
                 of,
+                is_sampled,
                 acked: BTreeSet::new(),
                 left: BTreeSet::new(),
                 copies: copies - 1,
@@ -211,13 +228,17 @@ impl OwnSender {
                 resends: 0,
             },
         );
-        if self.followed.len() > FOLLOWED_MAX {
+        if self.followed.len() > FOLLOWED_MAX as usize {
             self.followed.pop_first();
         }
         let base = pace.rtt.max(HEADS_BASE_MIN);
         self.heads = Some(HeadsPlan {
             base,
-            round: 0,
+            at: match pace.loss {
+                Some(WORST..) => &HEADS_AT_WORST,
+                _ if pace.copies() > 2 => &HEADS_AT_LOSSY,
+                _ => &HEADS_AT,
+            },
             next: last_copy + base,
         });
     }
@@ -247,10 +268,12 @@ impl OwnSender {
         if plan.next > now {
             return false;
         }
-        plan.round += 1;
-        plan.next = now + plan.base * 4u32.pow(plan.round) - plan.base * 4u32.pow(plan.round - 1);
-        if plan.round == HEADS_ROUNDS {
-            self.heads = None;
+        match plan.at {
+            [this, next, ..] => {
+                plan.next = now + plan.base * (next - this);
+                plan.at = &plan.at[1..];
+            }
+            _ => self.heads = None,
         }
         true
     }

@@ -3,6 +3,8 @@
 //! What was said in a room before this node came is history; what was said since and came late,
 //! after a cut or a partition, is shown like anything late.
 
+use std::collections::BTreeMap;
+
 use super::receive::RECEIVED_PENDING_MAX;
 use super::unkept::entry_write;
 use super::{Cx, Group, Pending};
@@ -53,6 +55,20 @@ impl Group {
     /// Rooms, and members who have what was not heard of here.
     pub fn take_strange(&mut self) -> Vec<(RoomTag, PeerId)> {
         std::mem::take(&mut self.strange)
+    }
+
+    /// An author gave all that it holds of its logs in this room on a network, up to these numbers
+    /// by epoch: what is missing below it cannot give.
+    pub fn author_gave(
+        &mut self,
+        (tag, network): (&RoomTag, NetworkId),
+        author: &PeerId,
+        heads: &BTreeMap<u64, u32>,
+    ) {
+        let Some(room) = self.rooms.get_mut(tag) else {
+            return;
+        };
+        room.logs.author_gave(author, network, heads);
     }
 
     /// Whether so many entries can be taken in now.

@@ -82,5 +82,6 @@ pub(super) fn receipt(cx: &Cx, peer: &PublicKey, id: MessageId, state: ReceiptSt
         of: 1,
         missing,
         left: Vec::new(),
+        sampled: false,
     }
 }

@@ -297,6 +297,14 @@ impl Exchange {
         })
     }
 
+    /// How far the other side holds its own logs, by epoch, once it gave all of them that it has.
+    #[must_use]
+    pub fn heads_of(&self, peer: &PeerId) -> Option<BTreeMap<u64, u32>> {
+        let is_whole = self.theirs_whole && self.content && self.came < SYNC_ENTRIES_MAX;
+        let own = self.theirs.iter().filter(|log| log.author == *peer);
+        is_whole.then(|| own.map(|log| (log.epoch, log.head)).collect())
+    }
+
     /// Whether anything went either way.
     #[must_use]
     pub fn is_fruitful(&self) -> bool {

@@ -443,6 +443,11 @@ impl Sync {
             return;
         };
         self.tokens.retain(|_, of| *of != key);
+        if let Some(heads) = live.exchange.heads_of(&live.peer).filter(|_| !lost) {
+            let subject = live.exchange.subject;
+            let of = (&subject.room.tag(), subject.network);
+            parts.group.author_gave(of, &live.peer, &heads);
+        }
         if live.exchange.role == Role::Asker {
             let done = !lost && live.exchange.is_content();
             let tag = live.exchange.subject.room.tag();

@@ -244,10 +244,10 @@ impl Checker {
         };
         let id = self.people[author].id;
         let lines = &mut self.lines[node];
-        let told = lines.gaps.remove(&(truth.room, author));
         if delayed {
             return;
         }
+        let told = lines.gaps.remove(&(truth.room, author));
         let last = lines.last.insert((truth.room, author, epoch), seq);
         let Some(last) = last else { return };
         if seq <= last {

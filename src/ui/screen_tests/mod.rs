@@ -258,5 +258,6 @@ fn receipt(message: &Event, state: ReceiptState, delivered: u32, of: u32) -> Eve
         of,
         missing: Vec::new(),
         left: Vec::new(),
+        sampled: false,
     }
 }

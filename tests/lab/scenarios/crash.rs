@@ -7,15 +7,13 @@ use super::Test;
 use crate::harness::attack::Random;
 use crate::harness::lan::Lan;
 use crate::harness::node::{Heard, SOON};
-use crate::harness::party::{Manner, Party};
+use crate::harness::party::{LIFTED, Manner, Party};
 use crate::harness::{full, ms, now};
 
 pub const TESTS: &[Test] = &[("crash::what_was_shown_is_kept", what_was_shown_is_kept)];
 
 /// Lines that each of three says in a round.
 const EACH: usize = 12;
-/// Nobody waits for a limit.
-const FAST: &str = "[limits]\nperson-rate = 1000\nperson-burst = 1000\n";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn is_told(heard: &Heard) -> bool {
@@ -28,7 +26,7 @@ fn what_was_shown_is_kept() {
     let (mut random, seed) = Random::new();
     println!("LANCHAT_LAB_SEED={seed}");
     let manner = Manner {
-        settings: FAST,
+        settings: LIFTED,
         ..Manner::default()
     };
     let mut party = Party::met(Lan::new(3), 3, manner);

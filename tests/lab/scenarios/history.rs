@@ -26,7 +26,8 @@ fn start(host: &Host, name: &str) -> (Node, tempfile::TempDir) {
     let home = world::scratch();
     let config = home.path().join(".config/lanchat");
     std::fs::create_dir_all(&config).expect("a directory");
-    let limits = "[limits]\nperson-rate = 1000\nperson-burst = 1000\n";
+    let limits = "[limits]\nperson-rate = 1000\nperson-burst = 1000\nnode-rate = 1000\nnode-burst = 1000\n\
+                  group-packets = 10000\ngroup-bits = 100000000\n";
     std::fs::write(config.join("config.toml"), limits).expect("a file");
     (Node::start_in(host, name, home.path(), &[]), home)
 }

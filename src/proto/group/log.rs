@@ -55,7 +55,6 @@ pub struct AuthorLog {
     skipped: u32,
     /// Number and key of the line shown last in its turn.
     last_key: Option<(u32, u64)>,
-    /// What was shown behind gaps.
     gaps: BehindGaps,
     gap_since: Option<Instant>,
     /// What is asked for, and what nobody can give any more.

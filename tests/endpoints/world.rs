@@ -582,6 +582,44 @@ impl World {
         self.nodes[at].events.iter().filter_map(text).collect()
     }
 
+    /// The lines of a conversation that were shown in their turn, and those that came too late for
+    /// that, by their place or a mark.
+    pub fn in_turn(&self, at: usize, conversation: &Conversation) -> (Vec<String>, Vec<String>) {
+        let (mut in_turn, mut late) = (Vec::new(), Vec::new());
+        for (_, event) in &self.nodes[at].events {
+            let Event::Message {
+                conversation: of,
+                own: false,
+                text,
+                delayed,
+                after,
+                ..
+            } = event
+            else {
+                continue;
+            };
+            if of == conversation {
+                let is_late = *delayed || after.is_some();
+                let to = if is_late { &mut late } else { &mut in_turn };
+                to.push(text.clone());
+            }
+        }
+        (in_turn, late)
+    }
+
+    /// How many lines of a conversation were told as missing.
+    pub fn missing(&self, at: usize, conversation: &Conversation) -> usize {
+        let gap = |(_, event): &(Instant, Event)| match event {
+            Event::Gap {
+                conversation: of,
+                missing,
+                ..
+            } if of == conversation => Some(*missing as usize),
+            _ => None,
+        };
+        self.nodes[at].events.iter().filter_map(gap).sum()
+    }
+
     pub fn receipts(&self, at: usize) -> Vec<(ReceiptState, u32, u32)> {
         let receipt = |(_, event): &(Instant, Event)| match event {
             Event::Receipt {

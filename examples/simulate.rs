@@ -22,6 +22,7 @@ simulate: a LAN of lanchat nodes in virtual time
   --hours H         of day (default 24)
   --pause           day: one node is stopped for a minute every hour
   --fades           chat: each node fades for 300 ms every 5 s
+  --full-disks      random: disks get full for a while
   --sabotage NAME   builds this bug into the core; `all` for a table, `list` for the names
   --threads N       (default: as many as there are)
   --trace N         steps that a report shows (default 40)
@@ -99,6 +100,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
             "--help" | "-h" => return Ok(None),
             "--pause" => {
                 options.extent.pause = true;
+                continue;
+            }
+            "--full-disks" => {
+                options.settings.full_disks = true;
                 continue;
             }
             "--fades" => {

@@ -40,6 +40,8 @@ pub struct Core {
     pub links: Vec<Link>,
     /// What the network of each of them is taken to be.
     pub(super) decided: BTreeMap<LinkId, Decided>,
+    /// The network that this node was in last.
+    pub(super) last_network: Option<NetworkId>,
     /// Whether no group traffic reaches this node, as its record says.
     pub deaf: bool,
     /// Whether packets go out: not before the incarnation is saved, not after the leave.
@@ -71,6 +73,7 @@ impl Core {
             stats: Stats::default(),
             links: Vec::new(),
             decided: BTreeMap::new(),
+            last_network: None,
             deaf: false,
             open: false,
             group_sent: BTreeMap::new(),

@@ -112,6 +112,12 @@ impl Endpoint {
         self.group.joined()
     }
 
+    /// The network that what is said in public here belongs to.
+    #[must_use]
+    pub fn network(&self) -> crate::id::NetworkId {
+        self.core.network()
+    }
+
     pub(super) fn save_incarnation(&mut self) {
         self.core.open = false;
         let writes = vec![Write::Incarnation(self.core.incarnation.0)];

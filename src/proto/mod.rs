@@ -13,7 +13,7 @@ mod group;
 pub mod history;
 mod inbound;
 pub mod locked;
-mod network;
+pub(crate) mod network;
 mod own;
 mod presence;
 mod private;

@@ -45,20 +45,28 @@ impl Core {
             });
             self.decided.insert(link.id, decided);
         }
+        if let Some(link) = self.main_link().map(|link| link.id) {
+            self.last_network = Some(self.network_on(link));
+        }
+    }
+
+    /// The first link with a router, else the first that is not the loopback.
+    fn main_link(&self) -> Option<&Link> {
+        let outside = || {
+            let links = self.links.iter();
+            links.filter(|link| !link.loopback && link.group)
+        };
+        let first = outside().find(|link| link.gateway.is_some());
+        first.or_else(|| outside().next())
     }
 
     /// The network that what this node says in public belongs to: that of the first link with
-    /// a router, else of the first that is not the loopback.
+    /// a router, else of the first that is not the loopback. While there is none, it is the one
+    /// before: what is said while a cable is out is for those on the other end of it.
     pub fn network(&self) -> NetworkId {
-        let outside = || {
-            self.links
-                .iter()
-                .filter(|link| !link.loopback && link.group)
-        };
-        let first = outside().find(|link| link.gateway.is_some());
-        match first.or_else(|| outside().next()) {
+        match self.main_link() {
             Some(link) => self.network_on(link.id),
-            None => id_of(None, None),
+            None => self.last_network.unwrap_or_else(|| id_of(None, None)),
         }
     }
 
@@ -68,7 +76,7 @@ impl Core {
         match found.filter(|entry| !entry.loopback) {
             Some(entry) => match self.decided.get(&entry.id) {
                 Some(decided) => decided.id,
-                None => id_of(prefix_of(entry), entry.gateway),
+                None => of_link(entry),
             },
             None => self.network(),
         }
@@ -108,6 +116,12 @@ impl Core {
             .find(|link| !link.loopback && link.reaches(at));
         Some(link.map_or_else(|| self.network(), |link| self.network_on(link.id)))
     }
+}
+
+/// The network that a link is in.
+#[must_use]
+pub(crate) fn of_link(link: &Link) -> NetworkId {
+    id_of(prefix_of(link), link.gateway)
 }
 
 /// Whether a link leads elsewhere now. What the system forgot is no sign of that.

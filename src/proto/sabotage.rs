@@ -73,11 +73,19 @@ pub enum Sabotage {
     NetworkIgnored,
     /// Goes on with a log that contradicts itself.
     ForkIgnored,
+    /// Begins a log anew under the epoch of the last one.
+    EpochReused,
+    /// Names no line that an own one has to stand behind where the clocks would have it otherwise.
+    DepMissing,
+    /// Puts every line where it arrives.
+    OrderByArrival,
+    /// Believes what is left of a line though its author did not take it back.
+    StubBelieved,
 }
 
 impl Sabotage {
     /// Every one, by the name that `simulate --sabotage` takes.
-    pub const ALL: [(&'static str, Sabotage); 33] = [
+    pub const ALL: [(&'static str, Sabotage); 37] = [
         ("no-heads", Sabotage::NoHeads),
         ("dedup-before-verify", Sabotage::DedupBeforeVerify),
         ("ack-before-persist", Sabotage::AckBeforePersist),
@@ -111,6 +119,10 @@ impl Sabotage {
         ("health-ignored", Sabotage::HealthIgnored),
         ("network-ignored", Sabotage::NetworkIgnored),
         ("fork-ignored", Sabotage::ForkIgnored),
+        ("epoch-reused", Sabotage::EpochReused),
+        ("dep-missing", Sabotage::DepMissing),
+        ("order-by-arrival", Sabotage::OrderByArrival),
+        ("stub-believed", Sabotage::StubBelieved),
     ];
 
     /// The one of this name.

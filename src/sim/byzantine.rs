@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::world::LINK;
 use crate::datagram::{Destination, Path};
-use crate::id::{Incarnation, NetworkId, RoomId, ShortId};
+use crate::id::{Incarnation, NetworkId, RoomId, RoomTag, ShortId};
 use crate::proto::Identity;
 use crate::text::{PeerName, StatusText};
 use crate::wire::header::Kind;
 use crate::wire::{
     self, Body, Entry, EntryFields, EntryKind, Header, Heads, Hello, Known, Nack, Parsed,
-    PeerRecord, ProbeAck, RecordFields, Run,
+    PeerRecord, ProbeAck, RecordFields, Repair, Run,
 };
 
 /// Most datagrams remembered of what is rare, and of the rest.
@@ -62,6 +62,10 @@ pub struct Byzantine {
     peers: BTreeSet<SocketAddr>,
     /// Records of all whom it ever heard, to tell others of.
     records: BTreeMap<ShortId, PeerRecord>,
+    /// Logs of others that it heard of, and how far they go.
+    logs: BTreeMap<(RoomTag, ShortId, u64), u32>,
+    /// The network it is in.
+    pub network: NetworkId,
 }
 
 const INCARNATION: Incarnation = Incarnation(super::world::EPOCH_MS);
@@ -80,6 +84,8 @@ impl Byzantine {
             common: VecDeque::new(),
             peers: BTreeSet::new(),
             records: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            network: NetworkId::EVERYWHERE,
         }
     }
 
@@ -104,6 +110,11 @@ impl Byzantine {
             && self.mood == Mood::Wild
         {
             self.collect(&hello.record);
+        }
+        if let Body::Data(entry) = &packet.body {
+            let log = (entry.room, entry.author_id().short(), entry.epoch);
+            let last = self.logs.entry(log).or_default();
+            *last = entry.seq.max(*last);
         }
         let rare = matches!(packet.body, Body::Hello(_) | Body::Goodbye(_));
         let ring = if rare {
@@ -138,6 +149,19 @@ impl Byzantine {
         vec![self.own(Destination::Unicast(source), ack)]
     }
 
+    /// It came to another LAN: what it heard in the last one it repeats to nobody, but what there
+    /// was to be had it knows.
+    pub fn moved(&mut self) -> Vec<Send> {
+        self.rare.clear();
+        self.common.clear();
+        self.twin = None;
+        self.log = (self.log.0 + 1, 0, [0; 32]);
+        if self.mood == Mood::Quiet {
+            return Vec::new();
+        }
+        self.hello().into_iter().collect()
+    }
+
     /// What it does next. `now_ms` is the true time.
     pub fn act(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
         match self.mood {
@@ -151,7 +175,7 @@ impl Byzantine {
             Mood::Replays => return self.repeat(dice).into_iter().collect(),
             Mood::Wild => {}
         }
-        match dice.below(73) {
+        match dice.below(77) {
             0 => self.hello().into_iter().collect(),
             1..=20 => self.replay(dice).into_iter().collect(),
             21..=30 => self.mutate(dice).into_iter().collect(),
@@ -165,6 +189,7 @@ impl Byzantine {
             67..=69 => self.accuse(dice).into_iter().collect(),
             70..=71 => self.testify(dice),
             64..=66 => self.ask_elsewhere(dice).into_iter().collect(),
+            73..=76 => self.strip(dice).into_iter().collect(),
             _ => self.flood(dice),
         }
     }
@@ -352,7 +377,7 @@ impl Byzantine {
         }
         let fields = EntryFields {
             author: self.identity.public(),
-            network: NetworkId([0; 8]),
+            network: self.network,
             epoch,
             seq: entries + 1,
             hlc: (now_ms + ahead) << 16,
@@ -385,6 +410,21 @@ impl Byzantine {
     }
 
     fn nack(&mut self, dice: &mut Dice) -> Option<Send> {
+        let known: Vec<_> = self.logs.iter().map(|(log, last)| (*log, *last)).collect();
+        if dice.chance(0.7)
+            && let Some(&((room, author, epoch), last)) = dice.pick(&known)
+        {
+            let first = 1 + u32::try_from(dice.below(last as usize)).ok()?;
+            let bytes = self.packet(&Body::Nack(Nack {
+                room,
+                author,
+                epoch,
+                runs: vec![Run { first, last }],
+            }));
+            let peers: Vec<SocketAddr> = self.peers.iter().copied().collect();
+            let to = *dice.pick(&peers)?;
+            return Some(self.own(Destination::Unicast(to), bytes));
+        }
         let (room, author) = (lobby().tag(), self.identity.id().short());
         let (first, last) = (1, 1 + u32::try_from(dice.below(100)).ok()?);
         let bytes = self.packet(&Body::Nack(Nack {
@@ -409,6 +449,25 @@ impl Byzantine {
             source,
             ..self.own(destination, bytes)
         })
+    }
+
+    /// What would be left of somebody's line if they took it back, which they did not.
+    fn strip(&mut self, dice: &mut Dice) -> Option<Send> {
+        let lines = self.common.iter().filter_map(|(_, bytes)| {
+            let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
+                return None;
+            };
+            match packet.body {
+                Body::Data(entry) if !entry.redacted => Some(entry.stub()),
+                _ => None,
+            }
+        });
+        let lines: Vec<Entry> = lines.collect();
+        let stub = dice.pick(&lines)?.clone();
+        let bytes = self.packet(&Body::Repair(Repair {
+            entries: vec![stub],
+        }));
+        Some(self.own(GROUP, bytes))
     }
 
     fn flood(&self, dice: &mut Dice) -> Vec<Send> {

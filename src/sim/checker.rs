@@ -8,7 +8,9 @@
 mod detect;
 mod end;
 mod lines;
+mod networks;
 mod packets;
+mod seats;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -17,9 +19,11 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use crate::api::{Conversation, Event, PeerState, ReceiptState};
-use crate::id::{Incarnation, MessageId, PeerId};
+use crate::id::{Incarnation, MessageId, NetworkId, PeerId, RoomId, RoomTag};
+use crate::proto::locked::seal::Seal;
+use crate::wire::EntryKind;
 
-/// A room's id is the same for all: everybody is in the lobby.
+/// The room that everybody is in.
 pub const LOBBY: &str = "lobby";
 /// How long after a fault something may still be wrong because of it.
 pub const AFTERMATH: Duration = Duration::from_secs(30);
@@ -58,6 +62,8 @@ pub struct Person {
     pub id: PeerId,
     /// Its address.
     pub address: SocketAddr,
+    /// The network that what it says in public belongs to.
+    pub network: NetworkId,
     /// Whether it keeps to the protocol.
     pub honest: bool,
     /// Whether its process runs, suspended or not.
@@ -105,13 +111,21 @@ impl Row {
     }
 }
 
+/// A log: room, author and epoch.
+type LogOf = (RoomTag, usize, u64);
+
+/// An entry: its log's room, author and epoch, and its number.
+type LineAt = (RoomTag, usize, u64, u32);
+
 /// An entry that somebody made.
 #[derive(Clone, Debug)]
 struct Truth {
+    room: RoomTag,
     author: usize,
     epoch: u64,
     seq: u32,
     hlc: u64,
+    kind: EntryKind,
     text: String,
 }
 
@@ -131,17 +145,21 @@ struct Letter {
 struct Lines {
     ever: BTreeSet<MessageId>,
     /// The last one shown of each log in this run.
-    last: BTreeMap<(usize, u64), u32>,
+    last: BTreeMap<LogOf, u32>,
     /// What its clock showed when it started: what was stamped before is history.
     begun_ms: u64,
     /// Authors of whom a gap was told since their last line.
-    gaps: BTreeSet<usize>,
+    gaps: BTreeSet<(RoomTag, usize)>,
     /// The highest stamp shown in this run that moves a clock.
     hlc: u64,
     /// The keys of what was kept in this run, as they were then.
     keys: HashMap<MessageId, u64>,
-    /// The highest of what was shown in this run.
-    highest: u64,
+    /// The highest of what was shown in this run of each room.
+    highest: BTreeMap<RoomTag, u64>,
+    /// Number and place of the last one shown of each log.
+    places: BTreeMap<LogOf, (u32, u64)>,
+    /// The last place in each room.
+    bottom: BTreeMap<RoomTag, u64>,
     /// Kept in this run; to be shown.
     kept: BTreeSet<MessageId>,
 }
@@ -155,6 +173,8 @@ pub struct Checker {
     pub rows: Vec<Vec<Row>>,
     /// The first thing found wrong.
     pub violation: Option<Violation>,
+    /// Whose disks were full in this run, or are.
+    pub crammed: BTreeSet<usize>,
     /// Whether somebody replays old packets.
     pub replays: bool,
     /// How often each live node was shown as Offline, faults or not.
@@ -175,11 +195,25 @@ pub struct Checker {
     at: BTreeMap<SocketAddr, usize>,
     truth: HashMap<MessageId, Truth>,
     /// What was sent under each number.
-    numbers: BTreeMap<(usize, u64, u32), [u8; 32]>,
+    numbers: BTreeMap<LineAt, [u8; 32]>,
     /// When each was sent first.
-    sent_at: BTreeMap<(usize, u64, u32), Duration>,
+    sent_at: BTreeMap<LineAt, Duration>,
     /// The highest number of each log.
-    heads: BTreeMap<(usize, u64), u32>,
+    heads: BTreeMap<LogOf, u32>,
+    /// The network that each log belongs to.
+    networks: BTreeMap<LogOf, NetworkId>,
+    /// On which other networks the author itself said something of it.
+    spoken: BTreeSet<(LogOf, NetworkId)>,
+    /// The rooms there are.
+    rooms: BTreeMap<RoomTag, RoomId>,
+    /// The same by name.
+    named: BTreeMap<&'static str, RoomTag>,
+    /// What opens the packets of the locked ones.
+    seals: BTreeMap<RoomTag, Seal>,
+    /// Who is in which in this run.
+    seats: BTreeMap<(usize, RoomTag), seats::Seat>,
+    /// What its author took back, and by which entry.
+    taken_back: BTreeSet<(MessageId, MessageId)>,
     letters: BTreeMap<MessageId, Letter>,
     lines: Vec<Lines>,
     /// In which run a node told each digest of its roster: its own record is part of it.
@@ -196,9 +230,13 @@ impl Checker {
     /// A node that does not run yet.
     pub fn add(&mut self, id: PeerId, address: SocketAddr, honest: bool) {
         let index = self.people.len();
+        if index == 0 {
+            self.add_rooms();
+        }
         self.people.push(Person {
             id,
             address,
+            network: NetworkId::EVERYWHERE,
             honest,
             alive: false,
             since: Duration::ZERO,
@@ -229,6 +267,7 @@ impl Checker {
         (person.still.1, person.went_on) = (None, None);
         self.accused.retain(|(at, _), _| *at != node);
         self.forget_rows(node);
+        self.seats.retain(|(at, _), _| *at != node);
         let lines = &mut self.lines[node];
         let ever = std::mem::take(&mut lines.ever);
         *lines = Lines {
@@ -239,7 +278,12 @@ impl Checker {
     }
 
     /// A node's process is no more.
-    pub fn stopped(&mut self, now: Duration, node: usize) {
+    pub fn stopped(&mut self, now: Duration, node: usize, disk: &Disk) {
+        if self.crammed.remove(&node) {
+            // What could not be kept comes again.
+            let ever = &mut self.lines[node].ever;
+            ever.retain(|id| disk.has_body(id).is_some());
+        }
         let person = &mut self.people[node];
         (person.alive, person.since) = (false, now);
         self.forget_rows(node);
@@ -324,6 +368,7 @@ impl Checker {
                 delayed,
                 after,
                 own,
+                redacted,
                 ..
             } => {
                 let author = self.index.get(&from.id).copied();
@@ -332,10 +377,15 @@ impl Checker {
                     return self.fail(now, node, 1, what);
                 };
                 match conversation {
-                    Conversation::Room(_) => {
+                    Conversation::Room(name) => {
+                        let Some(room) = self.room_of(name) else {
+                            let what = format!("shows a line in #{name}, which does not exist");
+                            return self.fail(now, node, 1, what);
+                        };
                         let moved = *delayed || after.is_some();
-                        let line = (*id, author, text.as_str(), moved);
-                        self.told_line((now, wall_ms), node, line, disk(node));
+                        let line = (*id, room, author);
+                        let shown = (text.as_str(), moved, *redacted);
+                        self.told_line((now, wall_ms), node, line, shown, disk(node));
                     }
                     Conversation::Peer(_) if !own => {
                         self.told_letter(now, node, author, (*id, text));
@@ -343,9 +393,20 @@ impl Checker {
                     Conversation::Peer(_) => {}
                 }
             }
-            Event::Gap { from, .. } => {
-                if let Some(author) = self.index.get(&from.id) {
-                    self.lines[node].gaps.insert(*author);
+            Event::Room { room, joined, .. } => {
+                let name = room.trim_start_matches('#');
+                if let Some(tag) = self.room_of(name) {
+                    self.told_seat((now, wall_ms), node, tag, *joined);
+                }
+            }
+            Event::Gap {
+                conversation: Conversation::Room(name),
+                from,
+                ..
+            } => {
+                let author = self.index.get(&from.id).copied();
+                if let Some(of) = self.room_of(name).zip(author) {
+                    self.lines[node].gaps.insert(of);
                 }
             }
             Event::Receipt {

@@ -8,8 +8,8 @@ mod logs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::durable::{
-    Batch, Durability, ForkRow, Kept, LogKey, Neighbor, PersonRow, PrivateRow, PrivateState,
-    RoomRow, Stored, Talk, Write,
+    Batch, Durability, EntryHead, ForkRow, Kept, LogKey, Neighbor, PersonRow, PrivateRow,
+    PrivateState, RoomRow, Stored, Talk, Write,
 };
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
 use logs::{Held, Log, OwnLog};
@@ -268,10 +268,13 @@ impl Disk {
         }
     }
 
-    /// The epoch of the own log that is continued.
+    /// The epoch of the own log of a room on a network that is continued.
     #[must_use]
-    pub fn own_epoch(&self) -> Option<u64> {
-        let goes_on = self.epochs.iter().filter(|(_, log)| !log.retired);
+    pub fn own_epoch(&self, room: &RoomId, network: NetworkId) -> Option<u64> {
+        let goes_on = self
+            .epochs
+            .iter()
+            .filter(|((of, _), log)| of == room && log.network == network && !log.retired);
         goes_on.map(|((_, epoch), _)| *epoch).max()
     }
 
@@ -288,10 +291,33 @@ impl Disk {
         Some(held.key)
     }
 
-    /// Author, epoch and number of all entries.
-    pub fn numbers(&self) -> impl Iterator<Item = (PeerId, u64, u32)> {
-        let keys = self.entries.keys();
-        keys.map(|&(_, author, epoch, seq)| (author, epoch, seq))
+    /// Author, epoch and number of all entries of a room on a network.
+    pub fn numbers(
+        &self,
+        room: RoomId,
+        network: NetworkId,
+    ) -> impl Iterator<Item = (PeerId, u64, u32)> {
+        let of = self.entries.keys().filter(move |key| key.0 == room.0);
+        let is_on = move |key: &&EntryKey| self.network_of(key) == Some(network);
+        of.filter(is_on)
+            .map(|&(_, author, epoch, seq)| (author, epoch, seq))
+    }
+
+    /// Whether an entry that is held has its body still.
+    #[must_use]
+    pub fn has_body(&self, id: &MessageId) -> Option<bool> {
+        let held = self.entries.get(self.ids.get(&id.0)?)?;
+        let head = EntryHead::of(&held.bytes)?;
+        Some(head.body.is_some())
+    }
+
+    /// The entries of a room in the order people see.
+    #[must_use]
+    pub fn order(&self, room: &RoomId) -> Vec<MessageId> {
+        let lines = self.lines(room).into_iter();
+        lines
+            .map(|(_, held)| MessageId::of_entry(&held.hash))
+            .collect()
     }
 
     /// Whether these bytes are part of a proof against this log.

@@ -12,6 +12,7 @@ pub mod dice;
 pub mod disk;
 pub mod figures;
 pub mod network;
+pub mod rooms;
 pub mod scenario;
 mod script;
 pub mod trace;

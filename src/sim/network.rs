@@ -51,6 +51,10 @@ pub struct Network {
     pub deaf: BTreeSet<usize>,
     /// Nodes whose cable is pulled.
     pub unplugged: BTreeSet<usize>,
+    /// Nodes on the way from one LAN to another.
+    pub away: BTreeSet<usize>,
+    /// Which of several LANs a node is in; 0 where it is not listed.
+    pub segments: BTreeMap<usize, u8>,
     /// Nodes of whose datagrams, in and out, nine of ten are lost just now.
     pub faded: BTreeSet<usize>,
     /// Whether multicast passes.
@@ -82,6 +86,8 @@ impl Default for Network {
             parts: BTreeMap::new(),
             deaf: BTreeSet::new(),
             unplugged: BTreeSet::new(),
+            away: BTreeSet::new(),
+            segments: BTreeMap::new(),
             faded: BTreeSet::new(),
             multicast: true,
             broadcast: true,
@@ -128,10 +134,18 @@ impl Network {
     #[must_use]
     pub fn connects(&self, from: usize, to: usize) -> bool {
         let part = |node| self.parts.get(&node).copied().unwrap_or(0);
-        !self.unplugged.contains(&from)
-            && !self.unplugged.contains(&to)
+        let is_off = |node| self.unplugged.contains(node) || self.away.contains(node);
+        !is_off(&from)
+            && !is_off(&to)
+            && self.segment(from) == self.segment(to)
             && !self.cut.contains(&(from, to))
             && part(from) == part(to)
+    }
+
+    /// Which of several LANs a node is in.
+    #[must_use]
+    pub fn segment(&self, node: usize) -> u8 {
+        self.segments.get(&node).copied().unwrap_or(0)
     }
 
     fn delay(&self, dice: &mut Dice) -> Duration {
@@ -143,7 +157,7 @@ impl Network {
         self.latency + self.jitter.mul_f64(dice.unit()) + held
     }
 
-    /// Ends every fault; what base the LAN has (paths, latency) stays.
+    /// Ends every fault; what base the LAN has (paths, latency) stays, and who is in which LAN.
     pub fn heal(&mut self) {
         self.loss = Loss::default();
         self.links.clear();

@@ -23,6 +23,8 @@ pub struct Settings {
     pub peers: Option<usize>,
     /// Loss while nothing else is wrong; the scenario's own choice where none is given.
     pub loss: Option<Loss>,
+    /// Whether disks get full as well.
+    pub full_disks: bool,
     /// How many of the last steps a report shows.
     pub last: usize,
 }
@@ -37,6 +39,7 @@ impl Settings {
             sabotage: None,
             peers: None,
             loss: None,
+            full_disks: false,
             last: super::trace::LAST,
         }
     }
@@ -67,6 +70,7 @@ const BURIED: Duration = Duration::from_secs(45);
 pub fn random(settings: &Settings) -> Outcome {
     let mut world = World::new(settings.start, settings.seed, settings.sabotage);
     world.trace.last_max = settings.last;
+    world.full_disks = settings.full_disks;
     play(&mut world, settings);
     outcome(&world, settings.seed)
 }
@@ -131,6 +135,7 @@ fn heal(world: &mut World, honest: usize, byzantine: Option<usize>) {
     world.network.heal();
     world.network.unicast = true;
     world.disk_time_max = Duration::from_millis(1);
+    world.full.clear();
     world.checker.disturb_all(world.now + AFTERMATH);
     if let Some(eve) = byzantine {
         let mood = if world.dice.chance(0.7) {
@@ -139,6 +144,9 @@ fn heal(world: &mut World, honest: usize, byzantine: Option<usize>) {
             Mood::Quiet
         };
         script::Act::Byzantine(eve, mood).run(world, healed);
+    }
+    for node in 0..world.nodes.len() {
+        world.arrive_at(node, 0);
     }
     for node in 0..honest {
         world.nodes[node].crash_in = None;

@@ -6,6 +6,7 @@ use super::byzantine::Mood;
 use super::checker::AFTERMATH;
 use super::dice::Dice;
 use super::network::Loss;
+use super::rooms::{self, InRoom};
 use super::world::{Crash, World};
 
 /// Something that happens at one moment.
@@ -16,6 +17,8 @@ pub enum Act {
     Leave(usize),
     Backup(usize),
     Restore(usize),
+    Copied(usize),
+    DiskFull(usize, bool),
     Suspend(usize),
     Sleep(usize),
     Resume(usize),
@@ -25,6 +28,8 @@ pub enum Act {
     Cut(usize, usize, bool),
     Deaf(usize, bool),
     Unplug(usize, bool),
+    Depart(usize),
+    ArriveAt(usize, u8),
     Part(Vec<usize>),
     Whole,
     Duplicate(f64),
@@ -36,6 +41,7 @@ pub enum Act {
     Byzantine(usize, Mood),
     Say(usize, String),
     SayTo(usize, usize, String),
+    InRoom(usize, usize, InRoom),
 }
 
 impl Act {
@@ -46,9 +52,12 @@ impl Act {
             | Act::Crash(node, ..)
             | Act::Leave(node)
             | Act::Restore(node)
+            | Act::Copied(node)
             | Act::Fade(node, _)
             | Act::Deaf(node, _)
             | Act::Unplug(node, _)
+            | Act::Depart(node)
+            | Act::ArriveAt(node, _)
             | Act::StepClock(node, _) => Disturbed::One(*node),
             Act::Suspend(node) | Act::Sleep(node) | Act::Resume(node) => Disturbed::Absent(*node),
             Act::Cut(a, b, _) | Act::LinkLoss(a, b, _) => Disturbed::Two(*a, *b),
@@ -61,10 +70,12 @@ impl Act {
             | Act::Hold(_) => Disturbed::All,
             Act::Duplicate(_)
             | Act::SlowDisks(_)
+            | Act::DiskFull(..)
             | Act::Backup(_)
             | Act::Byzantine(..)
             | Act::Say(..)
-            | Act::SayTo(..) => Disturbed::Nobody,
+            | Act::SayTo(..)
+            | Act::InRoom(..) => Disturbed::Nobody,
         }
     }
 
@@ -89,9 +100,13 @@ impl Act {
             Act::Leave(node) => world.leave(*node),
             Act::Backup(node) => world.nodes[*node].backup = Some(world.nodes[*node].disk.clone()),
             Act::Restore(node) => world.restore(*node),
+            Act::Copied(node) => world.copied(*node),
+            Act::DiskFull(node, full) => world.disk_full(*node, *full),
             Act::Suspend(node) => world.suspend(*node),
             Act::Sleep(node) => world.sleep(*node),
             Act::Resume(node) => world.resume(*node),
+            Act::Depart(node) => world.depart(*node),
+            Act::ArriveAt(node, segment) => world.arrive_at(*node, *segment),
             Act::StepClock(node, ms) => world.nodes[*node].skew_ms += ms,
             Act::SlowDisks(most) => world.disk_time_max = *most,
             Act::Byzantine(node, mood) => {
@@ -101,6 +116,7 @@ impl Act {
                 }
             }
             Act::Say(node, text) => world.say(*node, "#lobby", text),
+            Act::InRoom(node, room, what) => world.in_room(*node, *room, what),
             Act::SayTo(node, to, text) => {
                 let to = format!("@{}", world.checker.people[*to].id);
                 world.say(*node, &to, text);
@@ -162,6 +178,9 @@ enum Disturbed {
     All,
 }
 
+/// A disk is full in the first part of a run.
+const EARLY: Duration = Duration::from_secs(15);
+
 /// What happens when, and until when it lasts.
 #[derive(Clone, Debug)]
 pub struct Cue {
@@ -173,7 +192,7 @@ pub struct Cue {
 /// A script, in order of time.
 pub type Script = Vec<Cue>;
 
-fn cue(at: Duration, act: Act) -> Cue {
+pub(super) fn cue(at: Duration, act: Act) -> Cue {
     let until = at;
     Cue { at, act, until }
 }
@@ -187,7 +206,7 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
         let at = world.dice.between(from, until);
         let longest = Duration::from_secs(if world.dice.chance(0.2) { 60 } else { 12 });
         let end = world.dice.between(at, (at + longest).min(until));
-        fault(world, &mut script, honest, at, end);
+        fault(world, &mut script, honest, (from, at, end));
     }
     let lines = 10 + world.dice.below(40);
     for number in 0..lines {
@@ -203,6 +222,7 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
             }
         }
     }
+    rooms::draw(&mut world.dice, &mut script, (from, until), honest);
     // A stable sort: what was drawn first comes first.
     script.sort_by_key(|cue| cue.at);
     script
@@ -213,9 +233,15 @@ fn within(dice: &mut Dice, at: Duration, seconds: u64) -> Duration {
     dice.between(at, at + Duration::from_secs(seconds))
 }
 
-fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, end: Duration) {
+fn fault(
+    world: &mut World,
+    script: &mut Script,
+    honest: usize,
+    (from, at, end): (Duration, Duration, Duration),
+) {
     // Where it never passes, no fault's end makes it pass.
     let multicast = world.network.multicast;
+    let full_disks = world.full_disks;
     let dice = &mut world.dice;
     let node = dice.below(honest);
     let other = (node + 1 + dice.below(honest.max(2) - 1)) % honest;
@@ -223,7 +249,7 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
         let until = end;
         script.extend([Cue { at, act, until }, cue(end, then)]);
     };
-    match dice.below(20) {
+    match dice.below(if full_disks { 23 } else { 22 }) {
         0 => {
             let loss = Loss::percent(90.0 * dice.unit(), 90.0 * dice.unit());
             both(Act::Loss(loss), Act::Loss(Loss::default()));
@@ -308,8 +334,28 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             let then = end + Duration::from_secs(1);
             script.push(cue(at, Act::Backup(node)));
             script.push(cue(end, Act::Crash(node, Crash::Kill, 0)));
-            script.push(cue(end, Act::Restore(node)));
+            let back = match dice.chance(0.7) {
+                true => Act::Restore(node),
+                false => Act::Copied(node),
+            };
+            script.push(cue(end, back));
             script.push(cue(then, Act::Boot(node)));
+        }
+        22 => {
+            // What waits for room is tried again within a minute.
+            let (at, end) = (within(dice, from, 15), within(dice, from + EARLY, 15));
+            script.push(cue(at, Act::DiskFull(node, true)));
+            script.push(cue(end, Act::DiskFull(node, false)));
+        }
+        20 | 21 => {
+            let all = world.nodes.len();
+            travel(
+                world,
+                script,
+                (at, end),
+                (node, other),
+                (honest..all).next(),
+            );
         }
         _ => {
             let how = if dice.chance(0.7) {
@@ -322,6 +368,33 @@ fn fault(world: &mut World, script: &mut Script, honest: usize, at: Duration, en
             let text = "the last words";
             both(Act::Crash(node, how, outputs), Act::Boot(node));
             script.push(cue(at, Act::Say(node, text.into())));
+        }
+    }
+}
+
+/// Somebody is carried to another LAN and back, perhaps with others.
+fn travel(
+    world: &mut World,
+    script: &mut Script,
+    (at, end): (Duration, Duration),
+    (node, other): (usize, usize),
+    byzantine: Option<usize>,
+) {
+    let dice = &mut world.dice;
+    let end = end.max(at + Duration::from_secs(10));
+    let mut people = vec![node];
+    people.extend(Some(other).filter(|_| dice.chance(0.5)));
+    people.extend(byzantine.filter(|_| dice.chance(0.5)));
+    for node in people {
+        let (there, back) = (within(dice, at, 3), within(dice, end, 3));
+        for (from, to, segment, until) in [(at, there, 1, end), (end, back, 0, back)] {
+            let act = Act::Depart(node);
+            script.push(Cue {
+                at: from,
+                act,
+                until,
+            });
+            script.push(cue(to, Act::ArriveAt(node, segment)));
         }
     }
 }

@@ -4,7 +4,7 @@ mod life;
 mod wire;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use super::disk::Disk;
 use super::network::Network;
 use super::trace::{Step, Trace, kind_of};
 use crate::api::{Command, Request, TextKind};
-use crate::datagram::{Arrival, LinkId};
-use crate::durable::{Batch, Row, Token};
+use crate::datagram::{Arrival, Link, LinkId};
+use crate::durable::{Batch, Row, StoreFailure, Token};
 use crate::proto::sabotage::{self, Sabotage};
 use crate::proto::{Endpoint, Identity, Now, Output, crypto};
 
@@ -49,6 +49,8 @@ enum Action {
     Kept(usize, u32),
     Loaded(usize, u32, Token, Vec<Row>),
     Refused(usize, SocketAddr),
+    /// Its interface came to be so.
+    Links(usize, Vec<Link>),
     Mischief(usize),
 }
 
@@ -145,6 +147,10 @@ pub struct World {
     pub dice: Dice,
     /// Events handled.
     pub steps: u64,
+    /// Whether disks get full in the random scenario.
+    pub full_disks: bool,
+    /// Whose disks are full.
+    pub full: BTreeSet<usize>,
     /// A disk answers within this.
     pub disk_time_max: Duration,
     start: Instant,
@@ -169,6 +175,8 @@ impl World {
             trace: Trace::default(),
             dice: Dice::new(seed),
             steps: 0,
+            full_disks: false,
+            full: BTreeSet::new(),
             disk_time_max: Duration::from_millis(1),
             start,
             queue: BinaryHeap::new(),
@@ -217,6 +225,7 @@ impl World {
         let node = &mut self.nodes[index];
         node.byzantine = Some(Byzantine::new(node.identity.clone(), node.address));
         self.checker.people[index].honest = false;
+        self.arrive_at(index, 0);
         self.schedule(Duration::from_millis(10), Action::Mischief(index));
         index
     }
@@ -366,6 +375,9 @@ impl World {
     }
 
     fn keep(&mut self, index: usize, batch: &Batch) -> crate::durable::Stored {
+        if self.full.contains(&index) {
+            return Err(StoreFailure("no space left".into()));
+        }
         let stored = self.nodes[index].disk.apply(batch);
         if let Ok(new) = &stored {
             self.checker.kept(index, batch, new);
@@ -419,7 +431,8 @@ impl World {
             | Action::Arrive(index, _)
             | Action::Kept(index, _)
             | Action::Loaded(index, ..)
-            | Action::Refused(index, _) => *index,
+            | Action::Refused(index, _)
+            | Action::Links(index, _) => *index,
         };
         if let Action::Wake(_) = action {
             return self.wake(index);
@@ -445,6 +458,16 @@ impl World {
             Action::Loaded(_, run, token, rows) if run == self.nodes[index].run => {
                 self.trace.add(self.now, index, Step::Loaded(rows.len()));
                 self.with(index, |e, now| e.handle_loaded(now, token, Ok(rows)));
+            }
+            Action::Links(_, links) => {
+                let mut network = None;
+                self.with(index, |endpoint, now| {
+                    endpoint.set_links(now, &links);
+                    network = Some(endpoint.network());
+                });
+                if let Some(network) = network {
+                    self.checker.came_to(self.now, index, network);
+                }
             }
             Action::Refused(_, at) => {
                 self.trace.add(self.now, index, Step::Refused(at));

@@ -146,6 +146,14 @@ impl Disk {
                     .into_iter()
                     .collect()
             }
+            Query::History(query) => {
+                let all = self.entries.iter();
+                let line = |(key, (hash, bytes)): (&EntryKey, &([u8; 32], Vec<u8>))| {
+                    self.line(MessageId::of_entry(hash), key, bytes)
+                };
+                let wanted = |row: &Row| matches!(row, Row::Line(line) if line.talk == query.talk);
+                all.map(line).filter(wanted).collect()
+            }
             Query::Topic { room } => {
                 let of_room = self.entries.iter().filter(|(key, _)| key.0 == room.0);
                 let rows = of_room.filter_map(|(key, (hash, bytes))| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanchat::api::PeerState;
 
-use crate::world::{World, link, seconds};
+use crate::world::{World, link, lobby, seconds};
 
 /// Two who know each other, and nothing left to say.
 fn pair() -> World {
@@ -60,4 +60,22 @@ fn a_system_that_slept_says_hello() {
     world.run(Duration::from_millis(150));
     assert!(sent(&world, 0) > before);
     assert!(world.all_listed());
+}
+
+#[test]
+fn what_was_said_while_the_link_was_away_comes_when_it_is_back() {
+    for away in [2, 90] {
+        let mut world = pair();
+        world.send(0, "#lobby", "before");
+        world.run(seconds(1));
+        let links = [link(world.nodes[0].address, 24)];
+        world.with(0, |ana, now| ana.set_links(now, &[]));
+        world.run(seconds(away / 2));
+        world.send(0, "#lobby", "while away");
+        world.run(seconds(away / 2));
+        world.with(0, |ana, now| ana.set_links(now, &links));
+        world.run(seconds(30));
+        let texts = world.texts(1, &lobby());
+        assert_eq!(texts, ["before", "while away"], "away for {away} s");
+    }
 }

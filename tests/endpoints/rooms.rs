@@ -263,3 +263,45 @@ fn a_stub_is_believed_only_once_its_author_took_it_back() {
     let stub = texts.iter().find(|(id, _)| *id == secret).unwrap();
     assert_eq!(stub.1, (TextKind::Text, String::new(), true, None));
 }
+
+#[test]
+fn what_was_taken_back_while_somebody_was_out_of_the_room_is_told_once_to_who_is_back() {
+    let mut world = three(0.0, 7);
+    (0..3).for_each(|at| world.ask(at, join("#games")));
+    world.run(seconds(2));
+    world.send(0, "#games", "the secret");
+    world.run(seconds(2));
+    let secret = told(&world, 2).last().unwrap().0;
+    world.ask(2, leave("#games"));
+    world.run(seconds(2));
+    assert_eq!(world.room(2, "#games"), Some((false, 2)));
+    world.ask(0, Command::Redact { id: secret });
+    world.run(seconds(2));
+    world.ask(2, join("#games"));
+    world.run(seconds(20));
+    assert_eq!(world.room(2, "#games"), Some((true, 2)), "it is told anew");
+    let all = told(&world, 2).into_iter();
+    let takes_back = |(_, (kind, ..)): &(MessageId, Told)| *kind == TextKind::Redaction;
+    assert_eq!(all.filter(takes_back).count(), 1);
+}
+
+#[test]
+fn what_was_taken_back_as_the_process_ended_is_gone_in_the_next_run() {
+    let mut world = three(0.0, 8);
+    world.send(0, "#lobby", "the secret");
+    world.run(seconds(2));
+    let secret = told(&world, 2).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    let entries = |world: &World| world.nodes[2].disk.entries.len();
+    world.run_until(seconds(2), |world| entries(world) == 2);
+    world.kill_process(2);
+    let keeps = |world: &World| {
+        let kept = world.nodes[2].disk.entries.values();
+        let has = |bytes: &[u8]| bytes.windows(10).any(|part| part == b"the secret");
+        kept.filter(|(_, bytes)| has(bytes)).count()
+    };
+    assert_eq!(keeps(&world), 1, "not yet");
+    world.boot(2);
+    world.run(seconds(5));
+    assert_eq!(keeps(&world), 0);
+}

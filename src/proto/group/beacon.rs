@@ -11,6 +11,7 @@ use super::{Cx, Group};
 use crate::datagram::Destination;
 use crate::id::{NetworkId, PeerId, RoomTag, ShortId};
 use crate::limits::{BEACON_HEADS_MAX, BEACON_MEMBERS_MAX};
+use crate::proto::presence::peer::Peer;
 use crate::wire::{Body, RoomBeacon};
 
 /// Shortest time between two beacons at rest, and a room's share of it for each four members.
@@ -80,6 +81,18 @@ impl Group {
         if !beacon.members.contains(&own) {
             answer(room, cx);
         }
+        // No digest of a locked room is told: these heads in turn stand for one.
+        let more = beacon.heads.iter().any(|head| {
+            if head.author == own {
+                let log = room.own.get(head.epoch);
+                return log.is_none_or(|log| log.seq < head.seq);
+            }
+            let author = room.logs.author(&head.author);
+            author.is_none_or(|author| room.lacks(&author, head))
+        });
+        if more && room.is_settled(NetworkId::EVERYWHERE, cx.now.wall_ms) {
+            self.strange.push((beacon.room, *from));
+        }
         self.note_holder(from, &beacon.room, &beacon.heads);
         let head = beacon.heads.iter().find(|head| head.author == from.short());
         if let Some(head) = head.copied() {
@@ -139,7 +152,9 @@ pub(super) fn say_beacon(room: &mut Room, cx: &mut Cx, tag: RoomTag, leaving: bo
     let paths = cx.presence.group_paths();
     cx.core.send_on_all(&bytes, &paths);
     let seat = &room.seat;
-    for to in cx.presence.unreached_of(|peer| seat.is_listed_by(peer)) {
+    // Whoever showed to have the key may not have told yet that they are in it.
+    let is_in = |peer: &Peer| seat.is_listed_by(peer) || seat.proven.contains(&peer.id);
+    for to in cx.presence.unreached_of(is_in) {
         cx.core.transmit(Destination::Unicast(to), bytes.clone());
     }
 }

@@ -53,6 +53,13 @@ impl AuthorLog {
         self.heard_on.get(network).is_some()
     }
 
+    /// Whether there is something to tell of: entries that are held, or were until they got old.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        let contiguous = self.contiguous();
+        contiguous > self.start() || (self.floor > 0 && contiguous == self.floor)
+    }
+
     /// Whether all of it is told of and served on this network.
     #[must_use]
     pub fn is_of(&self, network: NetworkId) -> bool {

@@ -12,11 +12,14 @@ use super::parts::{Parts, Run, Whole};
 use super::room::Room;
 use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
-use crate::durable::{Batch, Durability, LineRow, LogKey, Query, Row, Talk, Write};
+use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk, Write};
 use crate::id::{MessageId, PeerId, RoomTag};
 use crate::limits::ENTRY_PARTS_MAX;
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind};
+
+/// Lines in which is looked, at the start, for what was taken back.
+const LAST_LINES: usize = 200;
 
 /// What waits for the store's word on what was said.
 pub(super) enum Asked {
@@ -53,6 +56,10 @@ pub(super) enum Asked {
     Body { room: RoomTag, log: LogKey },
     /// What a room is about.
     Topic { room: RoomTag },
+    /// The last lines of a room: what was taken back in them.
+    Last { room: RoomTag },
+    /// What was this author's to take back, in an earlier run.
+    Left { room: RoomTag, author: PeerId },
 }
 
 impl Group {
@@ -140,6 +147,10 @@ impl Group {
             let token = cx.core.load(Query::Topic { room: room.id });
             let asked = Asked::Topic { room: *tag };
             self.pending.insert(token, Pending::Asked(asked));
+            let query = HistoryQuery::last(Talk::Room(room.id), LAST_LINES);
+            let token = cx.core.load(Query::History(query));
+            let asked = Asked::Last { room: *tag };
+            self.pending.insert(token, Pending::Asked(asked));
         }
     }
 
@@ -196,6 +207,27 @@ impl Group {
                 }
                 tell(room, cx);
             }
+            Asked::Last { room } => self.look_for_left(cx, room, lines()),
+            Asked::Left { room, author } => self.forget_line(cx, room, &author, lines().next()),
+        }
+    }
+
+    /// A run may have ended between a redaction and what it takes back: the last ones are looked
+    /// at again.
+    fn look_for_left<'a>(
+        &mut self,
+        cx: &mut Cx,
+        room: RoomTag,
+        lines: impl Iterator<Item = &'a LineRow>,
+    ) {
+        for line in lines.filter(|line| line.kind == EntryKind::REDACTION.0) {
+            let Some(&id) = line.deps.first() else {
+                continue;
+            };
+            let (id, author) = (MessageId(id), line.author);
+            let token = cx.core.load(Query::Message { id });
+            let asked = Asked::Left { room, author };
+            self.pending.insert(token, Pending::Asked(asked));
         }
     }
 
@@ -274,16 +306,25 @@ impl Group {
             let event = room.show(cx, from, &Whole::of(entry), own, key);
             cx.core.event(event);
         }
-        let Some((epoch, seq)) = line.at.filter(|_| line.body.is_some()) else {
+        self.forget_line(cx, tag, &author, Some(line));
+    }
+
+    /// Of a line that its author took back nothing but the stub is to be kept.
+    fn forget_line(&mut self, cx: &mut Cx, tag: RoomTag, author: &PeerId, line: Option<&LineRow>) {
+        let Some((room, line)) = self.rooms.get(&tag).zip(line) else {
             return;
         };
+        let is_theirs = line.author == *author && line.talk == Talk::Room(room.id);
+        let at = line.at.filter(|_| is_theirs && line.body.is_some());
+        let Some((epoch, seq)) = at else { return };
+        let (room, author) = (room.id, *author);
         let log = LogKey {
-            room: room.id,
+            room,
             author,
             epoch,
         };
         let token = cx.core.load(Query::Entries {
-            room: room.id,
+            room,
             author,
             epoch,
             seqs: vec![seq],

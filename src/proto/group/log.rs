@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::heard::HeardOn;
+use super::late::BehindGaps;
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
@@ -32,7 +33,7 @@ pub struct AuthorLog {
     /// Where its author itself spoke of it in this run.
     pub(super) heard_on: HeardOn,
     /// Up to this nothing is kept, asked for, accepted or served.
-    floor: u32,
+    pub(super) floor: u32,
     /// Up to this nothing is asked for entry by entry, and nothing is said to be held either: it
     /// was said before this node came.
     start: u32,
@@ -54,6 +55,7 @@ pub struct AuthorLog {
     skipped: u32,
     /// Number and key of the line shown last in its turn.
     last_key: Option<(u32, u64)>,
+    gaps: BehindGaps,
     gap_since: Option<Instant>,
     /// What is asked for, and what nobody can give any more.
     pub missing: Missing,
@@ -435,10 +437,9 @@ impl AuthorLog {
             return Some(Line::Gap(std::mem::take(&mut self.skipped)));
         }
         if seq <= self.shown {
-            return self
-                .waiting
-                .remove(&seq)
-                .map(|Waiting { entry, key }| Line::Entry(Box::new(entry), key));
+            let Waiting { entry, key } = self.waiting.remove(&seq)?;
+            let key = self.gaps.late(seq, key);
+            return Some(Line::Entry(Box::new(entry), key));
         }
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -476,6 +477,9 @@ impl AuthorLog {
         // Behind a gap it is what the store says: the one before is not held there either.
         let before = self.last_key.filter(|(seq, _)| seq + 1 == entry.seq);
         let key = key.max(before.map_or(0, |(_, last)| last.saturating_add(1)));
+        if before.is_none() {
+            self.gaps.note(entry.seq, key);
+        }
         self.last_key = Some((entry.seq, key));
         Line::Entry(Box::new(entry), key)
     }

@@ -108,7 +108,7 @@ impl Logs {
     pub fn told_on(&self, network: NetworkId) -> Vec<(LogAt, u32)> {
         let mut newest: Vec<(LogAt, u32)> = Vec::new();
         for (at, log) in &self.all {
-            let is_told = at.1 > 0 && !log.is_forked();
+            let is_told = at.1 > 0 && log.is_served() && !log.is_forked();
             if let Some(seq) = log.told_on(network).filter(|_| is_told) {
                 newest.pop_if(|(before, _)| before.0 == at.0);
                 newest.push((*at, seq));

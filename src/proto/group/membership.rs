@@ -128,6 +128,7 @@ impl Group {
         room.logs = Logs::default();
         cx.core.rooms.retain(|listed| *listed != room.seat.listed);
         cx.core.event(described(room));
+        room.seat.told = None;
         let row = row_of(room);
         // Told just now, if others are in it.
         let members = room.seat.members.clone();

@@ -12,6 +12,7 @@ mod forks;
 mod gather;
 mod heard;
 mod kinds;
+mod late;
 pub mod log;
 pub mod logs;
 mod membership;
@@ -149,6 +150,8 @@ pub struct Group {
     kept_people: BTreeMap<PeerId, (u64, u32)>,
     /// Of whom too much is missing to ask for it entry by entry.
     behind: Vec<(RoomTag, PeerId)>,
+    /// Who told of logs that were not heard of here.
+    strange: Vec<(RoomTag, PeerId)>,
     /// When people were told last that somebody contradicts themselves.
     forks_told: BTreeMap<PeerId, Instant>,
 }

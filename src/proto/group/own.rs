@@ -76,7 +76,10 @@ impl OwnLogs {
 
     /// Begins a log of this network at `now_ms`, in milliseconds since the Unix epoch.
     pub fn begin(&mut self, network: NetworkId, now_ms: u64) -> u64 {
-        let epoch = now_ms.max(self.greatest.saturating_add(1));
+        let mut epoch = now_ms.max(self.greatest.saturating_add(1));
+        if is_sabotaged(Sabotage::EpochReused) && self.greatest > 0 {
+            epoch = self.greatest;
+        }
         self.pass(epoch);
         let mut log = OwnSender::new(network, 0, [0; 32]);
         log.is_volatile = self.is_volatile;

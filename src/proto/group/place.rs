@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::id::{MessageId, PeerId};
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// A line seen for longer than this does not move.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -51,7 +52,8 @@ impl Shown {
         if self.highest.is_none_or(|(key, _)| key <= order.0) {
             self.highest = Some((order.0, id));
         }
-        if self.settled.is_some_and(|(settled, _)| order < settled) {
+        let is_late = self.settled.is_some_and(|(settled, _)| order < settled);
+        if is_late && !is_sabotaged(Sabotage::OrderByArrival) {
             return Place::Delayed;
         }
         let is_last = self.moving.range(order..).next().is_none();
@@ -63,6 +65,9 @@ impl Shown {
             Some(id) => Place::After(id),
             None => Place::Delayed,
         };
+        if is_sabotaged(Sabotage::OrderByArrival) {
+            return Place::Append;
+        }
         if place != Place::Delayed {
             self.moving.insert(order, (id, now));
         }

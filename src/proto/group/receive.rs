@@ -43,7 +43,8 @@ impl Group {
         let Some(room) = self.rooms.get(&entry.room) else {
             return Worth::No;
         };
-        if entry.redacted && !self.is_taken_back(entry) {
+        let believes = is_sabotaged(Sabotage::StubBelieved);
+        if entry.redacted && !believes && !self.is_taken_back(entry) {
             // A stub without its author's redaction could hide anything.
             return Worth::No;
         }
@@ -134,6 +135,7 @@ impl Group {
         let first_ask = cx.now.mono + first_wait(cx, room.seat.population());
         let told_on = room.seat.network_of(told_on);
         let id = room.id;
+        let is_new = room.logs.get(&at).is_none() && room.is_settled(told_on, cx.now.wall_ms);
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
         let Some(log) = room.log_for(at, (told_on, entry.seq - 1), here) else {
@@ -148,6 +150,9 @@ impl Group {
         };
         if is_heard {
             log.heard_on(told_on, (entry.seq, entry.seq));
+        }
+        if is_new && source != Source::Sync && log.start() > 0 {
+            self.strange.push((tag, at.0));
         }
         if log.is_forked() || !log.names(entry.network) {
             return;
@@ -421,10 +426,16 @@ impl Group {
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
         let at = (*author, epoch);
+        let is_new = epoch > 0 && room.logs.get(&at).is_none();
+        let is_settled = room.is_settled(on, cx.now.wall_ms);
         let Some(log) = room.log_for(at, (on, seq), here) else {
             return;
         };
         log.heard_on(on, (seq, seq));
+        if is_new && is_settled && log.start() > 0 && self.strange.len() < RECEIVED_PENDING_MAX {
+            // By its clock it was begun before this node came, and nobody told of it so far.
+            self.strange.push((*tag, *author));
+        }
         // Told in every HELLO and heartbeat, and nearly always known.
         if log.knows(seq) {
             return;

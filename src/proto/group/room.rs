@@ -19,6 +19,9 @@ use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::text::RoomName;
 use crate::wire::{HeadOf, OwnLog};
 
+/// After so long in a room a log that was not heard of is one that nobody told of.
+const SETTLED_MS: u64 = 5000;
+
 /// A room that this node is in.
 pub struct Room {
     /// Its name.
@@ -93,6 +96,14 @@ impl Room {
         self.since.entry(network).or_insert(ms);
     }
 
+    /// Whether this node is in the room on this network for so long that it asked what was said
+    /// before.
+    #[must_use]
+    pub fn is_settled(&self, network: NetworkId, now_ms: u64) -> bool {
+        let since = self.since.get(&network).copied();
+        since.is_some_and(|since| now_ms > since.saturating_add(SETTLED_MS))
+    }
+
     /// Whether something said then (hybrid logical clock) on this network was said before this
     /// node came.
     #[must_use]
@@ -139,6 +150,14 @@ impl Room {
         let since = self.since.get(&told_on).copied();
         let is_young = || since.is_some_and(|since| *epoch >= since);
         (self.logs.contains(author) && self.logs.was_heard_on(author, told_on)) || is_young()
+    }
+
+    /// Whether this much of an author's newest log is not held here.
+    #[must_use]
+    pub fn lacks(&self, author: &PeerId, head: &HeadOf) -> bool {
+        let held = self.logs.of(author).filter(|(_, log)| log.is_served());
+        let newest = held.last().map(|(epoch, log)| (epoch, log.contiguous()));
+        newest.is_none_or(|newest| newest < (head.epoch, head.seq))
     }
 
     /// Puts an entry's bytes on the list of what is in memory; the oldest goes.

@@ -49,6 +49,7 @@ impl Group {
             unkept: super::unkept::Unkept::default(),
             kept_people: BTreeMap::new(),
             behind: Vec::new(),
+            strange: Vec::new(),
             forks_told: BTreeMap::new(),
         }
     }

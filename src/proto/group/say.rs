@@ -294,6 +294,7 @@ fn next_entry(
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.shown.highest();
     let after = after.filter(|(key, _)| *key >= stamp && !kind.continues());
+    let after = after.filter(|_| !is_sabotaged(Sabotage::DepMissing));
     let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
     // What the room is about now is behind what it was about, whatever the clocks say.

@@ -52,6 +52,11 @@ impl Group {
         std::mem::take(&mut self.behind)
     }
 
+    /// Rooms, and members who have what was not heard of here.
+    pub fn take_strange(&mut self) -> Vec<(RoomTag, PeerId)> {
+        std::mem::take(&mut self.strange)
+    }
+
     /// An author gave all that it holds of its logs in this room on a network, up to these numbers
     /// by epoch: what is missing below it cannot give.
     pub fn author_gave(

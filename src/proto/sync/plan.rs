@@ -36,6 +36,8 @@ pub struct Plan {
     pub prefer: Option<PeerId>,
     /// Who was asked.
     pub tried: BTreeSet<PeerId>,
+    /// Who of them had no time.
+    busy: BTreeSet<PeerId>,
     due: Option<Instant>,
     /// How many are to be asked still.
     left: u32,
@@ -71,19 +73,28 @@ impl Plans {
             why,
             prefer,
             tried: BTreeSet::new(),
+            busy: BTreeSet::new(),
             due: Some(at),
             left,
             again: AGAIN_MAX,
             until: at + PATIENCE,
         });
-        if let Some(peer) = prefer.filter(|peer| plan.prefer != Some(*peer)) {
-            // Another one of whom something is to be had.
+        let is_new = |peer: &PeerId| plan.prefer != Some(*peer) || plan.tried.contains(peer);
+        if let Some(peer) = prefer.filter(is_new) {
+            // Another one of whom something is to be had, or one that was asked before it had it.
             plan.prefer = Some(peer);
             plan.left = (plan.left + 1).min(4);
             plan.tried.remove(&peer);
         }
         plan.until = plan.until.max(at + PATIENCE);
-        plan.due = plan.due.map(|due| due.min(at));
+        plan.due = Some(plan.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// This node is not in the room any more.
+    pub fn forget(&mut self, room: &RoomTag) {
+        self.all.remove(room);
+        self.differs.retain(|(of, _), _| of != room);
+        self.vain.retain(|(of, _), _| of != room);
     }
 
     /// Somebody can be asked who could not before.
@@ -119,6 +130,13 @@ impl Plans {
     /// Nobody is there to be asked: waits for somebody.
     pub fn nobody(&mut self, now: Instant, room: &RoomTag) {
         if let Some(plan) = self.all.get_mut(room) {
+            for peer in std::mem::take(&mut plan.busy) {
+                plan.tried.remove(&peer);
+                plan.due = Some(now + LATER);
+            }
+            if plan.due.is_some_and(|due| due > now) {
+                return;
+            }
             plan.due = None;
             plan.until = plan.until.min(now + PATIENCE);
         }
@@ -163,6 +181,14 @@ impl Plans {
         }
     }
 
+    /// This one has no time: whoever else can be asked is asked first.
+    pub fn busy(&mut self, room: RoomTag, peer: PeerId) {
+        if let Some(plan) = self.all.get_mut(&room) {
+            plan.busy.insert(peer);
+        }
+        self.vain.remove(&(room, peer));
+    }
+
     /// The connection to this one went away while it was asked, which says nothing against it.
     pub fn again(&mut self, now: Instant, room: RoomTag, peer: PeerId) {
         let Some(plan) = self.all.get_mut(&room).filter(|plan| plan.again > 0) else {
@@ -172,6 +198,12 @@ impl Plans {
         plan.tried.remove(&peer);
         plan.due = Some(now + NEXT);
         self.vain.remove(&(room, peer));
+    }
+
+    /// Whether an exchange with this one brought nothing lately.
+    #[must_use]
+    pub fn is_vain(&self, now: Instant, of: (RoomTag, PeerId)) -> bool {
+        self.vain.get(&of).is_some_and(|(until, _)| now < *until)
     }
 
     /// A member's digest of a room came; `own` is this node's. Whether they differ for long enough
@@ -188,7 +220,7 @@ impl Plans {
             self.differs.remove(&of);
             return false;
         }
-        if self.vain.get(&of).is_some_and(|(until, _)| now < *until) {
+        if self.is_vain(now, of) {
             return false;
         }
         if self.differs.len() >= DIFFERS_MAX && !self.differs.contains_key(&of) {
@@ -238,5 +270,43 @@ mod tests {
                 .is_some_and(|plan| plan.tried.contains(&peer));
             assert_eq!(is_tried, round == AGAIN_MAX, "round {round}");
         }
+    }
+
+    #[test]
+    fn who_was_asked_and_has_more_since_is_asked_again() {
+        let (now, room, peer) = (Instant::now(), RoomTag([1; 8]), PeerId([2; 32]));
+        let mut plans = Plans::default();
+        plans.plan(room, Why::Heal, Some(peer), now);
+        plans.asking(now, &room, peer);
+        plans.asked(now, room, peer, false);
+        plans.nobody(now, &room);
+        assert!(plans.get(&room).expect("not done").tried.contains(&peer));
+        // It was away, and is back.
+        plans.plan(room, Why::Heal, Some(peer), now);
+        plans.somebody(now, Duration::ZERO);
+        assert_eq!(plans.due(now), [room]);
+        assert!(plans.get(&room).expect("not done").tried.is_empty());
+    }
+
+    #[test]
+    fn who_had_no_time_is_asked_again_once_nobody_else_is_left() {
+        let (now, room) = (Instant::now(), RoomTag([1; 8]));
+        let (one, other) = (PeerId([2; 32]), PeerId([3; 32]));
+        let mut plans = Plans::default();
+        plans.plan(room, Why::Heal, None, now);
+        for peer in [one, other] {
+            plans.asking(now, &room, peer);
+            plans.asked(now, room, peer, false);
+        }
+        plans.busy(room, one);
+        plans.nobody(now, &room);
+        assert_eq!(plans.due(now), []);
+        assert_eq!(plans.due(now + LATER), [room]);
+        let tried = &plans.get(&room).expect("not done").tried;
+        assert_eq!(tried.iter().collect::<Vec<_>>(), [&other]);
+        plans.asking(now, &room, one);
+        plans.asked(now, room, one, false);
+        plans.nobody(now + LATER, &room);
+        assert_eq!(plans.deadline(), None, "asked in vain");
     }
 }

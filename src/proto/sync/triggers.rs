@@ -35,8 +35,14 @@ impl Endpoint {
         if !self.sync.found {
             return;
         }
-        let known = &mut self.sync.known;
-        known.retain(|tag| self.group.synced_rooms().any(|(room, _)| room == *tag));
+        let (known, plans) = (&mut self.sync.known, &mut self.sync.plans);
+        known.retain(|tag| {
+            let is_in = self.group.synced_rooms().any(|(room, _)| room == *tag);
+            if !is_in {
+                plans.forget(tag);
+            }
+            is_in
+        });
         for (tag, is_new) in self.group.synced_rooms() {
             if known.insert(tag) {
                 let why = why_at_start(is_new);
@@ -61,6 +67,14 @@ impl Endpoint {
         for (tag, author) in self.group.take_behind() {
             self.sync.plans.plan(tag, Why::Gap, Some(author), now.mono);
             self.sync.plans.somebody(now.mono, Duration::ZERO);
+        }
+        for (tag, peer) in self.group.take_strange() {
+            if self.core.config.transient || self.sync.plans.is_vain(now.mono, (tag, peer)) {
+                continue;
+            }
+            let at = now.mono + self.core.jitter(SPREAD);
+            self.sync.plans.plan(tag, Why::Heal, Some(peer), at);
+            self.sync.plans.somebody(now.mono, SPREAD);
         }
     }
 

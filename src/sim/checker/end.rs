@@ -1,12 +1,13 @@
 //! Invariant 3: when faults stop, everything converges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Checker, LOBBY};
+use super::{Checker, LineAt};
 use crate::api::PeerState;
-use crate::id::{MessageId, PeerId, RoomId};
+use crate::id::{MessageId, NetworkId, PeerId, RoomId};
 use crate::sim::disk::Disk;
+use crate::wire::EntryKind;
 
 /// Somebody who is known from others only and not to be reached is listed for so long.
 const HEARSAY_SHOWN_MAX: Duration = Duration::from_secs(40);
@@ -27,7 +28,8 @@ impl Checker {
             for &of in &live {
                 let row = self.rows[node][of];
                 let right = row.state == Some(PeerState::Online) && row.confirmed;
-                if node != of && !right {
+                let together = self.people[node].network == self.people[of].network;
+                if node != of && together && !right {
                     let what = format!("does not list node {of} in time: {row:?}");
                     self.fail(now, node, 3, what);
                 }
@@ -54,93 +56,129 @@ impl Checker {
     /// The logs: what a live author wrote in its epoch is held by all from where they joined it
     /// on, what was kept was shown, and what was written in private to somebody who is here came.
     pub fn logs_converged<'a>(&mut self, now: Duration, disk: impl Fn(usize) -> &'a Disk) {
-        let (live, room) = (self.live(), RoomId::public(LOBBY).0);
-        for &author in &live {
-            let id = self.people[author].id;
-            let numbers = self
-                .numbers
-                .range((author, 0, 0)..=(author, u64::MAX, u32::MAX));
-            let Some((&(_, epoch, last), _)) = numbers.last() else {
-                continue;
-            };
-            // A log that a power cut or a restored backup ended is nobody's to tell of.
-            if disk(author).own_epoch() != Some(epoch) {
-                continue;
+        let live = self.live();
+        let rooms: Vec<RoomId> = self.rooms.values().copied().collect();
+        for room in rooms {
+            let is_in = |node: &usize| self.is_in(*node, &room.tag());
+            let members: Vec<usize> = live.iter().copied().filter(is_in).collect();
+            // Whoever says something in passing does not look after it.
+            for &author in &members {
+                self.log_is_whole(now, room, (author, &members), &disk);
             }
-            for &node in live.iter().filter(|&&node| node != author) {
-                let held: Vec<(u32, MessageId)> = disk(node)
-                    .log(room, id, epoch)
-                    .map(|(seq, hash)| (seq, MessageId::of_entry(hash)))
-                    .collect();
-                let first = held.first().map_or(last + 1, |(seq, _)| *seq);
-                let through = held.last().map_or(0, |(seq, _)| *seq);
-                let whole = held.len() == (through + 1).saturating_sub(first) as usize;
-                // Whoever came after the last line has nothing to hold.
-                let late = held.is_empty() && self.joined_after(node, author, epoch, last);
-                if !late && (!whole || through < last) {
-                    let numbers: Vec<u32> = held.iter().map(|(seq, _)| *seq).collect();
-                    let what =
-                        format!("of node {author}, 1 to {last} of {epoch}, holds {numbers:?}");
-                    self.fail(now, node, 3, what);
-                }
-            }
+            self.all_hold_the_same(now, room, &members, &disk);
+            self.stands_in_one_order(now, room, &members, &disk);
         }
+        self.nothing_is_left(now, &live, &disk);
         for &node in &live {
-            let lines = &self.lines[node];
-            let since = self.people[node].since + super::LATE;
-            let is_history = |id: &&MessageId| {
-                let truth = self.truth.get(*id);
-                truth.is_some_and(|truth| {
-                    let key = (truth.author, truth.epoch, truth.seq);
-                    let sent = self.sent_at.get(&key);
-                    let left =
-                        (truth.author, truth.epoch + 1, 0)..=(truth.author, u64::MAX, u32::MAX);
-                    truth.hlc >> 16 < lines.begun_ms
-                        || sent.is_none_or(|&at| at < since)
-                        // An epoch that its author left.
-                        || self.numbers.range(left).next().is_some()
-                })
-            };
-            let mut kept = lines.kept.iter().filter(|id| !is_history(id));
-            let unseen = kept.find(|id| !lines.ever.contains(id));
-            if let Some(id) = unseen {
-                let what = format!("kept {id:?} and never showed it");
+            self.all_was_shown(now, node);
+        }
+        self.letters_came(now, &live, &disk);
+    }
+
+    /// All who are in one LAN with the author hold what it said there.
+    fn log_is_whole<'a>(
+        &mut self,
+        now: Duration,
+        room: RoomId,
+        (author, live): (usize, &[usize]),
+        disk: &impl Fn(usize) -> &'a Disk,
+    ) {
+        let network = self.network_in(author, &room.tag());
+        let id = self.people[author].id;
+        // A log that a power cut or a restored backup ended is nobody's to tell of.
+        let Some(epoch) = disk(author).own_epoch(&room, network) else {
+            return;
+        };
+        let of = (room.tag(), author, epoch);
+        let numbers = (of.0, of.1, of.2, 0)..=(of.0, of.1, of.2, u32::MAX);
+        let Some((&(.., last), _)) = self.numbers.range(numbers).last() else {
+            return;
+        };
+        for &node in live {
+            if node == author || self.network_in(node, &room.tag()) != network {
+                continue;
+            }
+            let held: Vec<u32> = disk(node)
+                .log(room.0, id, epoch)
+                .map(|(seq, _)| seq)
+                .collect();
+            let first = held.first().map_or(last + 1, |seq| *seq);
+            let through = held.last().map_or(0, |seq| *seq);
+            let whole = held.len() == (through + 1).saturating_sub(first) as usize;
+            // Whoever came after the last line has nothing to hold.
+            let late = held.is_empty() && self.joined_after(node, (of.0, author, epoch, last));
+            if !late && (!whole || through < last) {
+                let what = format!("of node {author}, 1 to {last} of {epoch}, holds {held:?}");
                 self.fail(now, node, 3, what);
             }
         }
-        self.letters_came(now, &live, &disk);
-        self.all_hold_the_same(now, &live, disk);
     }
 
-    /// Of every author, here or gone, all hold what any of them holds.
+    /// What a node kept of what was said while it was there, it showed.
+    fn all_was_shown(&mut self, now: Duration, node: usize) {
+        let lines = &self.lines[node];
+        let is_history = |id: &&MessageId| {
+            let Some(truth) = self.truth.get(*id) else {
+                return false;
+            };
+            let of = (truth.room, truth.author, truth.epoch);
+            let network = self.networks.get(&of).copied();
+            let came = network.and_then(|on| self.sat_on(node, &truth.room, on));
+            // It is not in that room, or was not on that network since.
+            let Some((came, came_ms)) = came else {
+                return true;
+            };
+            let since = came.max(self.people[node].since) + super::LATE;
+            let sent = self.sent_at.get(&(of.0, of.1, of.2, truth.seq));
+            // An epoch that its author left.
+            let mut later = self
+                .networks
+                .range((of.0, of.1, of.2 + 1)..=(of.0, of.1, u64::MAX));
+            // What takes a line back is shown where that line is held.
+            truth.kind == EntryKind::REDACTION
+                || truth.hlc >> 16 < lines.begun_ms.max(came_ms)
+                || sent.is_none_or(|&at| at < since)
+                || later.any(|(_, on)| Some(*on) == network)
+        };
+        let mut kept = lines.kept.iter().filter(|id| !is_history(id));
+        if let Some(id) = kept.find(|id| !lines.ever.contains(id)) {
+            let what = format!("kept {id:?} and never showed it: {:?}", self.truth.get(id));
+            self.fail(now, node, 3, what);
+        }
+    }
+
+    /// Of every author, here or gone, all in one LAN hold what any of them holds.
     fn all_hold_the_same<'a>(
         &mut self,
         now: Duration,
+        room: RoomId,
         live: &[usize],
-        disk: impl Fn(usize) -> &'a Disk,
+        disk: &impl Fn(usize) -> &'a Disk,
     ) {
-        let Some((&first, others)) = live.split_first() else {
-            return;
-        };
         let honest = |id: &PeerId| self.node_of(id).is_some_and(|of| self.people[of].honest);
-        let held = |node| -> BTreeSet<(PeerId, u64, u32)> {
-            let numbers = disk(node).numbers();
+        let held = |node: usize| -> BTreeSet<(PeerId, u64, u32)> {
+            let numbers = disk(node).numbers(room, self.network_in(node, &room.tag()));
             numbers.filter(|(author, ..)| honest(author)).collect()
         };
-        let of_first = held(first);
-        let differs = others.iter().find_map(|&node| {
+        let mut first_on: BTreeMap<NetworkId, (usize, BTreeSet<_>)> = BTreeMap::new();
+        let differs = live.iter().find_map(|&node| {
             let of_node = held(node);
+            let network = self.network_in(node, &room.tag());
+            let (first, of_first) = first_on
+                .entry(network)
+                .or_insert_with(|| (node, of_node.clone()));
             let mut lacking = of_first.symmetric_difference(&of_node);
             let (author, epoch, seq) = lacking.next()?;
             let lacks = if of_node.contains(&(*author, *epoch, *seq)) {
-                first
+                *first
             } else {
                 node
             };
             let of = self.node_of(author);
             let more = lacking.count();
-            let what =
-                format!("lacks line {seq} of node {of:?} in {epoch}, and {more} more differ");
+            let what = format!(
+                "lacks line {seq} of node {of:?} in {epoch} of {room:?}, and {more} more differ"
+            );
             Some((lacks, what))
         });
         if let Some((node, what)) = differs {
@@ -150,10 +188,13 @@ impl Checker {
 
     /// Whether a node's run began, or it met the author, after this line was sent: it need not
     /// have it.
-    fn joined_after(&self, node: usize, author: usize, epoch: u64, seq: u32) -> bool {
-        let met = self.rows[node][author].validated.unwrap_or_default();
-        let joined = met.max(self.people[node].since) + super::LATE;
-        let sent = self.sent_at.get(&(author, epoch, seq));
+    fn joined_after(&self, node: usize, line: LineAt) -> bool {
+        let met = self.rows[node][line.1].validated.unwrap_or_default();
+        let network = self.network_in(node, &line.0);
+        let sat = self.sat_on(node, &line.0, network);
+        let sat = sat.map_or(Duration::ZERO, |(at, _)| at);
+        let joined = met.max(self.people[node].since).max(sat) + super::LATE;
+        let sent = self.sent_at.get(&line);
         sent.is_none_or(|&at| joined > at)
     }
 
@@ -164,7 +205,10 @@ impl Checker {
         disk: &impl Fn(usize) -> &'a Disk,
     ) {
         let lost = self.letters.iter().find(|(id, letter)| {
-            let both = live.contains(&letter.from) && live.contains(&letter.to);
+            let network = |node: usize| self.people[node].network;
+            let both = live.contains(&letter.from)
+                && live.contains(&letter.to)
+                && network(letter.from) == network(letter.to);
             let kept = !self.people[letter.from].forgetful && !self.people[letter.to].forgetful;
             both && kept
                 && letter.kept

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Checker, LOBBY, Letter, Truth};
+use super::{Checker, Letter, Truth};
 use crate::durable::{Batch, Kept, LogKey, Write, order_key};
-use crate::id::{MessageId, RoomId};
+use crate::id::{MessageId, RoomTag};
 use crate::sim::disk::Disk;
 use crate::text::DisplayText;
-use crate::wire::Entry;
+use crate::wire::{Entry, EntryKind};
 
 /// A stamp moves a clock if it is at most this far ahead of it, in milliseconds.
 const AHEAD_MS_MAX: u64 = 60_000;
@@ -19,17 +19,28 @@ impl Checker {
     /// An entry that somebody signed exists.
     pub fn learn(&mut self, entry: &Entry) -> Option<MessageId> {
         let author = self.node_of(&entry.author_id())?;
-        let id = MessageId::of_entry(&entry.hash(&RoomId::public(LOBBY)));
+        let room = self.rooms.get(&entry.room)?;
+        let id = MessageId::of_entry(&entry.hash(room));
         let text = DisplayText::from_wire(&entry.body);
         let truth = Truth {
+            room: entry.room,
             author,
             epoch: entry.epoch,
             seq: entry.seq,
             hlc: entry.hlc,
+            kind: entry.kind,
             text: text.map(DisplayText::into_string).unwrap_or_default(),
         };
         self.truth.insert(id, truth);
-        let head = self.heads.entry((author, entry.epoch)).or_default();
+        if entry.kind == EntryKind::REDACTION
+            && let Some(of) = entry.deps.first().copied().map(MessageId)
+            && self.truth.get(&of).is_some_and(|of| of.author == author)
+        {
+            self.taken_back.insert((of, id));
+        }
+        let of = (entry.room, author, entry.epoch);
+        self.networks.insert(of, entry.network);
+        let head = self.heads.entry(of).or_default();
         *head = (*head).max(entry.seq);
         Some(id)
     }
@@ -62,6 +73,9 @@ impl Checker {
                     if disk.is_forked(&log) {
                         let what = format!("takes line {seq} of a log that contradicts itself");
                         self.fail(now, node, 1, what);
+                    }
+                    if let Some(of) = self.node_of(&author) {
+                        self.took_where(now, node, (room.tag(), of, epoch));
                     }
                 }
                 // What is known comes back from others, who kept it better.
@@ -109,12 +123,13 @@ impl Checker {
             let what = format!("stamps {:x} after it showed {:x}", entry.hlc, lines.hlc);
             return self.fail(now, node, 4, what);
         }
+        let highest = lines.highest.get(&entry.room).copied().unwrap_or(0);
         let deps: Vec<u64> = entry
             .deps
             .iter()
             .filter_map(|of| disk.place_of_id(of))
             .collect();
-        if order_key(entry.hlc, None, &deps) <= lines.highest {
+        if order_key(entry.hlc, None, &deps) <= highest {
             let what = "an answer would stand before what it answers".to_owned();
             return self.fail(now, node, 4, what);
         }
@@ -151,23 +166,39 @@ impl Checker {
         &mut self,
         (now, wall_ms): (Duration, u64),
         node: usize,
-        (id, author, text, delayed): (MessageId, usize, &str, bool),
+        (id, room, author): (MessageId, RoomTag, usize),
+        (text, delayed, redacted): (&str, bool, bool),
         disk: &Disk,
     ) {
         let honest = self.people[author].honest;
         let Some(truth) = self.truth.get(&id).cloned() else {
-            if honest {
+            // With a full disk an own line is seen here first as it leaves.
+            let is_unkept = node == author && self.crammed.contains(&node);
+            if honest && !is_unkept {
                 let what = format!("shows {text:?} of node {author}, which never wrote it");
                 self.fail(now, node, 1, what);
             }
             return;
         };
-        if truth.author != author || truth.text != text {
+        if node != author && !self.is_in(node, &room) {
+            return self.fail(
+                now,
+                node,
+                1,
+                format!("shows {text:?} of a room it is not in"),
+            );
+        }
+        let is_taken_back = || self.taken_back.iter().any(|(of, _)| *of == id);
+        let is_right = match redacted {
+            true => text.is_empty() && is_taken_back(),
+            false => truth.text == text,
+        };
+        if truth.author != author || truth.room != room || !is_right {
             let what = format!("shows {text:?} of node {author}, written was {truth:?}");
             return self.fail(now, node, 1, what);
         }
         let shown = DisplayText::from_wire(text.as_bytes()).map(DisplayText::into_string);
-        if shown.as_deref() != Some(text) {
+        if shown.as_deref().unwrap_or_default() != text {
             return self.fail(now, node, 10, format!("shows unfit text {text:?}"));
         }
         if self.lenient {
@@ -181,8 +212,26 @@ impl Checker {
             lines.hlc = lines.hlc.max(truth.hlc);
         }
         let key = lines.keys.get(&id).copied().unwrap_or(0);
-        lines.highest = lines.highest.max(key);
-        if honest && node != author && !self.people[author].forgetful {
+        let highest = lines.highest.entry(room).or_default();
+        *highest = key.max(*highest);
+        let of = (room, author, truth.epoch);
+        let before = lines
+            .places
+            .get(&of)
+            .filter(|(seq, _)| seq + 1 == truth.seq);
+        let place = before.map_or(0, |(_, place)| place + 1);
+        let place = key.max(truth.hlc).max(place);
+        lines.places.insert(of, (truth.seq, place));
+        let bottom = lines.bottom.entry(room).or_default();
+        let is_above = place < *bottom;
+        *bottom = place.max(*bottom);
+        if is_above && !delayed && node != author {
+            let what = format!("puts {text:?} behind what comes after it");
+            return self.fail(now, node, 4, what);
+        }
+        // What takes a line back is told once it is known whose that was, whatever came meanwhile.
+        let in_line = truth.kind != EntryKind::REDACTION;
+        if honest && node != author && in_line && !self.people[author].forgetful {
             self.in_order(now, node, &truth, delayed, disk);
         }
     }
@@ -190,20 +239,22 @@ impl Checker {
     /// Invariant 2: in order, and no gap without a mark.
     fn in_order(&mut self, now: Duration, node: usize, truth: &Truth, delayed: bool, disk: &Disk) {
         let (author, epoch, seq) = (truth.author, truth.epoch, truth.seq);
+        let Some(&room) = self.rooms.get(&truth.room) else {
+            return;
+        };
         let id = self.people[author].id;
         let lines = &mut self.lines[node];
         if delayed {
             return;
         }
-        let told = lines.gaps.remove(&author);
-        let last = lines.last.insert((author, epoch), seq);
+        let told = lines.gaps.remove(&(truth.room, author));
+        let last = lines.last.insert((truth.room, author, epoch), seq);
         let Some(last) = last else { return };
         if seq <= last {
             let what = format!("shows line {seq} of node {author} after line {last}");
             return self.fail(now, node, 2, what);
         }
-        let room = RoomId::public(LOBBY).0;
-        let passed_over = (last + 1..seq).find(|&seq| !disk.has(&(room, id, epoch, seq)));
+        let passed_over = (last + 1..seq).find(|&seq| !disk.has(&(room.0, id, epoch, seq)));
         if let Some(missing) = passed_over.filter(|_| !told) {
             let what = format!("passes over line {missing} of node {author} without a word");
             self.fail(now, node, 2, what);

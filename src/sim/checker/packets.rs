@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Checker, LOBBY};
+use super::Checker;
 use crate::datagram::Destination;
 use crate::durable::LogKey;
-use crate::id::{Incarnation, RoomId};
+use crate::id::{Incarnation, MessageId};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::sim::disk::Disk;
 use crate::wire::{self, Body, Digest, Entry, Parsed};
@@ -37,18 +37,43 @@ impl Checker {
         {
             self.count_out(now, node, to, bytes.len(), on_link(to));
         }
+        if Checker::is_secret(bytes) {
+            return self.fail(now, node, 1, "says in clear what is locked".into());
+        }
         if bytes.first() != Some(&wire::MAGIC) {
             return;
         }
         let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
             return self.fail(now, node, 10, "sends what nobody can read".into());
         };
-        if packet.header.incarnation.0 > disk.incarnation {
+        let is_crammed = self.crammed.contains(&node);
+        if packet.header.incarnation.0 > disk.incarnation && !is_crammed {
             let what = format!("speaks in run {:?}, not kept", packet.header.incarnation);
             return self.fail(now, node, 9, what);
         }
         let run = packet.header.incarnation;
-        match &packet.body {
+        let is_sealed = matches!(packet.body, Body::Sealed(_));
+        let opened = match packet.body {
+            Body::Sealed(sealed) => {
+                let seal = self.seals.get(&sealed.room);
+                let opened = seal.map(|seal| wire::open(&sealed, &packet.header, seal));
+                opened.and_then(Result::ok).map(|opened| opened.body)
+            }
+            body => Some(body),
+        };
+        let Some(body) = opened else {
+            return self.fail(now, node, 10, "seals what nobody can open".into());
+        };
+        if let Body::Data(entry) = &body
+            && entry.author_id() == self.people[node].id
+            && !self
+                .sent_at
+                .contains_key(&(entry.room, node, entry.epoch, entry.seq))
+        {
+            self.spoke(node, (entry.room, node, entry.epoch));
+        }
+        self.told_where(now, node, (&body, is_sealed));
+        match &body {
             Body::Heartbeat(heartbeat) => self.told_digest(now, node, &heartbeat.digest, run),
             Body::Welcome(welcome) => self.told_digest(now, node, &welcome.digest, run),
             Body::Data(entry) => self.sent_entry(now, node, entry, disk),
@@ -60,9 +85,9 @@ impl Checker {
             Body::Ack(ack) => {
                 if let Destination::Unicast(to) = destination
                     && let Some(&author) = self.at.get(&to)
+                    && let Some(room) = self.rooms.get(&ack.room)
                 {
-                    let room = RoomId::public(LOBBY).0;
-                    let key = (room, self.people[author].id, ack.epoch, ack.seq);
+                    let key = (room.0, self.people[author].id, ack.epoch, ack.seq);
                     if !disk.has(&key) {
                         let what = format!("acknowledges line {} before it is kept", ack.seq);
                         self.fail(now, node, 9, what);
@@ -79,7 +104,8 @@ impl Checker {
                 let Some(author) = author.filter(|&of| self.people[of].honest) else {
                     return;
                 };
-                let head = self.heads.get(&(author, nack.epoch)).copied().unwrap_or(0);
+                let of = (nack.room, author, nack.epoch);
+                let head = self.heads.get(&of).copied().unwrap_or(0);
                 if last > head {
                     let what = format!("asks for line {last} of node {author}, which wrote {head}");
                     self.fail(now, node, 6, what);
@@ -103,7 +129,9 @@ impl Checker {
     }
 
     fn sent_entry(&mut self, now: Duration, node: usize, entry: &Entry, disk: &Disk) {
-        let room = RoomId::public(LOBBY);
+        let Some(&room) = self.rooms.get(&entry.room) else {
+            return self.fail(now, node, 10, "says something in no room".into());
+        };
         let id = entry.author_id();
         let log = LogKey {
             room,
@@ -111,15 +139,29 @@ impl Checker {
             epoch: entry.epoch,
         };
         let is_kept = disk.has(&(room.0, id, entry.epoch, entry.seq));
-        if !is_kept && !disk.proves(&log, &entry.bytes) {
+        // With a full disk the chat goes on.
+        let is_volatile = id == self.people[node].id && self.crammed.contains(&node);
+        if is_volatile
+            && !self
+                .truth
+                .contains_key(&MessageId::of_entry(&entry.hash(&room)))
+        {
+            self.learn(entry);
+        }
+        if !is_kept && !is_volatile && !disk.proves(&log, &entry.bytes) {
             let what = format!("sends line {} before it is kept", entry.seq);
             return self.fail(now, node, 9, what);
+        }
+        let hash = entry.hash(&room);
+        let is_stub = disk.has_body(&MessageId::of_entry(&hash)) == Some(false);
+        if is_stub && !entry.redacted {
+            let what = format!("sends the text of line {}, which was taken back", entry.seq);
+            return self.fail(now, node, 1, what);
         }
         if id != self.people[node].id {
             return;
         }
-        let hash = entry.hash(&room);
-        let key = (node, entry.epoch, entry.seq);
+        let key = (entry.room, node, entry.epoch, entry.seq);
         self.sent_at.entry(key).or_insert(now);
         let first = *self.numbers.entry(key).or_insert(hash);
         if first != hash {

@@ -116,7 +116,7 @@ impl Disk {
         found
     }
 
-    fn network_of(&self, key: &EntryKey) -> Option<NetworkId> {
+    pub(super) fn network_of(&self, key: &EntryKey) -> Option<NetworkId> {
         self.logs.get(&log_of(key)).map(|row| row.network)
     }
 

@@ -1,15 +1,18 @@
 //! How processes start, stop and end.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{CHAT_PORT, Crash, LINK, PRESENCE_PORT, Stopped, World};
-use crate::datagram::{Link, LinkAddress4};
+use super::{Action, CHAT_PORT, Crash, LINK, PRESENCE_PORT, Stopped, World};
+use crate::datagram::{Gateway, Link, LinkAddress4};
+use crate::proto::network::of_link;
 use crate::proto::{Config, Endpoint};
 use crate::text::{PeerName, RoomName, StatusText};
 
 /// From this on a driver tells the endpoint that it is late.
 const LATE_MIN: Duration = Duration::from_millis(500);
+/// The router of every LAN.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 255, 254);
 
 impl World {
     /// Starts a node's process.
@@ -44,11 +47,18 @@ impl World {
             limits: crate::limits::Limits::default(),
             seed,
         };
-        let mut endpoint = Endpoint::new(now, node.identity.clone(), config);
-        endpoint.set_links(now, &[link(node.address)]);
+        let endpoint = Endpoint::new(now, node.identity.clone(), config);
+        let rooms: Vec<String> = endpoint.rooms().map(ToString::to_string).collect();
         node.endpoint = Some(endpoint);
+        if self.full.contains(&index) {
+            self.checker.crammed.insert(index);
+        }
         self.checker.started(self.now, index, now.wall_ms);
-        self.drain(index);
+        for room in rooms {
+            self.checker
+                .begins_in((self.now, now.wall_ms), index, &room);
+        }
+        self.tell_links(index);
     }
 
     /// Ends a node's process at once.
@@ -82,7 +92,8 @@ impl World {
         node.stopped = None;
         node.run += 1;
         node.refuses = refuses;
-        self.checker.stopped(self.now, index);
+        let disk = &self.nodes[index].disk;
+        self.checker.stopped(self.now, index, disk);
     }
 
     /// A dead node's disk is set back to its last backup.
@@ -93,6 +104,26 @@ impl World {
             node.disk.retire();
             self.checker.forgot(index);
             self.fault(index, "restored backup".into());
+        }
+    }
+
+    /// A dead node's directory is copied elsewhere, and the copy is used from now on.
+    pub fn copied(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.endpoint.is_none() {
+            node.disk.retire();
+            self.fault(index, "copied".into());
+        }
+    }
+
+    /// A node's disk has no room any more, or has some again.
+    pub fn disk_full(&mut self, index: usize, full: bool) {
+        self.fault(index, format!("disk full: {full}"));
+        if full {
+            self.full.insert(index);
+            self.checker.crammed.insert(index);
+        } else {
+            self.full.remove(&index);
         }
     }
 
@@ -159,6 +190,38 @@ impl World {
         self.arm(index);
     }
 
+    /// A node is carried out of its LAN: its interface has no carrier any more.
+    pub fn depart(&mut self, index: usize) {
+        self.fault(index, "depart".into());
+        self.network.away.insert(index);
+        self.tell_links(index);
+    }
+
+    /// A node is carried into this LAN and plugged in.
+    pub fn arrive_at(&mut self, index: usize, segment: u8) {
+        self.fault(index, format!("in LAN {segment}"));
+        let was = self.network.segments.insert(index, segment).unwrap_or(0);
+        self.network.away.remove(&index);
+        let address = self.nodes[index].address;
+        if let Some(byzantine) = self.nodes[index].byzantine.as_mut() {
+            byzantine.network = of_link(&link(address, segment));
+            if was != segment {
+                let sends = byzantine.moved();
+                self.emit(index, sends);
+            }
+        }
+        self.tell_links(index);
+    }
+
+    /// Tells a process that runs what its interface is in.
+    fn tell_links(&mut self, index: usize) {
+        let links = match self.network.away.contains(&index) {
+            true => Vec::new(),
+            false => vec![link(self.nodes[index].address, self.network.segment(index))],
+        };
+        self.act(Action::Links(index, links));
+    }
+
     /// Whether a node's process is stopped.
     #[must_use]
     pub fn is_suspended(&self, index: usize) -> bool {
@@ -166,8 +229,8 @@ impl World {
     }
 }
 
-/// The only link of a node.
-fn link(address: SocketAddr) -> Link {
+/// The only link of a node in this LAN: two of them differ in their router alone.
+fn link(address: SocketAddr, segment: u8) -> Link {
     let v4 = match address.ip() {
         IpAddr::V4(address) => vec![LinkAddress4 {
             address,
@@ -182,6 +245,9 @@ fn link(address: SocketAddr) -> Link {
         v4,
         v6: Vec::new(),
         group: true,
-        gateway: None,
+        gateway: Some(Gateway {
+            address: ROUTER.into(),
+            mac: Some([2, 0, 0, 0, 0, segment]),
+        }),
     }
 }

@@ -124,6 +124,11 @@ impl World {
         self.said[usize::try_from(at).unwrap()].clone()
     }
 
+    fn is_said_once(&self, said: &Said) -> bool {
+        let same = |other: &&Said| other.log == said.log && other.seq == said.seq;
+        self.said.iter().filter(same).count() == 1
+    }
+
     fn write(&mut self) -> Write {
         let said = self.any_said();
         let (of_room, author) = (room(self.below(ROOMS)), key_of(self.below(AUTHORS)));
@@ -157,7 +162,8 @@ impl World {
                 first: said.bytes,
                 second: vec![5],
             }),
-            7 => Write::Stub {
+            // The node writes none but the stub of what is held.
+            7 if self.is_said_once(&said) => Write::Stub {
                 log,
                 seq,
                 bytes: said.stub,

@@ -401,8 +401,9 @@ impl Endpoint {
                 }
             }
             Body::Ack(ack) => {
+                let came_by = self.core.network_from(&heard.arrival);
                 let (group, mut cx) = self.group_cx(now);
-                group.handle_ack(&mut cx, &id, &ack);
+                group.handle_ack(&mut cx, &id, came_by, &ack);
             }
             Body::ProbeRequest(request) => {
                 self.presence
@@ -434,9 +435,11 @@ impl Endpoint {
     fn handle_entry(&mut self, now: Now, inbound: &Inbound, entry: Entry, source: Source) {
         let own = self.core.identity.id();
         let worth = self.group.worth(&own, &entry);
+        let author = entry.author_id();
         match worth {
             Worth::No => {
-                if entry.redacted {
+                let is_of_author = self.group.has_author(&entry.room, &author);
+                if entry.redacted && is_of_author && self.is_signed(now, inbound, &entry) {
                     let (group, mut cx) = self.group_cx(now);
                     group.doubt_stub(&mut cx, &entry);
                 }
@@ -451,33 +454,14 @@ impl Endpoint {
             }
             Worth::New | Worth::Fork | Worth::OwnBeyond => {}
         }
-        let author = entry.author_id();
         // What is above its author's share is asked for once it has some of it left.
         if worth == Worth::New && !self.group.may_say(now, &author) {
             self.core.stats.limited += 1;
             return;
         }
-        // Anybody can name a known author; nobody can pose as a validated address but who is
-        // on the way to it.
-        if !self.gate.admit_check(now.mono, inbound.from_known) {
-            self.core.stats.limited += 1;
+        if !self.is_signed(now, inbound, &entry) {
             return;
         }
-        let Some(room) = self.group.room_id(&entry.room) else {
-            return;
-        };
-        self.core.stats.verified += 1;
-        let genuine = verify(
-            &entry.author,
-            &entry.signing_input(&room),
-            &entry.signature(),
-        );
-        if !genuine && !is_sabotaged(Sabotage::EntryUnverified) {
-            self.core.stats.bad_signature += 1;
-            return;
-        }
-        let len = inbound.arrival.presence_port.then_some(inbound.bytes.len());
-        self.group.said(now, &author, len);
         // Whose datagram it was is not signed, so a copy of it tells nothing of where it is from.
         self.gate.remember(now.mono, inbound.fingerprint, None);
         let met = inbound.from_known
@@ -498,8 +482,41 @@ impl Endpoint {
             return;
         }
         let told_on = self.core.network_from(&inbound.arrival);
+        let copy = entry.clone();
         let (group, mut cx) = self.group_cx(now);
         group.take_in(&mut cx, vec![entry], source, told_on);
+        // Whoever says again what somebody else once said must not use up their share.
+        let peer = self.presence.roster.get(&author);
+        let from = inbound.arrival.source;
+        let by_author = peer.is_some_and(|peer| peer.addresses.is_validated(from));
+        if by_author || self.group.worth(&own, &copy) == Worth::Held {
+            let len = inbound.arrival.presence_port.then_some(inbound.bytes.len());
+            self.group.said(now, &author, len);
+        }
+    }
+
+    /// Whether the author of an entry signed it, as far as there is time to look.
+    fn is_signed(&mut self, now: Now, inbound: &Inbound, entry: &Entry) -> bool {
+        // Anybody can name a known author; nobody can pose as a validated address but who is
+        // on the way to it.
+        if !self.gate.admit_check(now.mono, inbound.from_known) {
+            self.core.stats.limited += 1;
+            return false;
+        }
+        let Some(room) = self.group.room_id(&entry.room) else {
+            return false;
+        };
+        self.core.stats.verified += 1;
+        let genuine = verify(
+            &entry.author,
+            &entry.signing_input(&room),
+            &entry.signature(),
+        );
+        if !genuine && !is_sabotaged(Sabotage::EntryUnverified) {
+            self.core.stats.bad_signature += 1;
+            return false;
+        }
+        true
     }
 }
 

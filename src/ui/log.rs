@@ -259,6 +259,7 @@ impl Log {
         self.first += 1;
         self.bytes -= line.cost();
         self.past.lines = self.past.lines.saturating_sub(1);
+        self.past.oldest = None;
         if self.past.state == PastState::Whole {
             self.past.state = PastState::More;
         }

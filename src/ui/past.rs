@@ -23,6 +23,8 @@ pub struct Past {
     pub(super) state: PastState,
     /// Whether others handed over lines that may belong among those.
     pub(super) stale: bool,
+    /// The oldest message that was told, a line or not: what is before it comes next.
+    pub(super) oldest: Option<MessageId>,
 }
 
 /// What is known of the lines before the first one shown.
@@ -51,6 +53,8 @@ pub(super) struct Page {
     anew: bool,
     /// Messages told, those that are no line among them.
     told: u32,
+    /// The first of them.
+    oldest: Option<MessageId>,
     lines: Vec<Said>,
 }
 
@@ -74,7 +78,7 @@ pub(super) fn wanted(model: &mut Model) -> Option<Effect> {
     let limit = PAGE.max(height * 2);
     let before = match anew {
         true => log.first_said(log.past.lines),
-        false => log.first_said(0),
+        false => log.past.oldest.or_else(|| log.first_said(0)),
     };
     log.past.state = PastState::Asked;
     log.past.stale = false;
@@ -83,6 +87,7 @@ pub(super) fn wanted(model: &mut Model) -> Option<Effect> {
         limit,
         anew,
         told: 0,
+        oldest: None,
         lines: Vec::new(),
     };
     let command = Command::History {
@@ -100,6 +105,9 @@ impl Page {
     /// A message of it came.
     pub(super) fn take(&mut self, event: &Event) {
         self.told += 1;
+        if let Event::Message { id, .. } = event {
+            self.oldest.get_or_insert(*id);
+        }
         // What was taken back says so itself.
         let said = said_of(event).filter(|said| said.kind != TextKind::Redaction);
         self.lines.extend(said);
@@ -114,9 +122,16 @@ impl Page {
             true => PastState::More,
             false => PastState::Whole,
         };
+        if self.anew && log.bottom.is_some() {
+            // Somebody began to read back meanwhile.
+            log.past.stale = true;
+            log.past.state = PastState::More;
+            return;
+        }
         if self.anew && is_there {
             log.drop_past();
         }
+        log.past.oldest = self.oldest.or(log.past.oldest);
         log.prepend(self.lines);
     }
 }

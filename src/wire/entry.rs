@@ -133,6 +133,8 @@ pub struct EntryFields {
 
 /// Length of the length of the body.
 const BODY_LEN_LEN: usize = 2;
+/// Greatest [`Entry::hlc`]: what follows always has a greater place in the order.
+pub const HLC_MAX: u64 = u64::MAX >> 1;
 /// In place of the length of the body: there is none any more.
 const REDACTED: u16 = 0xffff;
 
@@ -211,7 +213,7 @@ impl Entry {
             len => entry.body = reader.take(usize::from(len))?.to_vec(),
         }
         reader.finish()?;
-        let in_range = entry.epoch > 0 && entry.seq > 0;
+        let in_range = entry.epoch > 0 && entry.seq > 0 && entry.hlc <= HLC_MAX;
         let holds = entry.redacted || *blake3::hash(&entry.body).as_bytes() == entry.body_hash;
         if !in_range || !holds {
             return Err(ParseError::Range);

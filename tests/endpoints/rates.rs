@@ -199,3 +199,43 @@ fn lines_forged_in_somebodys_name_take_nothing_of_their_share() {
     world.run(Duration::from_millis(200));
     assert_eq!(world.texts(1, &lobby()).len(), 11);
 }
+
+/// What somebody said once, anybody can say again.
+#[test]
+fn lines_of_somebody_that_another_says_again_take_nothing_of_their_share() {
+    let mut world = plain(0.0, 57);
+    for line in 0..60 {
+        world.send(0, "#lobby", &format!("old {line}"));
+        world.run(Duration::from_millis(250));
+    }
+    let is_data = |(from, bytes): &&(usize, Vec<u8>)| {
+        let packet = wire::parse(bytes);
+        *from == 0
+            && matches!(packet, Ok(Parsed::Packet(packet)) if matches!(packet.body, Body::Data(_)))
+    };
+    let said: Vec<Vec<u8>> = world
+        .sent
+        .iter()
+        .filter(is_data)
+        .map(|(_, b)| b.clone())
+        .collect();
+    assert!(said.len() >= 60, "{} packets", said.len());
+    // Of a log that is not in memory: nothing was heard of her since the start.
+    world.kill(1);
+    world.nodes[1].disk = Default::default();
+    world.boot(1);
+    world.run_until(seconds(20), World::all_listed);
+    world.run(seconds(5));
+    world.forget();
+    for round in 0..200 {
+        let mut again = said[round % said.len()].clone();
+        // The number in the header is not signed.
+        again[4..8].copy_from_slice(&(1_000_000 + round as u32).to_be_bytes());
+        world.inject(1, SocketAddr::from(([10, 0, 0, 77], 5263)), true, &again);
+    }
+    for line in 0..10 {
+        world.send(0, "#lobby", &format!("line {line}"));
+    }
+    world.run(Duration::from_millis(300));
+    assert_eq!(world.texts(1, &lobby()).len(), 10);
+}

@@ -7,7 +7,7 @@ use super::logs::LogAt;
 use super::room::Room;
 use super::{Cx, Group};
 use crate::datagram::Arrival;
-use crate::id::{PeerId, RoomTag};
+use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::wire::{Ack, Body, Entry};
 
 impl Group {
@@ -20,11 +20,19 @@ impl Group {
     }
 
     /// A member tells how far it has our log.
-    pub fn handle_ack(&mut self, cx: &mut Cx, member: &PeerId, ack: &Ack) {
+    pub fn handle_ack(&mut self, cx: &mut Cx, member: &PeerId, came_by: NetworkId, ack: &Ack) {
+        let peer = cx.presence.roster.get(member);
+        let addresses = peer.into_iter().flat_map(|peer| peer.addresses.iter());
+        let networks = addresses.map(|address| cx.core.network_towards(address.at));
+        let networks: BTreeSet<NetworkId> = networks.chain([came_by]).collect();
         let Some(room) = self.rooms.get_mut(&ack.room) else {
             return;
         };
-        let changed = room.own.acknowledged(member, (ack.epoch, ack.seq));
+        let networks = networks.into_iter().map(|on| room.seat.network_of(on));
+        let networks: BTreeSet<NetworkId> = networks.collect();
+        let changed = room
+            .own
+            .acknowledged(member, &networks, (ack.epoch, ack.seq));
         room.tell_receipts(cx.core, changed);
     }
 }

@@ -75,6 +75,11 @@ pub(super) fn ask(
     let Some((tries, runs)) = log.missing.take(now, most, || rtt * 2 + core.jitter(rtt)) else {
         return false;
     };
+    // The rest waits for its turn: answers above the share would be dropped.
+    let taken: u32 = runs.iter().map(|run| run.last - run.first + 1).sum();
+    if taken >= most {
+        log.missing.put_off(now, now + rtt * 2);
+    }
     let (author, epoch) = (at.0.short(), at.1);
     let nack = Body::Nack(Nack {
         room: tag,
@@ -115,7 +120,7 @@ fn whom_to_ask(
             let at = peer.addresses.current()?;
             Some((log.missing.is_holder(&peer.id, seq), at))
         })
-        .filter(|(_, at)| log.is_on(cx.core.network_towards(*at)))
+        .filter(|(_, at)| log.is_on(seat.network_of(cx.core.network_towards(*at))))
         .collect();
     let is_known = others.iter().any(|(holds, _)| *holds);
     let (wants_author, count) = match tries {

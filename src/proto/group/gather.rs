@@ -104,6 +104,10 @@ impl Group {
         let Some(room) = self.rooms.get(&tag) else {
             return BTreeSet::new();
         };
+        // Each gets the proof instead.
+        if room.forks.contains_key(&at) {
+            return BTreeSet::new();
+        }
         let mut behind = BTreeSet::new();
         let mut sent = BTreeMap::new();
         for (seq, askers) in askers {

@@ -1,6 +1,6 @@
 //! The own logs of a room: one for each network, each continued when the node is there again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use super::sender::OwnSender;
@@ -204,14 +204,19 @@ impl OwnLogs {
     }
 
     /// A member has everything of an epoch up to `seq`. Returns whose receipt changed.
-    pub fn acknowledged(&mut self, member: &PeerId, (epoch, seq): OwnAt) -> Vec<OwnAt> {
+    pub fn acknowledged(
+        &mut self,
+        member: &PeerId,
+        on: &BTreeSet<NetworkId>,
+        (epoch, seq): OwnAt,
+    ) -> Vec<OwnAt> {
         let Some(log) = self.all.get_mut(&epoch) else {
             return Vec::new();
         };
         if seq > log.sent_seq {
             return Vec::new();
         }
-        let changed = log.acknowledged(member, seq).into_iter();
+        let changed = log.acknowledged(member, on, seq).into_iter();
         changed.map(|seq| (epoch, seq)).collect()
     }
 

@@ -300,9 +300,21 @@ impl OwnSender {
     }
 
     /// A member has everything up to `seq`. Returns the numbers whose receipt changed.
-    pub fn acknowledged(&mut self, member: &PeerId, seq: u32) -> Vec<u32> {
+    pub fn acknowledged(
+        &mut self,
+        member: &PeerId,
+        on: &BTreeSet<NetworkId>,
+        seq: u32,
+    ) -> Vec<u32> {
         let mut changed = Vec::new();
+        let is_home = on.iter().any(|on| self.is_of(*on));
+        let said_there: Vec<&Runs> = on.iter().filter_map(|on| self.said_on.get(on)).collect();
+        // Who is on another network only passes over what was not said there.
+        let was_there = |number| is_home || said_there.iter().any(|said| said.contains(number));
         for (&number, followed) in self.followed.range_mut(..=seq) {
+            if !was_there(number) {
+                continue;
+            }
             if followed.of.contains_key(member) && followed.acked.insert(*member) {
                 followed.left.remove(member);
                 changed.push(number);

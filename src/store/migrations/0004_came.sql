@@ -8,7 +8,8 @@ ALTER TABLE line  ADD COLUMN came INTEGER NOT NULL DEFAULT 0;
 UPDATE entry SET came = CASE
     WHEN hlc > 0 AND hlc >> 16 BETWEEN 1577836800000 AND unixepoch() * 1000 THEN hlc >> 16
     ELSE unixepoch() * 1000 END;
-UPDATE line SET came = (SELECT came FROM entry WHERE entry.log = line.log AND entry.seq = line.seq);
+UPDATE line SET came = coalesce(
+    (SELECT came FROM entry WHERE entry.log = line.log AND entry.seq = line.seq), unixepoch() * 1000);
 
 -- What of a room came first.
 CREATE INDEX line_came ON line (room, came, author, epoch, seq);

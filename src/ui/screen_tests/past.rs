@@ -121,6 +121,43 @@ fn who_clears_a_conversation_sees_it_again_by_paging_up() {
     assert!(chat.picture().contains("line 11"));
 }
 
+/// What was taken back is no line, and a page may be full of that.
+#[test]
+fn a_page_without_lines_is_followed_by_the_one_before() {
+    let mut chat = Screen::with(LARGE, []);
+    for round in 0..3_u16 {
+        let asked = chat.pages.pop().expect("a page is asked for");
+        let Command::History { limit, before, .. } = &asked.command else {
+            panic!("no history: {asked:?}")
+        };
+        let expected = (round > 0).then(|| id(1000 - round * 100));
+        assert_eq!(*before, expected, "round {round}");
+        let limit = u16::try_from(limit.expect("a limit")).expect("few");
+        for number in 0..limit {
+            let mut event = line(900 - round * 100 + number);
+            if let Event::Message {
+                reference,
+                kind,
+                answers,
+                ..
+            } = &mut event
+            {
+                reference.clone_from(&asked.reference);
+                *kind = TextKind::Redaction;
+                *answers = Some(id(1));
+            }
+            chat.tell(0, event);
+        }
+        let reply = Event::Reply {
+            reference: asked.reference,
+            ok: true,
+            id: None,
+            passphrase: None,
+        };
+        chat.tell(0, reply);
+    }
+}
+
 #[test]
 fn a_key_begins_a_search() {
     let mut chat = Screen::with(LARGE, []);

@@ -60,7 +60,7 @@ fn largest_entry() -> Entry {
         network: NetworkId([8; 8]),
         epoch: u64::MAX,
         seq: u32::MAX,
-        hlc: u64::MAX,
+        hlc: crate::wire::entry::HLC_MAX,
         prev: [7; 32],
         kind: EntryKind::TEXT,
         deps: vec![[6; 16]; 4],
@@ -185,6 +185,17 @@ fn the_largest_of_every_other_packet_fits_a_datagram() {
     assert_eq!(size(Body::Nack(nack)), 243);
     assert_eq!(size(Body::Data(largest_entry())), 1190);
     assert_eq!(size(Body::Repair(repair)), 1193);
+}
+
+/// Else everything said after it would have the same, last place in the order.
+#[test]
+fn an_entry_behind_which_nothing_can_stand_is_none() {
+    let mut bytes = largest_entry().bytes;
+    // Room, author, network, epoch and number stand before the clock.
+    let at = 8 + 32 + 8 + 8 + 4;
+    assert_eq!(bytes[at..at + 8], crate::wire::entry::HLC_MAX.to_be_bytes());
+    bytes[at] |= 0x80;
+    assert_eq!(Entry::parse(&bytes), Err(ParseError::Range));
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub fn entry() -> impl Strategy<Value = Entry> {
                     network: NetworkId(network),
                     epoch,
                     seq,
-                    hlc,
+                    hlc: hlc & crate::wire::entry::HLC_MAX,
                     prev,
                     kind: EntryKind(kind),
                     deps,

@@ -1,0 +1,273 @@
+//! What an author's log holds, misses, shows and acknowledges.
+
+#![allow(clippy::disallowed_methods)]
+
+use super::*;
+use crate::proto::Identity;
+use crate::proto::group::missing::LAST_TRY;
+use crate::wire::EntryKind;
+use crate::wire::group::EntryFields;
+
+fn entry(seq: u32) -> Entry {
+    let author = Identity::from_secret(&[1; 32]);
+    let fields = EntryFields {
+        author: author.public(),
+        network: NetworkId([0; 8]),
+        epoch: 7,
+        seq,
+        hlc: 1,
+        prev: [0; 32],
+        kind: EntryKind::TEXT,
+        deps: Vec::new(),
+        body: b"x".to_vec(),
+    };
+    Entry::build(fields, &RoomId::public("lobby"), &mut |bytes| {
+        author.sign(bytes)
+    })
+    .unwrap()
+}
+
+fn take(log: &mut AuthorLog, now: Instant, seq: u32) {
+    log.learn_head(seq, now);
+    store(log, now, seq);
+}
+
+fn storing(log: &mut AuthorLog, seq: u32) {
+    let entry = entry(seq);
+    log.storing(&entry, entry.hash(&RoomId::public("lobby")));
+}
+
+fn store(log: &mut AuthorLog, now: Instant, seq: u32) {
+    storing(log, seq);
+    log.stored(now, entry(seq), Some(1));
+}
+
+fn lines(log: &mut AuthorLog, now: Instant) -> Vec<u32> {
+    let line = |line| match line {
+        Line::Entry(entry, _) => entry.seq,
+        Line::Gap(missing) => 1000 + missing,
+    };
+    std::iter::from_fn(|| log.next_line(now))
+        .map(line)
+        .collect()
+}
+
+#[test]
+fn a_gap_holds_later_lines_half_a_second_and_is_then_told() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    take(&mut log, now, 1);
+    take(&mut log, now, 4);
+    assert_eq!(lines(&mut log, now), [1]);
+    assert_eq!(log.contiguous(), 1);
+    let later = now + GAP_HOLD;
+    assert_eq!(lines(&mut log, later), [1002, 4]);
+    take(&mut log, later, 2);
+    take(&mut log, later, 3);
+    assert_eq!(lines(&mut log, later), [2, 3]);
+    assert_eq!(log.contiguous(), 4);
+}
+
+#[test]
+fn a_gap_filled_in_time_is_never_seen() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    for seq in [2, 3, 1] {
+        take(&mut log, now, seq);
+    }
+    assert_eq!(lines(&mut log, now), [1, 2, 3]);
+    assert_eq!(log.deadline(), None);
+}
+
+#[test]
+fn an_entry_on_its_way_to_the_disk_is_no_gap() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    log.learn_head(2, now);
+    store(&mut log, now, 2);
+    storing(&mut log, 1);
+    assert_eq!(lines(&mut log, now + GAP_HOLD), [] as [u32; 0]);
+    log.stored(now, entry(1), Some(1));
+    assert_eq!(lines(&mut log, now + GAP_HOLD), [1, 2]);
+}
+
+#[test]
+fn a_log_far_ahead_is_joined_near_its_head() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(10);
+    log.learn_head(100_000, now);
+    // An author takes whatever it follows for delivered once a later number is acknowledged.
+    assert_eq!(log.missing.len(), FOLLOWED_MAX as usize);
+    assert!(!log.is_near(200_000));
+}
+
+#[test]
+fn the_lines_passed_over_on_the_way_to_a_far_head_are_told_as_a_gap() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(10);
+    log.learn_head(1000, now);
+    assert_eq!(lines(&mut log, now), [] as [u32; 0]);
+    let first = 1001 - CATCH_UP_MAX;
+    take(&mut log, now, first);
+    assert_eq!(lines(&mut log, now), [1000 + first - 11, first]);
+}
+
+#[test]
+fn a_head_without_bounds_costs_a_bounded_amount_of_memory() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    take(&mut log, now, 2);
+    for head in [3_000_000_000, u32::MAX - 1, u32::MAX] {
+        log.learn_head(head, now);
+        assert!(log.missing.len() <= AHEAD_MAX as usize);
+    }
+    take(&mut log, now, 1);
+    log.learn_head(u32::MAX - 1, now);
+    assert!(log.missing.len() <= AHEAD_MAX as usize);
+}
+
+#[test]
+fn the_last_number_there_is_ends_a_log_and_not_the_program() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(u32::MAX - 2);
+    assert!(log.is_near(u32::MAX - 1) && !log.is_near(u32::MAX));
+    for seq in [u32::MAX - 1, u32::MAX - 1] {
+        take(&mut log, now, seq);
+    }
+    assert_eq!(lines(&mut log, now), [u32::MAX - 1]);
+    log.learn_head(u32::MAX, now);
+    assert_eq!(log.deadline(), None);
+}
+
+#[test]
+fn a_slow_disk_does_not_make_the_gap_timer_spin() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    take(&mut log, now, 3);
+    log.learn_head(3, now);
+    storing(&mut log, 1);
+    storing(&mut log, 2);
+    let later = now + GAP_HOLD * 2;
+    assert_eq!(lines(&mut log, later), [] as [u32; 0]);
+    assert!(log.deadline().is_none_or(|at| at > later), "at once again");
+}
+
+#[test]
+fn what_the_store_had_already_is_not_shown_again() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    for seq in [1, 2, 3] {
+        log.learn_head(seq, now);
+        storing(&mut log, seq);
+        log.stored(now, entry(seq), (seq != 2).then_some(1));
+    }
+    assert_eq!(lines(&mut log, now), [1, 3]);
+}
+
+#[test]
+fn what_is_older_than_the_start_is_filled_in_and_not_shown() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(10);
+    take(&mut log, now, 11);
+    assert_eq!(lines(&mut log, now), [11]);
+    for seq in [9, 10, 8] {
+        assert!(!log.has(seq));
+        log.filled(seq);
+        assert!(log.has(seq));
+    }
+    assert_eq!((log.contiguous(), lines(&mut log, now)), (11, vec![]));
+    // What was said since this node came, and came late: shown, out of its turn.
+    store(&mut log, now, 7);
+    assert_eq!(lines(&mut log, now), [7]);
+}
+
+#[test]
+fn a_number_that_nobody_can_give_holds_nothing_up() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    for seq in [1, 3, 5] {
+        take(&mut log, now, seq);
+    }
+    assert_eq!((log.contiguous(), log.held()), (1, Some(1)));
+    assert!(!log.is_near(2 + AHEAD_MAX));
+    log.denied(Some(2));
+    for _ in 0..LAST_TRY {
+        let at = log.missing.deadline().unwrap();
+        assert!(log.missing.take(at, 64, || GAP_HOLD).is_some());
+    }
+    let at = log.missing.deadline().unwrap();
+    assert!(log.give_up_gone(at, true));
+    assert_eq!((log.contiguous(), log.held()), (3, Some(3)));
+    assert!(log.is_near(2 + AHEAD_MAX) && !log.has(2));
+    assert_eq!(lines(&mut log, at), [1, 1001, 3]);
+    // Its author may hold number 4 and is not here.
+    assert!(log.give_up_gone(at, false));
+    assert_eq!(lines(&mut log, at), [1001, 5]);
+    assert_eq!((log.contiguous(), log.held()), (5, Some(3)));
+    log.ask_again(at);
+    assert_eq!((log.contiguous(), log.held()), (3, Some(3)));
+    take(&mut log, at, 2);
+    take(&mut log, at, 4);
+    assert_eq!(lines(&mut log, at), [2, 4], "it came after all");
+    assert_eq!(log.held(), Some(5));
+}
+
+#[test]
+fn a_log_from_the_store_holds_what_the_store_holds_and_no_more() {
+    let head = Head {
+        room: RoomId::public("lobby"),
+        author: Identity::from_secret(&[1; 32]).id(),
+        epoch: 7,
+        seq: 9,
+        hash: [4; 32],
+        network: NetworkId([0; 8]),
+        low: 5,
+        floor: 2,
+        forked: false,
+    };
+    let log = AuthorLog::restored(&head);
+    assert!(log.has(5) && log.has(9) && !log.has(4) && !log.has(10));
+    assert_eq!((log.contiguous(), log.held()), (9, Some(9)));
+    assert!(!log.is_near(2) && log.is_near(3));
+    let mut next = entry(10);
+    assert_eq!(log.broken_by(&next, &[0; 32]), Some(9));
+    next.prev = [4; 32];
+    assert_eq!(log.broken_by(&next, &[0; 32]), None);
+}
+
+#[test]
+fn a_floor_takes_everything_below_it_away() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    for seq in [1, 2, 6] {
+        take(&mut log, now, seq);
+    }
+    log.raise_floor(4);
+    assert!(!log.has(2) && !log.is_near(4) && log.has(6));
+    assert_eq!((log.missing_len(), log.contiguous()), (1, 4));
+    take(&mut log, now, 5);
+    assert_eq!(log.contiguous(), 6);
+    log.raise_floor(3);
+    assert!(log.has(5), "a floor never goes back");
+    log.raise_floor(30);
+    // A head told late, and below the floor by now, is nothing new.
+    log.learn_head(12, now);
+    assert_eq!((log.contiguous(), log.missing_len()), (30, 0));
+}
+
+#[test]
+fn an_entry_is_told_from_another_of_its_number_and_from_one_that_does_not_join() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    take(&mut log, now, 2);
+    let (held, room) = (entry(2), RoomId::public("lobby"));
+    assert_eq!(log.other_than(&held, &room), None);
+    let mut other = held.clone();
+    other.bytes[100] ^= 1;
+    assert_eq!(log.other_than(&other, &room), Some(&held.bytes));
+    assert_eq!(log.other_than(&held.stub(), &room), None);
+    assert_eq!(log.other_than(&entry(3), &room), None);
+    assert_eq!(log.broken_by(&entry(3), &[0; 32]), Some(2));
+    assert_eq!(log.broken_by(&entry(1), &[0; 32]), None);
+    assert_eq!(log.broken_by(&entry(1), &[5; 32]), Some(2));
+}

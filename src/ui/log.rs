@@ -227,12 +227,12 @@ impl Log {
     }
 
     /// The lines from this index on have numbers greater by so much: so do the places among them.
-    pub(super) fn shift_places(&mut self, index: usize, by: u64) {
+    pub(super) fn shift_places(&mut self, index: usize, by: i64) {
         let number = self.first + index as u64;
         let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
         let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
         for place in places.filter(|place| **place >= number) {
-            *place += by;
+            *place = place.saturating_add_signed(by);
         }
     }
 
@@ -318,12 +318,7 @@ impl Log {
         };
         self.bytes -= line.cost();
         self.past.lines -= usize::from(index < self.past.lines);
-        let number = self.first + index as u64;
-        let places = [&mut self.new_from, &mut self.picked].into_iter().flatten();
-        let places = places.chain(self.bottom.as_mut().map(|place| &mut place.line));
-        for place in places.filter(|place| **place > number) {
-            *place -= 1;
-        }
+        self.shift_places(index + 1, -1);
     }
 
     /// Marks how an own message stands, if it is still here.

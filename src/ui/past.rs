@@ -179,15 +179,15 @@ impl Log {
             })
             .collect();
         let new = said.into_iter().filter(|said| !here.contains(&said.id));
-        let mut count = 0;
+        let mut count = 0_u32;
         for said in new.rev() {
             let line = Line::Said(said);
             self.bytes += line.cost();
             self.lines.push_front(line);
             count += 1;
         }
-        self.past.lines += count;
-        self.shift_places(0, count as u64);
+        self.past.lines += count as usize;
+        self.shift_places(0, count.into());
     }
 
     /// Drops what was read back.

@@ -45,15 +45,21 @@ fn answer(chat: &mut Screen, kept: std::ops::Range<u16>) {
         .take_while(|number| *before != Some(id(*number)))
         .collect();
     let limit = usize::try_from(limit.expect("a limit")).expect("few");
-    for number in &numbers[numbers.len().saturating_sub(limit)..] {
-        let mut event = line(*number);
+    let last = &numbers[numbers.len().saturating_sub(limit)..];
+    let lines = last.iter().map(|number| line(*number)).collect();
+    tell_page(chat, &asked, lines);
+}
+
+/// A page that was asked for comes, message by message.
+fn tell_page(chat: &mut Screen, asked: &Request, messages: Vec<Event>) {
+    for mut event in messages {
         if let Event::Message { reference, .. } = &mut event {
             reference.clone_from(&asked.reference);
         }
         chat.tell(0, event);
     }
     let reply = Event::Reply {
-        reference: asked.reference,
+        reference: asked.reference.clone(),
         ok: true,
         id: None,
         passphrase: None,
@@ -133,28 +139,15 @@ fn a_page_without_lines_is_followed_by_the_one_before() {
         let expected = (round > 0).then(|| id(1000 - round * 100));
         assert_eq!(*before, expected, "round {round}");
         let limit = u16::try_from(limit.expect("a limit")).expect("few");
-        for number in 0..limit {
+        let taken_back = |number| {
             let mut event = line(900 - round * 100 + number);
-            if let Event::Message {
-                reference,
-                kind,
-                answers,
-                ..
-            } = &mut event
-            {
-                reference.clone_from(&asked.reference);
+            if let Event::Message { kind, answers, .. } = &mut event {
                 *kind = TextKind::Redaction;
                 *answers = Some(id(1));
             }
-            chat.tell(0, event);
-        }
-        let reply = Event::Reply {
-            reference: asked.reference,
-            ok: true,
-            id: None,
-            passphrase: None,
+            event
         };
-        chat.tell(0, reply);
+        tell_page(&mut chat, &asked, (0..limit).map(taken_back).collect());
     }
 }
 
@@ -169,34 +162,13 @@ fn a_key_begins_a_search() {
 
 #[test]
 fn a_gap_counts_down_as_its_lines_come_and_goes_with_the_last() {
-    let late = |number: u16, behind: Option<u16>| match line(number) {
-        Event::Message {
-            reference,
-            id,
-            conversation,
-            from,
-            own,
-            kind,
-            text,
-            time,
-            answers,
-            redacted,
-            ..
-        } => Event::Message {
-            reference,
-            id,
-            conversation,
-            from,
-            own,
-            kind,
-            text,
-            time,
-            delayed: behind.is_none(),
-            after: behind.map(self::id),
-            answers,
-            redacted,
-        },
-        other => other,
+    let late = |number: u16, behind: Option<u16>| {
+        let mut event = line(number);
+        if let Event::Message { delayed, after, .. } = &mut event {
+            *delayed = behind.is_none();
+            *after = behind.map(id);
+        }
+        event
     };
     let mut chat = Screen::with(LARGE, []);
     chat.tell(0, line(1));

@@ -175,13 +175,17 @@ fn whole(conn: &Connection, mut line: Line) -> rusqlite::Result<Option<Line>> {
     Ok(Some(line))
 }
 
+/// Whether an author said something at this clock on a network of a lower id: looked up once in each
+/// of its few logs, since any number of its lines may name that clock.
+pub(super) const TWIN: &str =
+    "SELECT EXISTS (SELECT 1 FROM log CROSS JOIN entry ON entry.log = log.id
+     WHERE entry.hlc = ? AND log.room = ? AND log.author = ? AND log.network < ?)";
+
 /// Whether its author said the same on a network of a lower id too: that one is shown.
 fn has_twin(conn: &Connection, room: &RoomId, line: &Line) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM entry JOIN log ON log.id = entry.log
-               WHERE entry.hlc = ? AND log.room = ? AND log.author = ? AND log.network < ?)";
     let row = &line.row;
     let of = params![row.hlc.cast_signed(), room.0, row.author.0, line.network];
-    conn.prepare_cached(sql)?
+    conn.prepare_cached(TWIN)?
         .query_row(of, |found| found.get(0))
 }
 

@@ -66,7 +66,7 @@ impl Core {
     pub fn network(&self) -> NetworkId {
         match self.main_link() {
             Some(link) => self.network_on(link.id),
-            None => self.last_network.unwrap_or_else(|| id_of(None, None)),
+            None => self.last_network.unwrap_or_else(nowhere),
         }
     }
 
@@ -116,6 +116,12 @@ impl Core {
             .find(|link| !link.loopback && link.reaches(at));
         Some(link.map_or_else(|| self.network(), |link| self.network_on(link.id)))
     }
+}
+
+/// What is said before there was any network belongs to this one.
+#[must_use]
+pub(crate) fn nowhere() -> NetworkId {
+    id_of(None, None)
 }
 
 /// The network that a link is in.

@@ -173,7 +173,7 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self.rooms.values().filter(|room| room.own.queued() > 0);
+        let waits = self.rooms.values().filter(|room| room.own.is_ready());
         let waits = waits.map(|room| room.seat.held_until().unwrap_or(now));
         let turn = waits.min().zip(settled).map(|(at, settled)| {
             let turn = self.rates.turn_at(now);

@@ -71,8 +71,7 @@ impl Group {
             return Err(("no_such_room", sentence, "/rooms lists the rooms".into()));
         };
         if room.own.queued() + waiting >= SEND_QUEUE_MAX {
-            let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
-            return Err(("too_fast", sentence, "send more slowly".into()));
+            return Err(too_fast());
         }
         let mut writes = Vec::new();
         begin_epoch(room, cx, &mut writes);
@@ -151,7 +150,7 @@ impl Group {
         loop {
             let is_ready = |room: &Room| {
                 let held = room.seat.held_until();
-                room.own.queued() > 0 && held.is_none_or(|held| held <= now)
+                room.own.is_ready() && held.is_none_or(|held| held <= now)
             };
             let rooms = self.rooms.iter();
             let waiting = rooms
@@ -210,6 +209,12 @@ impl Group {
             }
         }
     }
+}
+
+/// Too much waits to be sent.
+pub(super) fn too_fast() -> Refusal {
+    let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
+    ("too_fast", sentence, "send more slowly".into())
 }
 
 /// Tells on each link how far a log goes there: one packet for all that are told the same.

@@ -44,8 +44,8 @@ pub struct Seat {
     pub early: TakenBack,
     /// The lines that people saw.
     pub seen: Seen,
-    /// Parts of messages of which others came in an earlier run, with their keys.
-    pub halves: Vec<(Entry, u64)>,
+    /// Parts of messages of which others came in an earlier run, with their keys where they are new.
+    pub halves: Vec<(Entry, Option<u64>)>,
     /// What was taken back, to be kept without its body.
     pub stubs: Vec<Write>,
     /// The key of a locked room, and what seals with it.

@@ -202,7 +202,9 @@ impl Group {
                 let Some(room) = self.rooms.get_mut(&room) else {
                     return;
                 };
-                for line in lines().filter(|line| line.kind == EntryKind::TOPIC.0) {
+                // What is left of one that was taken back says nothing.
+                let topics = lines().filter(|line| line.kind == EntryKind::TOPIC.0);
+                for line in topics.filter(|line| line.body.is_some()) {
                     let text = line.body.as_deref().and_then(DisplayText::from_wire);
                     let (epoch, seq) = line.at.unwrap_or_default();
                     let at = (line.key, line.author, epoch, seq);
@@ -308,6 +310,8 @@ impl Group {
             let Some((_, at)) = seen else { return };
             // It was shown, and is not kept.
             forget_bytes(room, own, (author, at));
+            room.seat.take_topic_back(&MessageId(id));
+            tell(room, cx);
             let from = match own {
                 true => cx.own_reference(),
                 false => cx.presence.reference_of(&entry.author),
@@ -333,10 +337,14 @@ impl Group {
 
     /// Of a line that its author took back nothing but the stub is to be kept.
     fn forget_line(&mut self, cx: &mut Cx, tag: RoomTag, author: &PeerId, line: Option<&LineRow>) {
-        let Some((room, line)) = self.rooms.get(&tag).zip(line) else {
+        let Some((room, line)) = self.rooms.get_mut(&tag).zip(line) else {
             return;
         };
         let is_theirs = line.author == *author && line.talk == Talk::Room(room.id);
+        if is_theirs && line.kind == EntryKind::TOPIC.0 {
+            room.seat.take_topic_back(&line.id);
+            tell(room, cx);
+        }
         let at = line.at.filter(|_| is_theirs && line.body.is_some());
         let Some((epoch, seq)) = at else { return };
         let (room, author) = (room.id, *author);

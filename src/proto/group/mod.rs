@@ -55,7 +55,7 @@ use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
-pub use sync_in::Source;
+pub use sync_in::{Given, Source};
 use unkept::Unkept;
 
 /// What a part of the endpoint works with.

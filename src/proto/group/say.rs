@@ -303,8 +303,8 @@ fn next_entry(
     let epoch = room.own.on(room.seat.network(cx.core))?;
     let log = room.own.get_mut(epoch)?;
     // What the room is about now is behind what it was about, whatever the clocks say.
-    let topic = room.seat.topic_at.filter(|_| kind == EntryKind::TOPIC);
-    let about = about.or(topic.map(|(_, id)| id.0));
+    let topic = room.seat.topic_by().filter(|_| kind == EntryKind::TOPIC);
+    let about = about.or(topic.map(|id| id.0));
     let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),

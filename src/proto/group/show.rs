@@ -126,7 +126,7 @@ impl Room {
         let event = self.show(cx, from, whole, own, key);
         cx.core.event(event);
         self.keep_stub_of(cx, entry);
-        if kind == EntryKind::TOPIC {
+        if kind == EntryKind::TOPIC && !whole.redacted && !self.is_taken_back(entry) {
             let text = DisplayText::from_wire(&entry.body);
             let at = (key, entry.author_id(), entry.epoch, entry.seq);
             let id = MessageId::of_entry(&entry.hash(&self.id));

@@ -214,26 +214,51 @@ impl Checker {
         let key = lines.keys.get(&id).copied().unwrap_or(0);
         let highest = lines.highest.entry(room).or_default();
         *highest = key.max(*highest);
-        let of = (room, author, truth.epoch);
-        let before = lines
-            .places
-            .get(&of)
-            .filter(|(seq, _)| seq + 1 == truth.seq);
-        let place = before.map_or(0, |(_, place)| place + 1);
-        let place = key.max(truth.hlc).max(place);
-        lines.places.insert(of, (truth.seq, place));
-        let bottom = lines.bottom.entry(room).or_default();
-        let is_above = place < *bottom;
-        *bottom = place.max(*bottom);
+        let is_above = self.puts_below(node, (&truth, key), disk);
         if is_above && !delayed && node != author {
             let what = format!("puts {text:?} behind what comes after it");
             return self.fail(now, node, 4, what);
+        }
+        if truth.kind == EntryKind::REDACTION && !self.takes_back(&id) {
+            let what = format!("shows that node {author} took back what is not its own");
+            return self.fail(now, node, 1, what);
         }
         // What takes a line back is told once it is known whose that was, whatever came meanwhile.
         let in_line = truth.kind != EntryKind::REDACTION;
         if honest && node != author && in_line && !self.people[author].forgetful {
             self.in_order(now, node, &truth, delayed, disk);
         }
+    }
+
+    /// Whether this entry takes back a line of its own author.
+    fn takes_back(&self, id: &MessageId) -> bool {
+        self.taken_back.iter().any(|(_, by)| by == id)
+    }
+
+    /// A line gets its place, with this key from the disk; whether it belongs above what was shown.
+    /// Its place is behind all that its author said before it, shown or not: what takes another
+    /// line back is told later than its turn.
+    fn puts_below(&mut self, node: usize, (truth, key): (&Truth, u64), disk: &Disk) -> bool {
+        let (room, author, epoch, seq) = (truth.room, truth.author, truth.epoch, truth.seq);
+        let id = self.people[author].id;
+        let is_passed = |seq: u32| {
+            let hash = self.numbers.get(&(room, author, epoch, seq));
+            let of = hash.and_then(|hash| self.truth.get(&MessageId::of_entry(hash)));
+            let room = self.rooms.get(&room);
+            of.is_some_and(|of| of.kind == EntryKind::REDACTION)
+                && room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq)))
+        };
+        let of = (room, author, epoch);
+        let before = self.lines[node].places.get(&of).copied();
+        let before = before.filter(|(last, _)| *last < seq && (last + 1..seq).all(is_passed));
+        let chained = before.map_or(0, |(last, place)| place + u64::from(seq - last));
+        let place = key.max(truth.hlc).max(chained);
+        let lines = &mut self.lines[node];
+        lines.places.insert(of, (seq, place));
+        let bottom = lines.bottom.entry(room).or_default();
+        let is_above = place < *bottom;
+        *bottom = place.max(*bottom);
+        is_above
     }
 
     /// Invariant 2: in order, and no gap without a mark.

@@ -267,22 +267,33 @@ impl Checker {
     ) -> Option<MessageId> {
         let (room, author, epoch, seq) = (truth.room, truth.author, truth.epoch, truth.seq);
         let id = self.people[author].id;
-        let is_passed = |seq: u32| {
-            let of = self.said_under(&(room, author, epoch, seq));
+        let is_held = |seq: u32| {
             let room = self.rooms.get(&room);
-            of.is_some_and(|(_, of)| of.kind == EntryKind::REDACTION)
-                && room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq)))
+            room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq)))
         };
-        let of = (room, author, epoch);
-        let before = self.lines[node].places.get(&of).copied();
-        let before = before.filter(|(last, _)| *last < seq && (last + 1..seq).all(is_passed));
-        let chained = before.map_or(0, |(last, place)| place + u64::from(seq - last));
+        // What takes a line back has a place in its turn, told or not.
+        let shown = self.lines[node].places.get(&(room, author, epoch)).copied();
+        let mut first = seq;
+        let mut passed = Vec::new();
+        while let Some((line, of)) = self.said_under(&(room, author, epoch, first - 1))
+            && shown.is_none_or(|(last, _)| last < first - 1)
+            && of.kind == EntryKind::REDACTION
+            && is_held(first - 1)
+        {
+            first -= 1;
+            passed.push(self.lines[node].keys.get(&line).copied().unwrap_or(0));
+        }
+        let before = shown.filter(|(last, _)| last + 1 == first);
+        let before = before.map(|(_, place)| place);
+        let behind = |before: Option<u64>, key: u64| Some(order_key(key, before, &[]));
+        let before = passed.into_iter().rev().fold(before, behind);
         let lines = &mut self.lines[node];
         // With a full disk some of it is nowhere but on the screen.
         let deps = truth.deps.iter().filter_map(|dep| lines.placed.get(dep));
         let deps: Vec<u64> = deps.copied().collect();
-        let place = order_key(key.max(truth.hlc), None, &deps).max(chained);
+        let place = order_key(key.max(truth.hlc), before, &deps);
         lines.placed.insert(*line, place);
+        let of = (room, author, epoch);
         lines.places.insert(of, (seq, place));
         let bottom = lines.bottom.entry(room).or_insert((place, *line));
         if place < bottom.0 {

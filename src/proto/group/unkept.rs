@@ -258,6 +258,10 @@ impl Group {
             let Some(room) = self.rooms.get(&tag) else {
                 continue;
             };
+            let at = (entry.author_id(), entry.epoch);
+            if room.forks.contains_key(&at) {
+                continue;
+            }
             // Of what was taken back meanwhile only what is left.
             let write = match room.is_taken_back(&entry) {
                 true => entry_write(room.id, &entry.stub(), cx.now.wall_ms),

@@ -39,6 +39,8 @@ pub struct Datagram {
     source: SocketAddr,
     /// To the presence port.
     presence: bool,
+    /// The LAN that it is in.
+    segment: u8,
     bytes: Box<[u8]>,
 }
 
@@ -413,8 +415,19 @@ impl World {
         self.check_seconds(next.at);
         self.now = next.at.max(self.now);
         self.steps += 1;
-        self.act(next.action);
+        if !self.is_elsewhere(&next.action) {
+            self.act(next.action);
+        }
         self.checker.violation.is_none()
+    }
+
+    /// Whether a datagram comes for somebody who was carried out of the LAN that it is in.
+    fn is_elsewhere(&self, action: &Action) -> bool {
+        let Action::Arrive(to, datagram) = action else {
+            return false;
+        };
+        let is_own = datagram.source == self.nodes[*to].address;
+        !is_own && !self.network.is_in(*to, datagram.segment)
     }
 
     fn check_seconds(&mut self, until: Duration) {

@@ -37,6 +37,8 @@ const SPIN_MAX: u32 = 10_000;
 /// A datagram on its way to several nodes, shared by them.
 pub struct Datagram {
     source: SocketAddr,
+    /// The LAN that it is in: it gets to nobody who has moved to another meanwhile.
+    segment: u8,
     /// To the presence port.
     presence: bool,
     /// The LAN that it is in.
@@ -449,6 +451,11 @@ impl World {
         };
         if let Action::Wake(_) = action {
             return self.wake(index);
+        }
+        if let Action::Arrive(_, datagram) = &action
+            && datagram.segment != self.network.segment(index)
+        {
+            return;
         }
         if let Some(stopped) = &mut self.nodes[index].stopped {
             let full = stopped.asleep || stopped.held.len() >= HELD_MAX;

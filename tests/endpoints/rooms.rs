@@ -305,3 +305,20 @@ fn what_was_taken_back_as_the_process_ended_is_gone_in_the_next_run() {
     world.run(seconds(5));
     assert_eq!(keeps(&world), 0);
 }
+
+#[test]
+fn no_copy_of_what_was_taken_back_leaves_any_more() {
+    let mut world = three(0.3, 9);
+    world.send(0, "#lobby", "the secret");
+    world.run(Duration::from_millis(3));
+    let has = |bytes: &[u8]| bytes.windows(10).any(|part| part == b"the secret");
+    assert!(world.sent.iter().any(|(_, bytes)| has(bytes)), "it left");
+    let secret = told(&world, 0).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    world.run(Duration::from_millis(3));
+    assert!(told(&world, 0).last().unwrap().1.0 == TextKind::Redaction);
+    world.sent.clear();
+    world.run(seconds(5));
+    let late = world.sent.iter().filter(|(_, bytes)| has(bytes));
+    assert_eq!(late.count(), 0);
+}

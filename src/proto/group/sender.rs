@@ -372,6 +372,8 @@ impl OwnSender {
         }
         if let Some(followed) = self.followed.get_mut(&seq) {
             followed.entry = stub.to_vec();
+            // A copy would have the body.
+            (followed.copies, followed.next_copy) = (0, None);
         }
     }
 

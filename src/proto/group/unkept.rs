@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::ack::plan_ack;
-use super::log::AuthorLog;
 use super::logs::LogAt;
 use super::receive::is_refused;
 use super::say::{begin_epoch, next_entries, said_by};
@@ -255,8 +254,8 @@ impl Group {
             let Some(room) = self.rooms.get(&tag) else {
                 continue;
             };
-            let log = room.logs.get(&(entry.author_id(), entry.epoch));
-            if log.is_some_and(AuthorLog::is_forked) {
+            let at = (entry.author_id(), entry.epoch);
+            if room.forks.contains_key(&at) {
                 continue;
             }
             // Of what was taken back meanwhile only what is left.

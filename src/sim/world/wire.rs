@@ -49,6 +49,7 @@ impl World {
         }
         let mut datagram = Datagram {
             source,
+            segment: self.network.segment(from),
             presence: group,
             segment: self.network.segment(from),
             bytes: bytes.into(),

@@ -41,8 +41,6 @@ pub struct Datagram {
     segment: u8,
     /// To the presence port.
     presence: bool,
-    /// The LAN that it is in.
-    segment: u8,
     bytes: Box<[u8]>,
 }
 
@@ -451,11 +449,6 @@ impl World {
         };
         if let Action::Wake(_) = action {
             return self.wake(index);
-        }
-        if let Action::Arrive(_, datagram) = &action
-            && datagram.segment != self.network.segment(index)
-        {
-            return;
         }
         if let Some(stopped) = &mut self.nodes[index].stopped {
             let full = stopped.asleep || stopped.held.len() >= HELD_MAX;

@@ -51,7 +51,6 @@ impl World {
             source,
             segment: self.network.segment(from),
             presence: group,
-            segment: self.network.segment(from),
             bytes: bytes.into(),
         };
         match destination {

@@ -10,6 +10,7 @@ use super::membership::described;
 use super::own::OwnAt;
 use super::parts::{Parts, Run, Whole};
 use super::room::Room;
+use super::say::Saying;
 use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
 use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk, Write};
@@ -43,7 +44,7 @@ pub(super) enum Asked {
     /// The other parts of an own message that is to be taken back.
     Parts {
         room: RoomTag,
-        first: MessageId,
+        first: (u64, MessageId),
         reference: Option<Value>,
     },
     /// The other parts of a message of which this one came.
@@ -81,7 +82,12 @@ impl Group {
         }
         let body = text.as_str().as_bytes().to_vec();
         let tag = self.addressed(cx, name)?;
-        self.say_entry(cx, tag, (EntryKind::TOPIC, body, None), reference)
+        self.say_entry(
+            cx,
+            tag,
+            Saying::new(EntryKind::TOPIC, body, None),
+            reference,
+        )
     }
 
     /// Takes an own message back: once the store said that it is one.
@@ -347,9 +353,10 @@ impl Group {
             let hint = "a message is named by its id".to_owned();
             ("no_such_message", sentence.to_owned(), hint)
         };
-        let kept = line.map(|line| (line.author, line.talk, line.body.is_none()));
+        let kept = line.map(|line| (line.author, line.talk, line.body.is_none(), line.at));
         let found = kept.or_else(|| self.seen_only(&id));
-        let (author, talk, is_gone) = found.ok_or_else(|| none("there is no such message here"))?;
+        let found = found.ok_or_else(|| none("there is no such message here"))?;
+        let (author, talk, is_gone, at) = found;
         if author != cx.core.identity.id() {
             let sentence = "only who said it can take it back".to_owned();
             return Err(("not_yours", sentence, "ask its author".into()));
@@ -380,23 +387,32 @@ impl Group {
             });
             let asked = Asked::Parts {
                 room: tag,
-                first: id,
+                first: (epoch, id),
                 reference,
             };
             self.pending.insert(token, Pending::Asked(asked));
             return Ok(());
         }
-        self.take_back(cx, tag, id.0, reference)
+        let epoch = at.map_or(0, |(epoch, _)| epoch);
+        self.take_back(cx, tag, (epoch, id.0), reference)
     }
 
+    /// Takes back an own entry of this epoch, in a log of the network that it names: nobody there
+    /// would hear of it on another, and what is left of it would not be believed.
     fn take_back(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        id: [u8; 16],
+        (epoch, id): (u64, [u8; 16]),
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
-        let said = (EntryKind::REDACTION, Vec::new(), Some(id));
+        let room = self.rooms.get(&tag);
+        let said = Saying {
+            kind: EntryKind::REDACTION,
+            body: Vec::new(),
+            about: Some(id),
+            on: room.and_then(|room| room.own.network_of(epoch)),
+        };
         self.say_entry(cx, tag, said, reference)
     }
 
@@ -405,7 +421,7 @@ impl Group {
     fn take_back_parts(
         &mut self,
         cx: &mut Cx,
-        (tag, first): (RoomTag, MessageId),
+        (tag, (epoch, first)): (RoomTag, (u64, MessageId)),
         rows: &[Row],
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
@@ -418,19 +434,19 @@ impl Group {
         };
         let parts = rows.iter().map_while(entry);
         for part in parts.take_while(|part| part.kind.continues()) {
-            let part = MessageId::of_entry(&part.hash(&id)).0;
-            self.take_back(cx, tag, part, None)?;
+            let id = MessageId::of_entry(&part.hash(&id)).0;
+            self.take_back(cx, tag, (part.epoch, id), None)?;
         }
-        self.take_back(cx, tag, first.0, reference)
+        self.take_back(cx, tag, (epoch, first.0), reference)
     }
 
     /// Whose a line is that was shown and is not kept, where it was said, and whether it was taken
     /// back.
-    fn seen_only(&self, id: &MessageId) -> Option<(PeerId, Talk, bool)> {
+    fn seen_only(&self, id: &MessageId) -> Option<(PeerId, Talk, bool, Option<OwnAt>)> {
         let seen = |room: &Room| {
-            let (author, _) = room.seat.seen.get(id)?;
+            let (author, at) = room.seat.seen.get(id)?;
             let is_gone = room.seat.early.contains(&author, &id.0);
-            Some((author, Talk::Room(room.id), is_gone))
+            Some((author, Talk::Room(room.id), is_gone, Some(at)))
         };
         self.rooms.values().find_map(seen)
     }

@@ -507,6 +507,8 @@ pub struct Snapshot {
     pub hlc_max: u64,
     /// Where the logs of others stand: contiguous heads, so that nothing is shown twice.
     pub heads: Vec<Head>,
+    /// Where all own logs are held to, also those that ended.
+    pub own_logs: Vec<Head>,
     /// The rooms this node is or was in.
     pub rooms: Vec<RoomRow>,
     /// The authors of the logs that are held, as far as known.

@@ -415,8 +415,19 @@ impl World {
         self.check_seconds(next.at);
         self.now = next.at.max(self.now);
         self.steps += 1;
-        self.act(next.action);
+        if !self.is_elsewhere(&next.action) {
+            self.act(next.action);
+        }
         self.checker.violation.is_none()
+    }
+
+    /// Whether a datagram comes for somebody who was carried out of the LAN that it is in.
+    fn is_elsewhere(&self, action: &Action) -> bool {
+        let Action::Arrive(to, datagram) = action else {
+            return false;
+        };
+        let is_own = datagram.source == self.nodes[*to].address;
+        !is_own && !self.network.is_in(*to, datagram.segment)
     }
 
     fn check_seconds(&mut self, until: Duration) {
@@ -438,11 +449,6 @@ impl World {
         };
         if let Action::Wake(_) = action {
             return self.wake(index);
-        }
-        if let Action::Arrive(_, datagram) = &action
-            && datagram.segment != self.network.segment(index)
-        {
-            return;
         }
         if let Some(stopped) = &mut self.nodes[index].stopped {
             let full = stopped.asleep || stopped.held.len() >= HELD_MAX;

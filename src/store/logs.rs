@@ -433,6 +433,12 @@ pub(super) fn heads(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<Hea
     rows(conn, &sql, params![own.0], read_head)
 }
 
+/// Where the own logs are held to, also those that ended.
+pub(super) fn own_logs(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<Head>> {
+    let sql = format!("{HEAD} WHERE author = ? ORDER BY room, epoch < 0, epoch");
+    rows(conn, &sql, params![own.0], read_head)
+}
+
 /// Where all logs of a room on a network stand.
 pub(super) fn vector(
     conn: &Connection,

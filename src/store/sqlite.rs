@@ -235,6 +235,7 @@ pub(super) fn snapshot(conn: &Connection, own: &PeerId) -> rusqlite::Result<Snap
         epochs,
         hlc_max,
         heads: logs::heads(conn, own)?,
+        own_logs: logs::own_logs(conn, own)?,
         rooms: rooms::all(conn)?,
         people: rooms::authors(conn)?,
         forks: rooms::forks(conn)?,

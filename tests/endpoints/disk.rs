@@ -222,6 +222,10 @@ impl Disk {
         Snapshot {
             incarnation: self.incarnation,
             own_heads,
+            own_logs: {
+                let heads = self.heads().into_iter();
+                heads.filter(|head| head.author == own).collect()
+            },
             heads: {
                 let heads = self.heads().into_iter();
                 heads.filter(|head| head.author != own).collect()

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanchat::api::{Event, ReceiptState};
+use lanchat::api::{Command, Event, ReceiptState};
+use lanchat::durable::EntryHead;
 use lanchat::id::{PeerId, RoomId};
 use lanchat::wire::{self, Body, Nack, Parsed, Run};
 
@@ -121,6 +122,55 @@ fn on_another_network_nothing_of_the_last_one_is_told_or_served() {
             .filter(|key| key.1 == own);
         let numbers: Vec<u32> = entries.map(|key| key.3).collect();
         assert_eq!(numbers, [1, 2, 1]);
+    }
+}
+
+/// Said at the office, taken back at the café: the office hears of it once its author is back, and
+/// the café nothing. Who missed the line gets what is left of it.
+#[test]
+fn what_was_said_on_one_network_is_taken_back_there_from_another() {
+    for restarts in [false, true] {
+        let mut world = three(0.0, 76);
+        world.send(0, "#lobby", "before");
+        world.run(seconds(1));
+        world.cut.extend([(0, 2), (1, 2)]);
+        world.send(0, "#lobby", "the secret");
+        world.run(seconds(1));
+        let secret = crate::rooms::told(&world, 1).last().unwrap().0;
+        let office = told(&world, 0);
+        let mut cut: Vec<(usize, usize)> = vec![(0, 1), (0, 2), (1, 0), (2, 0)];
+        world.cut = cut.drain(..).collect();
+        place(&mut world, 0, 16);
+        world.run(seconds(1));
+        if restarts {
+            world.kill(0);
+            world.boot(0);
+            place(&mut world, 0, 16);
+            world.run(seconds(1));
+        }
+        world.kill(1);
+        world.forget();
+        world.send(0, "#lobby", "at the café");
+        world.ask(0, Command::Redact { id: secret });
+        world.run(seconds(5));
+        assert!(told(&world, 0).is_disjoint(&office), "told at the café");
+        assert_eq!(world.errors(0), Vec::<String>::new());
+
+        world.boot(1);
+        world.cut.clear();
+        place(&mut world, 0, 24);
+        world.run(seconds(40));
+        let own = world.id(0);
+        let epoch = office.first().copied().unwrap();
+        for at in [1, 2] {
+            let held = world.nodes[at].disk.entries.iter();
+            let held = held.filter(|(key, _)| (key.1, key.2) == (own, epoch));
+            let bodies: Vec<Option<Vec<u8>>> = held
+                .map(|(_, (_, bytes))| EntryHead::of(bytes).unwrap().body)
+                .collect();
+            let wanted = [Some(b"before".to_vec()), None, Some(Vec::new())];
+            assert_eq!(bodies, wanted, "at {at}, restarts: {restarts}");
+        }
     }
 }
 

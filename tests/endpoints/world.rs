@@ -109,6 +109,8 @@ pub struct World {
     pub out: Vec<(Destination, usize)>,
     /// Whether a group datagram of the first node reaches the second.
     pub group_passes: fn(usize, usize) -> bool,
+    /// Group paths that carry nothing.
+    pub dead_paths: Vec<Path>,
     /// What nodes that start from now on may do.
     pub limits: lanchat::limits::Limits,
 }
@@ -138,6 +140,7 @@ impl World {
             disk_forks: 0,
             out: Vec::new(),
             group_passes: |_, _| true,
+            dead_paths: Vec::new(),
             limits: lanchat::limits::Limits {
                 person_rate: 1000,
                 person_burst: 1000,
@@ -387,6 +390,7 @@ impl World {
         let source = self.source(from, destination);
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
+            Destination::Group(_, path) if self.dead_paths.contains(&path) => Vec::new(),
             Destination::Group(..) => (0..self.nodes.len())
                 .filter(|&i| self.nodes[i].addresses().any(|at| same_net(at, source)))
                 .filter(|&i| i == from || (self.group_passes)(from, i))

@@ -12,7 +12,7 @@ use super::membership::described;
 use super::own::OwnAt;
 use super::parts::{Parts, Run, Whole};
 use super::room::Room;
-use super::say::too_fast;
+use super::say::{Saying, too_fast};
 use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
 use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk, Write};
@@ -46,7 +46,7 @@ pub(super) enum Asked {
     /// The other parts of an own message that is to be taken back.
     Parts {
         room: RoomTag,
-        first: MessageId,
+        first: (u64, MessageId),
         reference: Option<Value>,
     },
     /// The other parts of a message of which this one came; with its key where it is new.
@@ -84,7 +84,12 @@ impl Group {
         }
         let body = text.as_str().as_bytes().to_vec();
         let tag = self.addressed(cx, name)?;
-        self.say_entry(cx, tag, (EntryKind::TOPIC, body, None), reference)
+        self.say_entry(
+            cx,
+            tag,
+            Saying::new(EntryKind::TOPIC, body, None),
+            reference,
+        )
     }
 
     /// Takes an own message back: once the store said that it is one.
@@ -377,9 +382,10 @@ impl Group {
             let hint = "a message is named by its id".to_owned();
             ("no_such_message", sentence.to_owned(), hint)
         };
-        let kept = line.map(|line| (line.author, line.talk, line.body.is_none()));
+        let kept = line.map(|line| (line.author, line.talk, line.body.is_none(), line.at));
         let found = kept.or_else(|| self.seen_only(&id));
-        let (author, talk, is_gone) = found.ok_or_else(|| none("there is no such message here"))?;
+        let found = found.ok_or_else(|| none("there is no such message here"))?;
+        let (author, talk, is_gone, at) = found;
         if author != cx.core.identity.id() {
             let sentence = "only who said it can take it back".to_owned();
             return Err(("not_yours", sentence, "ask its author".into()));
@@ -396,7 +402,8 @@ impl Group {
         }
         let rest = self.rooms.get(&tag).map(|room| room.seat.seen.rest_of(&id));
         if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-            return self.take_all_back(cx, tag, (id, rest.to_vec()), reference);
+            let epoch = at.map_or(0, |(epoch, _)| epoch);
+            return self.take_all_back(cx, (tag, epoch), (id, rest.to_vec()), reference);
         }
         let run = line.filter(|line| EntryKind(line.kind).more());
         if let Some((epoch, seq)) = run.and_then(|line| line.at) {
@@ -414,23 +421,32 @@ impl Group {
             });
             let asked = Asked::Parts {
                 room: tag,
-                first: id,
+                first: (epoch, id),
                 reference,
             };
             self.pending.insert(token, Pending::Asked(asked));
             return Ok(());
         }
-        self.take_back(cx, tag, id.0, reference)
+        let epoch = at.map_or(0, |(epoch, _)| epoch);
+        self.take_back(cx, tag, (epoch, id.0), reference)
     }
 
+    /// Takes back an own entry of this epoch, in a log of the network that it names: nobody there
+    /// would hear of it on another, and what is left of it would not be believed.
     fn take_back(
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        id: [u8; 16],
+        (epoch, id): (u64, [u8; 16]),
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
-        let said = (EntryKind::REDACTION, Vec::new(), Some(id));
+        let room = self.rooms.get(&tag);
+        let said = Saying {
+            kind: EntryKind::REDACTION,
+            body: Vec::new(),
+            about: Some(id),
+            on: room.and_then(|room| room.own.network_of(epoch)),
+        };
         self.say_entry(cx, tag, said, reference)
     }
 
@@ -439,7 +455,7 @@ impl Group {
     fn take_back_parts(
         &mut self,
         cx: &mut Cx,
-        (tag, first): (RoomTag, MessageId),
+        (tag, (epoch, first)): (RoomTag, (u64, MessageId)),
         rows: &[Row],
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
@@ -454,14 +470,14 @@ impl Group {
         let rest = parts.take_while(|part| part.kind.continues());
         let rest = rest.map(|part| MessageId::of_entry(&part.hash(&id)).0);
         let rest = rest.collect();
-        self.take_all_back(cx, tag, (first, rest), reference)
+        self.take_all_back(cx, (tag, epoch), (first, rest), reference)
     }
 
-    /// Takes all parts of an own message back, or none: the others first.
+    /// Takes all parts of an own message of this epoch back, or none: the others first.
     fn take_all_back(
         &mut self,
         cx: &mut Cx,
-        tag: RoomTag,
+        (tag, epoch): (RoomTag, u64),
         (first, rest): (MessageId, Vec<[u8; 16]>),
         reference: Option<Value>,
     ) -> Result<(), Refusal> {
@@ -471,18 +487,18 @@ impl Group {
             return Err(too_fast());
         }
         for part in rest {
-            self.take_back(cx, tag, part, None)?;
+            self.take_back(cx, tag, (epoch, part), None)?;
         }
-        self.take_back(cx, tag, first.0, reference)
+        self.take_back(cx, tag, (epoch, first.0), reference)
     }
 
     /// Whose a line is that was shown and is not kept, where it was said, and whether it was taken
     /// back.
-    fn seen_only(&self, id: &MessageId) -> Option<(PeerId, Talk, bool)> {
+    fn seen_only(&self, id: &MessageId) -> Option<(PeerId, Talk, bool, Option<OwnAt>)> {
         let seen = |room: &Room| {
-            let (author, _) = room.seat.seen.get(id)?;
+            let (author, at) = room.seat.seen.get(id)?;
             let is_gone = room.seat.early.contains(&author, &id.0);
-            Some((author, Talk::Room(room.id), is_gone))
+            Some((author, Talk::Room(room.id), is_gone, Some(at)))
         };
         self.rooms.values().find_map(seen)
     }

@@ -92,6 +92,15 @@ impl Logs {
         self.of(author).next().is_some()
     }
 
+    /// Whether a log of an author that is not known has a place: it is not older than as many as
+    /// are held of it.
+    #[must_use]
+    pub fn may_begin(&self, (author, epoch): &LogAt) -> bool {
+        let mut held = self.of(author);
+        let is_oldest = held.next().is_some_and(|(oldest, _)| *epoch < oldest);
+        !is_oldest || held.count() + 1 < AUTHOR_EPOCHS_MAX
+    }
+
     /// The logs of an author, by epoch.
     pub fn of(&self, author: &PeerId) -> impl Iterator<Item = (u64, &AuthorLog)> {
         let range = (*author, 0)..=(*author, u64::MAX);
@@ -104,18 +113,20 @@ impl Logs {
         self.of(author).any(|(_, log)| log.was_heard_on(network))
     }
 
-    /// Of each author the newest log of which something is told on a network, by author.
+    /// Of each author the newest log of which something is told on a network, by author; of `all`
+    /// also those before it that name this network.
     #[must_use]
-    pub fn told_on(&self, network: NetworkId) -> Vec<(LogAt, u32)> {
-        let mut newest: Vec<(LogAt, u32)> = Vec::new();
+    pub fn told_on(&self, network: NetworkId, all: bool) -> Vec<(LogAt, u32)> {
+        let mut told: Vec<(LogAt, u32)> = Vec::new();
+        let goes = |at: &LogAt| !all || self.get(at).is_none_or(|log| !log.is_of(network));
         for (at, log) in &self.all {
             let is_told = at.1 > 0 && log.is_served() && !log.is_forked();
             if let Some(seq) = log.told_on(network).filter(|_| is_told) {
-                newest.pop_if(|(before, _)| before.0 == at.0);
-                newest.push((*at, seq));
+                told.pop_if(|(before, _)| before.0 == at.0 && goes(before));
+                told.push((*at, seq));
             }
         }
-        newest
+        told
     }
 
     /// An author is here again: what it may hold of what is missing is asked for anew.

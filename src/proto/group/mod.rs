@@ -19,6 +19,7 @@ mod membership;
 mod missing;
 pub mod order;
 pub mod own;
+mod own_past;
 mod parts;
 mod place;
 mod rates;

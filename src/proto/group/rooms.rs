@@ -32,6 +32,7 @@ impl Group {
             own_heads: but(&snapshot.own_heads, |head| is_open(&head.room)),
             epochs: but(&snapshot.epochs, |(room, _)| is_open(room)),
             heads: but(&snapshot.heads, |head| is_open(&head.room)),
+            own_logs: but(&snapshot.own_logs, |head| is_open(&head.room)),
             forks: but(&snapshot.forks, |fork| is_open(&fork.log.room)),
             incarnation: snapshot.incarnation,
             ..Snapshot::default()
@@ -219,6 +220,8 @@ pub(super) fn new_room(
         room.arrive(head.network, came);
         room.is_new = false;
     }
+    let own_logs = snapshot.own_logs.iter().filter(|head| head.room == id);
+    own_logs.for_each(|head| room.own.past.restore(head));
     let epochs = snapshot.epochs.iter().filter(|(of, _)| *of == id);
     epochs.for_each(|(_, epoch)| room.own.pass(*epoch));
     let others = snapshot.heads.iter().filter(|head| head.room == id);

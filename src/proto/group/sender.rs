@@ -142,7 +142,8 @@ impl OwnSender {
     }
 
     /// Whether all of it is told of and served on this network.
-    fn is_of(&self, network: NetworkId) -> bool {
+    #[must_use]
+    pub fn is_of(&self, network: NetworkId) -> bool {
         self.network == NetworkId::EVERYWHERE || self.network == network
     }
 

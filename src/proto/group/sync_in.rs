@@ -206,6 +206,7 @@ impl Group {
     /// History is stored: heads tell of it.
     pub(super) fn history_stored(&mut self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
         self.tell_history(cx, entries, kept);
+        let own = cx.core.identity.id();
         for (entry, kept) in entries.iter().zip(kept) {
             let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
             let room = self.rooms.get_mut(&tag);
@@ -213,6 +214,9 @@ impl Group {
             if entry.kind.base() == EntryKind::REDACTION && kept.is_new() {
                 let key = kept.key().max(entry.hlc);
                 room.seat.unjudged.push((entry.clone(), key));
+            }
+            if at.0 == own && matches!(kept, Kept::New { .. } | Kept::Old) {
+                room.own.came_back(entry);
             }
             let Some(log) = room.logs.get_mut(&at) else {
                 continue;

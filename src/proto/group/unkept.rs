@@ -199,10 +199,11 @@ impl Group {
             let Some(room) = self.rooms.get_mut(&tag) else {
                 return;
             };
-            begin_epoch(room, cx, &mut Vec::new());
-            let said = said_by(entries);
-            let entries = said.and_then(|said| next_entries(room, cx, &mut self.hlc, said));
-            if let Some(entries) = entries {
+            let Some(said) = said_by(entries) else {
+                continue;
+            };
+            begin_epoch(room, cx, &said, &mut Vec::new());
+            if let Some(entries) = next_entries(room, cx, &mut self.hlc, said) {
                 self.say_unkept(cx, tag, entries, reference);
             }
         }

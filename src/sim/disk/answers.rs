@@ -307,6 +307,10 @@ impl Disk {
                 .heads()
                 .filter(|head| head.author != self.own)
                 .collect(),
+            own_logs: self
+                .heads()
+                .filter(|head| head.author == self.own)
+                .collect(),
             rooms,
             people: people
                 .filter(|person| authors.contains(&person.id))

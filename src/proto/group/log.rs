@@ -8,7 +8,7 @@ use super::late::BehindGaps;
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
-use crate::durable::{EntryHead, Head};
+use crate::durable::{EntryHead, Head, Holes};
 use crate::id::{NetworkId, RoomId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
@@ -107,9 +107,9 @@ impl AuthorLog {
         }
     }
 
-    /// A log as the store had it.
+    /// A log as the store had it, with what it knew of it beyond its head.
     #[must_use]
-    pub fn restored(head: &Head) -> Self {
+    pub fn restored(head: &Head, holes: Option<&Holes>) -> Self {
         let (seq, floor) = (head.seq.min(SEQ_MAX), head.floor.min(SEQ_MAX));
         let mut held = Runs::default();
         held.insert_run(head.low.max(1), seq);
@@ -118,8 +118,20 @@ impl AuthorLog {
         } else {
             seq.max(floor)
         };
+        let mut missing = Missing::default();
+        if let Some(holes) = holes {
+            let is_above = |run: &&(u32, u32)| run.0 > seq.max(floor) && run.1 <= SEQ_MAX;
+            let held_beyond = holes.held.iter().filter(is_above);
+            held_beyond.for_each(|&(first, last)| held.insert_run(first, last));
+            for &(first, last) in holes.gone.iter().filter(is_above) {
+                missing.restore_gone(first, last);
+            }
+            // Some of it came after all.
+            let beyond = holes.held.iter().filter(is_above);
+            beyond.for_each(|&(first, last)| missing.held_run(first, last));
+        }
         let is_known = head.hash != [0; 32];
-        AuthorLog {
+        let mut log = AuthorLog {
             network: Some(head.network),
             floor,
             start,
@@ -129,8 +141,12 @@ impl AuthorLog {
             shown: seq.max(floor),
             restored: is_known.then_some((seq, head.hash)),
             forked: head.forked,
+            missing,
             ..AuthorLog::default()
-        }
+        };
+        log.advance();
+        log.shown = log.contiguous;
+        log
     }
 
     /// An entry names this network; whether that is the one of the entries before.

@@ -72,8 +72,7 @@ fn a_line_that_nobody_holds_any_more_ends_neither_receipts_nor_its_author() {
     world.kill(1);
     world.nodes[1].events.clear();
     world.boot(1);
-    world.run_until(seconds(10), World::all_listed);
-    world.run(seconds(2));
+    world.run(seconds(5));
     world.send(0, "#lobby", "six");
     world.run(seconds(2));
     let last = world.receipts(0).last().copied();

@@ -87,9 +87,13 @@ pub mod shared {
     use std::cell::RefCell;
     use std::collections::HashMap;
     use std::collections::hash_map::Entry;
+    use std::sync::Arc;
 
     use crate::id::PublicKey;
+    use crate::wire::PeerRecord;
 
+    /// Most records kept; then it begins anew.
+    const RECORDS_MAX: usize = 1 << 13;
     /// Most verdicts kept; then it begins anew.
     const VERDICTS_MAX: usize = 1 << 17;
 
@@ -106,17 +110,36 @@ pub mod shared {
 
     thread_local! {
         static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
+        static RECORDS: RefCell<HashMap<[u8; 32], Arc<PeerRecord>>> = RefCell::default();
     }
 
     /// From now on the nodes on this thread share verdicts on real signatures: what one of them
     /// signed or verified is not verified again.
     pub fn begin() {
-        SHARED.set(Some(Shared::Verdicts(HashMap::new())));
+        begin_as(Shared::Verdicts(HashMap::new()));
     }
 
     /// From now on the nodes on this thread sign with MACs.
     pub fn begin_with_macs() {
-        SHARED.set(Some(Shared::Secrets(HashMap::new())));
+        begin_as(Shared::Secrets(HashMap::new()));
+    }
+
+    fn begin_as(shared: Shared) {
+        SHARED.set(Some(shared));
+        RECORDS.with_borrow_mut(HashMap::clear);
+    }
+
+    /// The one copy of a record that all nodes on this thread hold; none where nothing is shared.
+    pub(in crate::proto) fn record(record: &PeerRecord) -> Option<Arc<PeerRecord>> {
+        SHARED.with_borrow(Option::is_some).then_some(())?;
+        RECORDS.with_borrow_mut(|records| {
+            if records.len() >= RECORDS_MAX {
+                records.clear();
+            }
+            let hash = *blake3::hash(&record.bytes).as_bytes();
+            let shared = records.entry(hash).or_insert_with(|| record.clone().into());
+            Some(Arc::clone(shared))
+        })
     }
 
     /// The signature; none where a real one is due.

@@ -125,6 +125,7 @@ struct Truth {
     epoch: u64,
     seq: u32,
     hlc: u64,
+    deps: Vec<MessageId>,
     kind: EntryKind,
     text: String,
 }
@@ -158,8 +159,10 @@ struct Lines {
     highest: BTreeMap<RoomTag, u64>,
     /// Number and place of the last one shown of each log.
     places: BTreeMap<LogOf, (u32, u64)>,
-    /// The last place in each room.
-    bottom: BTreeMap<RoomTag, u64>,
+    /// The place of each that was shown in this run.
+    placed: HashMap<MessageId, u64>,
+    /// The last place in each room, and what stands there.
+    bottom: BTreeMap<RoomTag, (u64, MessageId)>,
     /// Kept in this run; to be shown.
     kept: BTreeSet<MessageId>,
 }

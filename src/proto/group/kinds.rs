@@ -301,8 +301,10 @@ impl Group {
             true => cx.own_reference(),
             false => cx.presence.reference_of(&entry.author),
         };
-        // Of a message of several parts each is taken back; people see it once.
-        if !EntryKind(line.kind).continues() {
+        // Of a message of several parts each is taken back; people see it once. What could not be
+        // kept when it was shown may come again.
+        let id = MessageId::of_entry(&entry.hash(&room.id));
+        if !EntryKind(line.kind).continues() && room.seat.seen.get(&id).is_none() {
             let event = room.show(cx, from, &Whole::of(entry), own, key);
             cx.core.event(event);
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::ack::plan_ack;
+use super::log::AuthorLog;
 use super::logs::LogAt;
 use super::receive::is_refused;
 use super::say::{begin_epoch, next_entries, said_by};
@@ -253,6 +254,10 @@ impl Group {
             let Some(room) = self.rooms.get(&tag) else {
                 continue;
             };
+            let log = room.logs.get(&(entry.author_id(), entry.epoch));
+            if log.is_some_and(AuthorLog::is_forked) {
+                continue;
+            }
             // Of what was taken back meanwhile only what is left.
             let write = match room.is_taken_back(&entry) {
                 true => entry_write(room.id, &entry.stub(), cx.now.wall_ms),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Checker, Letter, Truth};
+use super::{Checker, Letter, LineAt, Truth};
 use crate::durable::{Batch, Kept, LogKey, Write, order_key};
 use crate::id::{MessageId, RoomTag};
 use crate::sim::disk::Disk;
@@ -28,6 +28,7 @@ impl Checker {
             epoch: entry.epoch,
             seq: entry.seq,
             hlc: entry.hlc,
+            deps: entry.deps.iter().copied().map(MessageId).collect(),
             kind: entry.kind,
             text: text.map(DisplayText::into_string).unwrap_or_default(),
         };
@@ -74,7 +75,9 @@ impl Checker {
                         let what = format!("takes line {seq} of a log that contradicts itself");
                         self.fail(now, node, 1, what);
                     }
-                    if let Some(of) = self.node_of(&author) {
+                    // With a full disk it may have come elsewhere, and waited.
+                    let came_now = !self.crammed.contains(&node);
+                    if let Some(of) = self.node_of(&author).filter(|_| came_now) {
                         self.took_where(now, node, (room.tag(), of, epoch));
                     }
                 }
@@ -127,7 +130,13 @@ impl Checker {
         let deps: Vec<u64> = entry
             .deps
             .iter()
-            .filter_map(|of| disk.place_of_id(of))
+            .filter_map(|of| {
+                lines
+                    .placed
+                    .get(&MessageId(*of))
+                    .copied()
+                    .max(disk.place_of_id(of))
+            })
             .collect();
         if order_key(entry.hlc, None, &deps) <= highest {
             let what = "an answer would stand before what it answers".to_owned();
@@ -214,9 +223,14 @@ impl Checker {
         let key = lines.keys.get(&id).copied().unwrap_or(0);
         let highest = lines.highest.entry(room).or_default();
         *highest = key.max(*highest);
-        let is_above = self.puts_below(node, (&truth, key), disk);
-        if is_above && !delayed && node != author {
-            let what = format!("puts {text:?} behind what comes after it");
+        let above = self.puts_below(node, (&id, &truth, key), disk);
+        if let Some(bottom) = above.filter(|_| !delayed && node != author) {
+            let after = self
+                .truth
+                .get(&bottom)
+                .map(|of| (of.author, of.epoch, of.seq));
+            let line = (author, truth.epoch, truth.seq);
+            let what = format!("puts {text:?}, {line:?}, behind {after:?}, which comes after it");
             return self.fail(now, node, 4, what);
         }
         if truth.kind == EntryKind::REDACTION && !self.takes_back(&id) {
@@ -230,35 +244,63 @@ impl Checker {
         }
     }
 
+    /// What was said under this number.
+    fn said_under(&self, at: &LineAt) -> Option<(MessageId, &Truth)> {
+        let id = MessageId::of_entry(self.numbers.get(at)?);
+        Some((id, self.truth.get(&id)?))
+    }
+
     /// Whether this entry takes back a line of its own author.
     fn takes_back(&self, id: &MessageId) -> bool {
         self.taken_back.iter().any(|(_, by)| by == id)
     }
 
-    /// A line gets its place, with this key from the disk; whether it belongs above what was shown.
+    /// A line gets its place, with this key from the disk; the last of what was shown, if it
+    /// belongs above that.
     /// Its place is behind all that its author said before it, shown or not: what takes another
     /// line back is told later than its turn.
-    fn puts_below(&mut self, node: usize, (truth, key): (&Truth, u64), disk: &Disk) -> bool {
+    fn puts_below(
+        &mut self,
+        node: usize,
+        (line, truth, key): (&MessageId, &Truth, u64),
+        disk: &Disk,
+    ) -> Option<MessageId> {
         let (room, author, epoch, seq) = (truth.room, truth.author, truth.epoch, truth.seq);
         let id = self.people[author].id;
-        let is_passed = |seq: u32| {
-            let hash = self.numbers.get(&(room, author, epoch, seq));
-            let of = hash.and_then(|hash| self.truth.get(&MessageId::of_entry(hash)));
+        let is_held = |seq: u32| {
             let room = self.rooms.get(&room);
-            of.is_some_and(|of| of.kind == EntryKind::REDACTION)
-                && room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq)))
+            room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq)))
         };
-        let of = (room, author, epoch);
-        let before = self.lines[node].places.get(&of).copied();
-        let before = before.filter(|(last, _)| *last < seq && (last + 1..seq).all(is_passed));
-        let chained = before.map_or(0, |(last, place)| place + u64::from(seq - last));
-        let place = key.max(truth.hlc).max(chained);
+        // What takes a line back has a place in its turn, told or not.
+        let shown = self.lines[node].places.get(&(room, author, epoch)).copied();
+        let mut first = seq;
+        let mut passed = Vec::new();
+        while let Some((line, of)) = self.said_under(&(room, author, epoch, first - 1))
+            && shown.is_none_or(|(last, _)| last < first - 1)
+            && of.kind == EntryKind::REDACTION
+            && is_held(first - 1)
+        {
+            first -= 1;
+            passed.push(self.lines[node].keys.get(&line).copied().unwrap_or(0));
+        }
+        let before = shown.filter(|(last, _)| last + 1 == first);
+        let before = before.map(|(_, place)| place);
+        let behind = |before: Option<u64>, key: u64| Some(order_key(key, before, &[]));
+        let before = passed.into_iter().rev().fold(before, behind);
         let lines = &mut self.lines[node];
+        // With a full disk some of it is nowhere but on the screen.
+        let deps = truth.deps.iter().filter_map(|dep| lines.placed.get(dep));
+        let deps: Vec<u64> = deps.copied().collect();
+        let place = order_key(key.max(truth.hlc), before, &deps);
+        lines.placed.insert(*line, place);
+        let of = (room, author, epoch);
         lines.places.insert(of, (seq, place));
-        let bottom = lines.bottom.entry(room).or_default();
-        let is_above = place < *bottom;
-        *bottom = place.max(*bottom);
-        is_above
+        let bottom = lines.bottom.entry(room).or_insert((place, *line));
+        if place < bottom.0 {
+            return Some(bottom.1);
+        }
+        *bottom = (place, *line);
+        None
     }
 
     /// Invariant 2: in order, and no gap without a mark.
@@ -279,7 +321,17 @@ impl Checker {
             let what = format!("shows line {seq} of node {author} after line {last}");
             return self.fail(now, node, 2, what);
         }
-        let passed_over = (last + 1..seq).find(|&seq| !disk.has(&(room.0, id, epoch, seq)));
+        // With a full disk a line is shown and not kept; what takes another back waits.
+        let is_unkept = |seq: u32| {
+            let line = self.said_under(&(truth.room, author, epoch, seq));
+            self.crammed.contains(&node)
+                && line.is_some_and(|(line, of)| {
+                    of.kind == EntryKind::REDACTION || self.lines[node].ever.contains(&line)
+                })
+        };
+        let mut between = last + 1..seq;
+        let is_held = |seq: u32| disk.has(&(room.0, id, epoch, seq));
+        let passed_over = between.find(|&seq| !is_held(seq) && !is_unkept(seq));
         if let Some(missing) = passed_over.filter(|_| !told) {
             let what = format!("passes over line {missing} of node {author} without a word");
             self.fail(now, node, 2, what);

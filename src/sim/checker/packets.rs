@@ -139,9 +139,10 @@ impl Checker {
             epoch: entry.epoch,
         };
         let is_kept = disk.has(&(room.0, id, entry.epoch, entry.seq));
-        // With a full disk the chat goes on.
-        let is_volatile = id == self.people[node].id && self.crammed.contains(&node);
+        // With a full disk the chat goes on, and who asks is given what is in memory.
+        let is_volatile = self.crammed.contains(&node);
         if is_volatile
+            && id == self.people[node].id
             && !self
                 .truth
                 .contains_key(&MessageId::of_entry(&entry.hash(&room)))

@@ -68,6 +68,10 @@ struct Seen {
     at: u32,
     /// By which links it came, and on each by which paths, as bits `1 << Path`; most come by one.
     first: Option<(LinkId, u8)>,
+    #[expect(
+        clippy::box_collection,
+        reason = "rarely there, and thousands are remembered"
+    )]
     further: Option<Box<Vec<(LinkId, u8)>>>,
 }
 

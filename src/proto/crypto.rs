@@ -97,12 +97,20 @@ pub mod shared {
     /// Most verdicts kept; then it begins anew.
     const VERDICTS_MAX: usize = 1 << 17;
 
+    /// The last verdict: whatever goes to all is verified by one receiver after the other.
+    #[derive(Debug)]
+    struct Last {
+        of: (PublicKey, [u8; 64]),
+        bytes: Vec<u8>,
+        holds: bool,
+    }
+
     /// What the nodes on a thread share.
     #[derive(Debug)]
     enum Shared {
         /// Verdicts on real signatures: a packet is verified once and not once a receiver, and one
         /// that was signed here not at all.
-        Verdicts(HashMap<[u8; 32], bool>),
+        Verdicts(HashMap<[u8; 32], bool>, Option<Last>),
         /// Secrets. A signature is a MAC with one of them: as hard to forge for whoever plays by
         /// these rules, and a hundred times as fast.
         Secrets(HashMap<[u8; 32], [u8; 32]>),
@@ -116,7 +124,7 @@ pub mod shared {
     /// From now on the nodes on this thread share verdicts on real signatures: what one of them
     /// signed or verified is not verified again.
     pub fn begin() {
-        begin_as(Shared::Verdicts(HashMap::new()));
+        begin_as(Shared::Verdicts(HashMap::new(), None));
     }
 
     /// From now on the nodes on this thread sign with MACs.
@@ -161,9 +169,16 @@ pub mod shared {
                 let secret = secrets.get(&key.0);
                 Some(secret.is_some_and(|secret| mac(secret, bytes) == *signature))
             }
-            Shared::Verdicts(verdicts) => {
+            Shared::Verdicts(verdicts, last) => {
+                let of = |last: &&Last| last.of == (*key, *signature) && last.bytes == bytes;
+                if let Some(last) = last.as_ref().filter(of) {
+                    return Some(last.holds);
+                }
                 let verdict = entry(verdicts, key, bytes, signature);
-                Some(*verdict.or_insert_with(|| super::verify_alone(key, bytes, signature)))
+                let holds = *verdict.or_insert_with(|| super::verify_alone(key, bytes, signature));
+                let (of, bytes) = ((*key, *signature), bytes.to_vec());
+                *last = Some(Last { of, bytes, holds });
+                Some(holds)
             }
         })
     }
@@ -171,7 +186,7 @@ pub mod shared {
     /// A real signature was made here.
     pub(super) fn note(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) {
         SHARED.with_borrow_mut(|shared| {
-            if let Some(Shared::Verdicts(verdicts)) = shared {
+            if let Some(Shared::Verdicts(verdicts, _)) = shared {
                 entry(verdicts, key, bytes, signature).or_insert(true);
             }
         });

@@ -355,8 +355,8 @@ pub enum Query {
         /// The id.
         id: MessageId,
     },
-    /// The line that says what a room is about, the last one in the order people see:
-    /// [`Row::Line`].
+    /// The lines that say what a room is about and were not taken back, a few, from the last one in
+    /// the order people see on: [`Row::Line`].
     Topic {
         /// The room.
         room: RoomId,
@@ -507,6 +507,8 @@ pub struct Snapshot {
     pub hlc_max: u64,
     /// Where the logs of others stand: contiguous heads, so that nothing is shown twice.
     pub heads: Vec<Head>,
+    /// Where all own logs are held to, also those that ended.
+    pub own_logs: Vec<Head>,
     /// The rooms this node is or was in.
     pub rooms: Vec<RoomRow>,
     /// The authors of the logs that are held, as far as known.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::one_shot::OneShot;
 use crate::api::{Command, Event, Passphrase, Request};
-use crate::control::output::{Output, Patience};
+use crate::control::output::Output;
 use crate::control::people::line;
 use crate::error::{ExitCode, UserError};
 use crate::proto::Now;
@@ -29,11 +29,8 @@ const PASSPHRASE_LEN_MAX: u64 = 1024;
 pub struct Change {
     /// What is said when it is done.
     done: String,
-    output: Output,
-    errors: Output,
-    request: Option<Request>,
+    shot: OneShot,
     end: Option<Instant>,
-    flow: Flow,
 }
 
 impl Change {
@@ -46,8 +43,8 @@ impl Change {
             passphrase,
             generate,
         };
-        let output = Output::stdout(Patience::Endless);
-        Change::on(output, Output::stderr(), done, command)
+        let (output, errors) = OneShot::outputs();
+        Change::on(output, errors, done, command)
     }
 
     /// Leaves a room, on stdout and stderr.
@@ -55,33 +52,25 @@ impl Change {
     pub fn leave(room: &str) -> Change {
         let done = format!("left {}", line(room));
         let room = room.to_owned();
-        let output = Output::stdout(Patience::Endless);
-        Change::on(output, Output::stderr(), done, Command::Leave { room })
+        let (output, errors) = OneShot::outputs();
+        Change::on(output, errors, done, Command::Leave { room })
     }
 
     /// On these outputs.
     #[must_use]
     pub fn on(output: Output, errors: Output, done: String, command: Command) -> Change {
+        let mut shot = OneShot::new(REFERENCE, (output, errors));
+        shot.ask(command);
         Change {
             done,
-            output,
-            errors,
-            request: Some(Request {
-                reference: Some(Value::from(REFERENCE)),
-                command,
-            }),
+            shot,
             end: None,
-            flow: Flow::Continue,
         }
     }
 
-    fn finish(&mut self, error: Option<UserError>) {
-        let code = error.as_ref().map_or(ExitCode::Done, |error| error.code);
-        if let Some(error) = error {
-            self.errors.push_error(&error);
-        }
+    fn finish(&mut self, result: Result<(), UserError>) {
         self.end = None;
-        self.flow = Flow::Quit(code);
+        self.shot.end(result);
     }
 }
 
@@ -112,24 +101,19 @@ pub fn read_passphrase(path: &Path) -> Result<Passphrase, UserError> {
     Ok(Passphrase(phrase.to_owned()))
 }
 
-fn is_own(reference: Option<&Value>) -> bool {
-    reference.and_then(Value::as_str) == Some(REFERENCE)
-}
-
 impl FrontEnd for Change {
     fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        self.output.register(registry)?;
-        self.errors.register(registry)
+        self.shot.register(registry)
     }
 
     fn ready(&mut self, _: Now, _: Token) {}
 
     fn poll_request(&mut self) -> Option<Request> {
-        self.request.take()
+        self.shot.poll_request()
     }
 
     fn handle_event(&mut self, now: Now, event: &Event) {
-        if self.flow != Flow::Continue {
+        if self.shot.is_over() {
             return;
         }
         self.end.get_or_insert(now.mono + ANSWER_WAIT);
@@ -138,20 +122,19 @@ impl FrontEnd for Change {
                 reference,
                 passphrase,
                 ..
-            } if is_own(reference.as_ref()) => {
-                let done = self.done.clone();
-                self.output.push_line(&done);
+            } if self.shot.is_own(reference.as_ref()) => {
+                self.shot.line(&self.done);
                 if let Some(phrase) = passphrase {
-                    self.output.push_line(&format!("passphrase: {}", phrase.0));
+                    self.shot.line(&format!("passphrase: {}", phrase.0));
                 }
-                self.finish(None);
+                self.finish(Ok(()));
             }
             Event::Error {
                 reference,
                 code,
                 message,
                 hint,
-            } if is_own(reference.as_ref()) => {
+            } if self.shot.is_own(reference.as_ref()) => {
                 let exit = match code.as_str() {
                     "no_such_room" | "room_locked" => ExitCode::NotFound,
                     _ if code.starts_with("bad_") => ExitCode::Usage,
@@ -163,10 +146,10 @@ impl FrontEnd for Change {
                     "no_such_room" => Some("lanchat rooms lists the rooms".to_owned()),
                     _ => hint.clone(),
                 };
-                self.finish(Some(error));
+                self.finish(Err(error));
             }
             Event::Error { message, hint, .. } => {
-                self.errors.push_problem(message, hint.as_deref());
+                self.shot.problem(message, hint.as_deref());
             }
             _ => {}
         }
@@ -179,22 +162,23 @@ impl FrontEnd for Change {
     fn handle_timeout(&mut self, now: Now) {
         if self.end.is_some_and(|end| end <= now.mono) {
             let message = "the node did not answer";
-            self.finish(Some(UserError::new(ExitCode::Failed, message)));
+            self.finish(Err(UserError::new(ExitCode::Failed, message)));
         }
     }
 
     fn flush(&mut self, _: Now) -> io::Result<()> {
-        let _ = self.errors.flush();
-        self.output.flush()
+        self.shot.flush()
     }
 
     fn flow(&self) -> Flow {
-        self.flow.clone()
+        self.shot.flow()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::control::output::fake::Written;
     use crate::control::people::fake::now;

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod join;
 mod limits;
 pub mod log;
+pub mod one_shot;
 pub mod output;
 pub mod plain;
 pub mod rooms;

@@ -4,11 +4,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
-use serde_json::Value;
 
+use super::one_shot::OneShot;
 use crate::api::{Command, Event, Request};
 use crate::control::json;
-use crate::control::output::{Output, Patience};
+use crate::control::output::Output;
 use crate::control::people::room_line;
 use crate::error::{ExitCode, UserError};
 use crate::proto::Now;
@@ -25,21 +25,18 @@ const REFERENCE: &str = "rooms";
 pub struct Rooms {
     wait: Duration,
     json: bool,
-    output: Output,
-    errors: Output,
+    shot: OneShot,
     end: Option<Instant>,
     asked: bool,
-    request: Option<Request>,
     found: usize,
-    flow: Flow,
 }
 
 impl Rooms {
     /// On stdout and stderr.
     #[must_use]
     pub fn new(wait: Duration, json: bool) -> Rooms {
-        let output = Output::stdout(Patience::Endless);
-        Rooms::on(output, Output::stderr(), wait, json)
+        let (output, errors) = OneShot::outputs();
+        Rooms::on(output, errors, wait, json)
     }
 
     /// On these outputs.
@@ -48,13 +45,10 @@ impl Rooms {
         Rooms {
             wait,
             json,
-            output,
-            errors,
+            shot: OneShot::new(REFERENCE, (output, errors)),
             end: None,
             asked: false,
-            request: None,
             found: 0,
-            flow: Flow::Continue,
         }
     }
 
@@ -64,7 +58,7 @@ impl Rooms {
             *reference = None;
         }
         self.found += 1;
-        self.output.push_line(&match self.json {
+        self.shot.line(&match self.json {
             true => json::to_line(&event),
             false => room_line(&event),
         });
@@ -72,44 +66,39 @@ impl Rooms {
 
     fn ended(&mut self) {
         self.end = None;
-        let code = if self.found > 0 {
-            ExitCode::Done
+        let found = if self.found > 0 {
+            Ok(())
         } else {
             let error = UserError::new(ExitCode::NotFound, "no room was found");
-            let error = error.hint("lanchat join '#NAME' begins one");
-            self.errors.push_error(&error);
-            error.code
+            Err(error.hint("lanchat join '#NAME' begins one"))
         };
-        self.flow = Flow::Quit(code);
+        self.shot.end(found);
     }
-}
-
-fn is_own(reference: Option<&Value>) -> bool {
-    reference.and_then(Value::as_str) == Some(REFERENCE)
 }
 
 impl FrontEnd for Rooms {
     fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        self.output.register(registry)?;
-        self.errors.register(registry)
+        self.shot.register(registry)
     }
 
     fn ready(&mut self, _: Now, _: Token) {}
 
     fn poll_request(&mut self) -> Option<Request> {
-        self.request.take()
+        self.shot.poll_request()
     }
 
     fn handle_event(&mut self, now: Now, event: &Event) {
-        if self.flow != Flow::Continue {
+        if self.shot.is_over() {
             return;
         }
         self.end.get_or_insert(now.mono + self.wait);
         match event {
-            Event::Room { reference, .. } if is_own(reference.as_ref()) => self.print(event),
-            Event::Reply { reference, .. } if is_own(reference.as_ref()) => self.ended(),
+            Event::Room { reference, .. } if self.shot.is_own(reference.as_ref()) => {
+                self.print(event)
+            }
+            Event::Reply { reference, .. } if self.shot.is_own(reference.as_ref()) => self.ended(),
             Event::Error { message, hint, .. } => {
-                self.errors.push_problem(message, hint.as_deref());
+                self.shot.problem(message, hint.as_deref());
             }
             _ => {}
         }
@@ -128,19 +117,15 @@ impl FrontEnd for Rooms {
         }
         self.asked = true;
         self.end = Some(now.mono + ANSWER_WAIT);
-        self.request = Some(Request {
-            reference: Some(Value::from(REFERENCE)),
-            command: Command::Rooms,
-        });
+        self.shot.ask(Command::Rooms);
     }
 
     fn flush(&mut self, _: Now) -> io::Result<()> {
-        let _ = self.errors.flush();
-        self.output.flush()
+        self.shot.flush()
     }
 
     fn flow(&self) -> Flow {
-        self.flow.clone()
+        self.shot.flow()
     }
 }
 

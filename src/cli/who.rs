@@ -5,11 +5,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
-use serde_json::Value;
 
+use super::one_shot::OneShot;
 use crate::api::{Command, Event, PeerState, Request};
 use crate::control::json;
-use crate::control::output::{Output, Patience};
+use crate::control::output::Output;
 use crate::control::people::{Person, table};
 use crate::error::{ExitCode, UserError};
 use crate::id::PeerId;
@@ -30,14 +30,11 @@ pub struct Who {
     wait: Duration,
     json: bool,
     watch: bool,
-    output: Output,
-    errors: Output,
+    shot: OneShot,
     found: BTreeMap<PeerId, Event>,
     stage: Stage,
-    request: Option<Request>,
     /// What an interface says against finding anybody.
     network_hint: Option<String>,
-    flow: Flow,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,8 +52,8 @@ impl Who {
     /// On stdout and stderr.
     #[must_use]
     pub fn new(wait: Duration, json: bool, watch: bool) -> Who {
-        let output = Output::stdout(Patience::Endless);
-        Who::on(output, Output::stderr(), wait, json, watch)
+        let (output, errors) = OneShot::outputs();
+        Who::on(output, errors, wait, json, watch)
     }
 
     /// On these outputs.
@@ -66,13 +63,10 @@ impl Who {
             wait,
             json,
             watch,
-            output,
-            errors,
+            shot: OneShot::new(REFERENCE, (output, errors)),
             found: BTreeMap::new(),
             stage: Stage::Starting,
-            request: None,
             network_hint: None,
-            flow: Flow::Continue,
         }
     }
 
@@ -109,13 +103,13 @@ impl Who {
             return;
         }
         if self.json {
-            self.output.push_line(&json::to_line(event));
+            self.shot.line(&json::to_line(event));
         } else {
             table([person.clone()])
                 .iter()
-                .for_each(|row| self.output.push_line(row));
+                .for_each(|row| self.shot.line(row));
         }
-        if self.output.is_overflowed() {
+        if self.shot.is_overflowed() {
             let error = UserError::new(ExitCode::Failed, "stdout is read too slowly");
             self.end(Err(error.hint("read stdout as it comes")));
         }
@@ -124,11 +118,11 @@ impl Who {
     fn print(&mut self) {
         if self.json {
             for event in self.found.values() {
-                self.output.push_line(&json::to_line(event));
+                self.shot.line(&json::to_line(event));
             }
         } else {
             for row in table(self.found.values().filter_map(Person::of)) {
-                self.output.push_line(&row);
+                self.shot.line(&row);
             }
         }
         let mut people = self.found.values().filter_map(Person::of);
@@ -147,27 +141,19 @@ impl Who {
 
     fn end(&mut self, result: Result<(), UserError>) {
         self.stage = Stage::Printed;
-        let code = match result {
-            Ok(()) => ExitCode::Done,
-            Err(error) => {
-                self.errors.push_error(&error);
-                error.code
-            }
-        };
-        self.flow = Flow::Quit(code);
+        self.shot.end(result);
     }
 }
 
 impl FrontEnd for Who {
     fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        self.output.register(registry)?;
-        self.errors.register(registry)
+        self.shot.register(registry)
     }
 
     fn ready(&mut self, _: Now, _: Token) {}
 
     fn poll_request(&mut self) -> Option<Request> {
-        self.request.take()
+        self.shot.poll_request()
     }
 
     fn handle_event(&mut self, now: Now, event: &Event) {
@@ -184,9 +170,9 @@ impl FrontEnd for Who {
                 let hints = interfaces.iter().map(|interface| &interface.hint);
                 self.network_hint = hints.flatten().next().cloned();
             }
-            Event::Reply { reference, .. } if is_own(reference.as_ref()) => self.print(),
+            Event::Reply { reference, .. } if self.shot.is_own(reference.as_ref()) => self.print(),
             Event::Error { message, hint, .. } => {
-                self.errors.push_problem(message, hint.as_deref());
+                self.shot.problem(message, hint.as_deref());
             }
             _ => {}
         }
@@ -208,10 +194,7 @@ impl FrontEnd for Who {
             // The node knows more than its news told, such as the latest round-trip times.
             Stage::Finding(_) => {
                 self.stage = Stage::Asked(now.mono + ANSWER_WAIT);
-                self.request = Some(Request {
-                    reference: Some(Value::from(REFERENCE)),
-                    command: Command::Who,
-                });
+                self.shot.ask(Command::Who);
             }
             Stage::Asked(_) => self.print(),
             Stage::Starting | Stage::Printed => {}
@@ -219,18 +202,12 @@ impl FrontEnd for Who {
     }
 
     fn flush(&mut self, _: Now) -> io::Result<()> {
-        // Without stderr the list is still worth printing.
-        let _ = self.errors.flush();
-        self.output.flush()
+        self.shot.flush()
     }
 
     fn flow(&self) -> Flow {
-        self.flow.clone()
+        self.shot.flow()
     }
-}
-
-fn is_own(reference: Option<&Value>) -> bool {
-    reference.is_some_and(|reference| reference == REFERENCE)
 }
 
 #[cfg(test)]

@@ -148,6 +148,12 @@ impl Network {
         self.segments.get(&node).copied().unwrap_or(0)
     }
 
+    /// Whether a node is plugged into this LAN.
+    #[must_use]
+    pub fn is_in(&self, node: usize, segment: u8) -> bool {
+        !self.away.contains(&node) && self.segment(node) == segment
+    }
+
     fn delay(&self, dice: &mut Dice) -> Duration {
         let held = if dice.chance(self.held) {
             self.held_max.mul_f64(dice.unit())

@@ -37,6 +37,8 @@ const SPIN_MAX: u32 = 10_000;
 /// A datagram on its way to several nodes, shared by them.
 pub struct Datagram {
     source: SocketAddr,
+    /// The LAN that it is in: it gets to nobody who has moved to another meanwhile.
+    segment: u8,
     /// To the presence port.
     presence: bool,
     bytes: Box<[u8]>,
@@ -413,8 +415,19 @@ impl World {
         self.check_seconds(next.at);
         self.now = next.at.max(self.now);
         self.steps += 1;
-        self.act(next.action);
+        if !self.is_elsewhere(&next.action) {
+            self.act(next.action);
+        }
         self.checker.violation.is_none()
+    }
+
+    /// Whether a datagram comes for somebody who was carried out of the LAN that it is in.
+    fn is_elsewhere(&self, action: &Action) -> bool {
+        let Action::Arrive(to, datagram) = action else {
+            return false;
+        };
+        let is_own = datagram.source == self.nodes[*to].address;
+        !is_own && !self.network.is_in(*to, datagram.segment)
     }
 
     fn check_seconds(&mut self, until: Duration) {

@@ -2,11 +2,11 @@
 
 use super::input::Editor;
 use super::log::{Change, ChangeKind, Line, Mark, Said};
+use super::mention::find_word;
 use super::model::{Effect, Model, Notice, Pending, Room};
 use super::past;
 use super::people::Person;
 use super::rooms;
-use super::rows::find_word;
 use crate::api::diagnosis::words;
 use crate::api::history;
 use crate::api::{

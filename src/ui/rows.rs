@@ -8,7 +8,8 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line as Text, Span};
 
 use super::clocks;
-use super::log::{Change, ChangeKind, Line, Log, Mark, Place, Said};
+use super::log::{Change, ChangeKind, Line, Log, Mark, Said};
+use super::mention::find_word;
 use super::model::Model;
 use super::wrap;
 use crate::api::{Conversation, ReceiptState, TextKind};
@@ -33,7 +34,7 @@ pub struct Row {
 pub struct Layouter<'a> {
     model: &'a Model,
     conversation: &'a Conversation,
-    log: &'a Log,
+    pub(super) log: &'a Log,
     columns: usize,
 }
 
@@ -51,114 +52,8 @@ impl<'a> Layouter<'a> {
         })
     }
 
-    /// The rows to show in `height` rows, the last one at the bottom.
-    #[must_use]
-    pub fn visible(&self, height: usize) -> Vec<Row> {
-        let mut shown: Vec<Row> = Vec::new();
-        let mut place = self.bottom();
-        while shown.len() < height && place.line >= self.log.first() {
-            let mut rows = self.rows(place.line);
-            rows.truncate(place.rows);
-            rows.append(&mut shown);
-            shown = rows;
-            let Some(before) = place.line.checked_sub(1) else {
-                break;
-            };
-            place = Place {
-                line: before,
-                rows: usize::MAX,
-            };
-        }
-        let surplus = shown.len().saturating_sub(height);
-        shown.split_off(surplus)
-    }
-
-    /// The bottom of the screen after scrolling by `by` rows, up if negative, in a pane of
-    /// `height` rows; none for the end.
-    #[must_use]
-    pub fn scrolled(&self, by: isize, height: usize) -> Option<Place> {
-        let start = self.bottom();
-        let place = if by < 0 {
-            let back = self.back(start, by.unsigned_abs());
-            // The top of the log stays at the top of the screen, if it is that long.
-            let above = self.rows_above(back, height);
-            self.forward(back, height - above)
-        } else {
-            self.forward(start, by.unsigned_abs())
-        };
-        (place.line + 1 < self.log.end() || place.rows < self.rows(place.line).len())
-            .then_some(place)
-    }
-
-    /// Where the bottom is now, within what is kept.
-    fn bottom(&self) -> Place {
-        let last = self.log.end() - 1;
-        match self.log.bottom {
-            Some(place) if place.line <= last => Place {
-                line: place.line.max(self.log.first()),
-                rows: place.rows,
-            },
-            _ => Place {
-                line: last,
-                rows: usize::MAX,
-            },
-        }
-    }
-
-    fn back(&self, mut place: Place, mut by: usize) -> Place {
-        loop {
-            let above = place.rows.min(self.rows(place.line).len());
-            if by < above {
-                return Place {
-                    rows: above - by,
-                    ..place
-                };
-            }
-            by -= above;
-            if place.line <= self.log.first() {
-                return Place { rows: 0, ..place };
-            }
-            place = Place {
-                line: place.line - 1,
-                rows: usize::MAX,
-            };
-        }
-    }
-
-    fn forward(&self, mut place: Place, mut by: usize) -> Place {
-        loop {
-            let all = self.rows(place.line).len();
-            let above = place.rows.min(all);
-            if by <= all - above {
-                return Place {
-                    rows: above + by,
-                    ..place
-                };
-            }
-            by -= all - above;
-            if place.line + 1 >= self.log.end() {
-                return Place { rows: all, ..place };
-            }
-            place = Place {
-                line: place.line + 1,
-                rows: 0,
-            };
-        }
-    }
-
-    /// Rows above a place, counted to `most`.
-    fn rows_above(&self, place: Place, most: usize) -> usize {
-        let mut count = place.rows.min(self.rows(place.line).len());
-        let mut line = place.line;
-        while count < most && line > self.log.first() {
-            line -= 1;
-            count += self.rows(line).len();
-        }
-        count.min(most)
-    }
-
     /// All rows of one line, its rules included; none if there is no such line.
-    fn rows(&self, number: u64) -> Vec<Row> {
+    pub(super) fn rows(&self, number: u64) -> Vec<Row> {
         let Some(line) = self.log.get(number) else {
             return Vec::new();
         };
@@ -209,19 +104,6 @@ impl<'a> Layouter<'a> {
             }
         }
         rows
-    }
-
-    /// Whether any row of this line is shown in `height` rows.
-    #[must_use]
-    pub fn shows(&self, line: u64, height: usize) -> bool {
-        let place = self.bottom();
-        let mut rows = place.rows.min(self.rows(place.line).len());
-        let mut first = place.line;
-        while rows < height && first > self.log.first() {
-            first -= 1;
-            rows += self.rows(first).len();
-        }
-        (first..=place.line).contains(&line)
     }
 
     /// The time in its columns, empty where the line before shows the same.
@@ -444,51 +326,5 @@ impl<'a> Layouter<'a> {
 
     fn dim(&self) -> Style {
         self.model.theme.dim()
-    }
-}
-
-/// Where `word` stands in `text` by itself, whatever the case; byte range of the first place.
-#[must_use]
-pub fn find_word(text: &str, word: &str) -> Option<(usize, usize)> {
-    if word.is_empty() {
-        return None;
-    }
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.char_indices().find_map(|(start, _)| {
-        let end = match_at(&text[start..], word)? + start;
-        let inside = text[..start].chars().next_back().is_some_and(is_part)
-            || text[end..].chars().next().is_some_and(is_part);
-        (!inside).then_some((start, end))
-    })
-}
-
-/// The bytes of `text` that `word` matches at its start, whatever the case.
-fn match_at(text: &str, word: &str) -> Option<usize> {
-    let mut wanted = word.chars().flat_map(char::to_lowercase).peekable();
-    for (at, c) in text.char_indices() {
-        for lower in c.to_lowercase() {
-            if wanted.next() != Some(lower) {
-                return None;
-            }
-        }
-        if wanted.peek().is_none() {
-            return Some(at + c.len_utf8());
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_found_as_a_word_whatever_its_case() {
-        assert_eq!(find_word("hello Ana!", "ana"), Some((6, 9)));
-        assert_eq!(find_word("banana ana", "ana"), Some((7, 10)));
-        assert_eq!(find_word("ÄRGER", "ärger"), Some((0, 6)));
-        assert_eq!(find_word("anal", "ana"), None);
-        assert_eq!(find_word("x", ""), None);
-        assert_eq!(find_word("an", "ana"), None);
     }
 }

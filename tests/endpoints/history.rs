@@ -6,6 +6,7 @@ use lanchat::api::Event;
 use lanchat::durable::EntryHead;
 
 use crate::helper::{self, Helper};
+use crate::locked::unlock;
 use crate::world::{World, lobby, seconds, three};
 
 /// Says lines, a few in each of the seconds that it takes.
@@ -127,6 +128,49 @@ fn a_partition_heals_and_all_hold_the_same() {
             let mut wanted: Vec<String> = lines.chain(before).collect();
             wanted.sort();
             assert_eq!(texts, wanted, "at {at}: each line once");
+        }
+    }
+}
+
+/// What was said in an epoch that its author does not go on with is missed as well.
+#[test]
+fn who_missed_an_epoch_that_ended_comes_to_hold_it() {
+    for room in ["#lobby", "#games"] {
+        for (round, ends) in ["the store has it otherwise", "a backup is restored"]
+            .into_iter()
+            .enumerate()
+        {
+            let mut world = three(0.0, 13);
+            if room != "#lobby" {
+                (0..3).for_each(|at| world.ask(at, unlock(room, "correct horse battery staple")));
+                world.run(seconds(8));
+            }
+            world.send(1, room, "zero");
+            world.run(seconds(2));
+            let backup = world.nodes[1].disk.clone();
+            world.cut.extend([(1, 2), (2, 1)]);
+            world.send(1, room, "one");
+            world.send(1, room, "two");
+            world.run(seconds(2));
+            let author = world.id(1);
+            assert_eq!(world.nodes[2].disk.numbers(author), [1]);
+            if round == 0 {
+                world.disk_forks = 1;
+            } else {
+                world.kill(1);
+                world.nodes[1].disk = backup;
+                world.boot(1);
+                world.run(seconds(15));
+            }
+            world.send(1, room, "three");
+            world.run(seconds(1));
+            world.cut.clear();
+            let took = world.run_until(seconds(90), |w| same(w, &[0, 1, 2]));
+            println!("{room}, {ends}: {took:?}");
+            for node in &world.nodes {
+                let numbers = node.disk.numbers(author);
+                assert_eq!(numbers, [1, 2, 3, 1], "{room}, {ends}: {}", node.name);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::world::{World, seconds, three};
 
 const PHRASE: &str = "the moon is made of green cheese and soap";
 
-fn unlock(room: &str, phrase: &str) -> Command {
+pub fn unlock(room: &str, phrase: &str) -> Command {
     Command::Join {
         room: room.into(),
         passphrase: Some(Passphrase(phrase.into())),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lanchat::api::{Event, ReceiptState};
+use lanchat::api::{Command, Event, ReceiptState};
+use lanchat::durable::EntryHead;
 use lanchat::id::{PeerId, RoomId};
 use lanchat::wire::{self, Body, Nack, Parsed, Run};
 
@@ -124,6 +125,55 @@ fn on_another_network_nothing_of_the_last_one_is_told_or_served() {
     }
 }
 
+/// Said at the office, taken back at the café: the office hears of it once its author is back, and
+/// the café nothing. Who missed the line gets what is left of it.
+#[test]
+fn what_was_said_on_one_network_is_taken_back_there_from_another() {
+    for restarts in [false, true] {
+        let mut world = three(0.0, 76);
+        world.send(0, "#lobby", "before");
+        world.run(seconds(1));
+        world.cut.extend([(0, 2), (1, 2)]);
+        world.send(0, "#lobby", "the secret");
+        world.run(seconds(1));
+        let secret = crate::rooms::told(&world, 1).last().unwrap().0;
+        let office = told(&world, 0);
+        let mut cut: Vec<(usize, usize)> = vec![(0, 1), (0, 2), (1, 0), (2, 0)];
+        world.cut = cut.drain(..).collect();
+        place(&mut world, 0, 16);
+        world.run(seconds(1));
+        if restarts {
+            world.kill(0);
+            world.boot(0);
+            place(&mut world, 0, 16);
+            world.run(seconds(1));
+        }
+        world.kill(1);
+        world.forget();
+        world.send(0, "#lobby", "at the café");
+        world.ask(0, Command::Redact { id: secret });
+        world.run(seconds(5));
+        assert!(told(&world, 0).is_disjoint(&office), "told at the café");
+        assert_eq!(world.errors(0), Vec::<String>::new());
+
+        world.boot(1);
+        world.cut.clear();
+        place(&mut world, 0, 24);
+        world.run(seconds(40));
+        let own = world.id(0);
+        let epoch = office.first().copied().unwrap();
+        for at in [1, 2] {
+            let held = world.nodes[at].disk.entries.iter();
+            let held = held.filter(|(key, _)| (key.1, key.2) == (own, epoch));
+            let bodies: Vec<Option<Vec<u8>>> = held
+                .map(|(_, (_, bytes))| EntryHead::of(bytes).unwrap().body)
+                .collect();
+            let wanted = [Some(b"before".to_vec()), None, Some(Vec::new())];
+            assert_eq!(bodies, wanted, "at {at}, restarts: {restarts}");
+        }
+    }
+}
+
 #[test]
 fn an_author_with_a_log_on_each_of_two_networks_is_heard_on_both() {
     let mut world = three(0.0, 72);
@@ -144,6 +194,53 @@ fn an_author_with_a_log_on_each_of_two_networks_is_heard_on_both() {
         .filter(|key| key.1 == own);
     let numbers: Vec<u32> = entries.map(|key| key.3).collect();
     assert_eq!(numbers, [1, 2, 1, 2]);
+}
+
+#[test]
+fn what_waits_to_leave_goes_to_the_people_it_was_said_to_alone() {
+    let mut world = World::new(0.0, 76);
+    (world.limits.person_rate, world.limits.person_burst) = (1, 1);
+    for name in ["ana", "ben"] {
+        world.add(name);
+    }
+    world.run_until(seconds(20), World::all_listed);
+    world.run(seconds(2));
+    for text in ["one", "two", "three"] {
+        world.send(0, "#lobby", text);
+    }
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.texts(1, &lobby()), ["one"]);
+    place(&mut world, 0, 16);
+    world.send(0, "#lobby", "at the café");
+    world.run(seconds(90));
+    assert_eq!(world.texts(1, &lobby()), ["one", "at the café"]);
+    let queued = |world: &World| {
+        let last = world.receipts(0).into_iter().rev();
+        last.filter(|receipt| receipt.0 == ReceiptState::Queued)
+            .count()
+    };
+    assert!(queued(&world) > 0, "their author is told so");
+    // Back there they leave, in the order in which they were said.
+    place(&mut world, 0, 24);
+    world.run(seconds(10));
+    let all = ["one", "at the café", "two", "three"];
+    assert_eq!(world.texts(1, &lobby()), all);
+}
+
+#[test]
+fn what_was_said_before_there_was_a_network_goes_to_the_first() {
+    let mut world = World::new(0.0, 77);
+    (world.limits.person_rate, world.limits.person_burst) = (1, 1);
+    world.add("ana");
+    world.add("ben");
+    world.kill(0);
+    world.boot_on(0, &[]);
+    for text in ["one", "two"] {
+        world.send(0, "#lobby", text);
+    }
+    place(&mut world, 0, 24);
+    world.run(seconds(10));
+    assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
 }
 
 #[test]

@@ -353,3 +353,33 @@ fn a_node_tells_since_when_it_is_alone() {
     let since = alone(&world).expect("ben left");
     assert!(since >= left && since - left < Duration::from_millis(50));
 }
+
+/// A network may let broadcast through alone: each heartbeat is heard there, not one in four, or who
+/// lacks something learns of it in minutes. Where all paths carry, each goes by one.
+#[test]
+fn each_heartbeat_goes_by_a_path_that_is_heard() {
+    for (dead, most) in [(vec![], 7), (vec![Path::Mcast4, Path::Mcast6], 12)] {
+        let mut world = World::new(0.0, 31);
+        world.dead_paths = dead;
+        for name in ["ana", "ben", "eva"] {
+            world.add(name);
+        }
+        world.run(seconds(60));
+        assert!(world.all_listed());
+        world.forget();
+        world.run(seconds(60));
+        let group = world.sent.iter().zip(&world.out).filter(|(sent, out)| {
+            sent.0 == 0
+                && sent.1.get(2) == Some(&HEARTBEAT)
+                && matches!(out.0, Destination::Group(..))
+        });
+        let paths = group.map(|(_, (to, _))| match to {
+            Destination::Group(_, path) => *path,
+            Destination::Unicast(_) => Path::Unicast,
+        });
+        let paths: Vec<Path> = paths.collect();
+        let heard = paths.iter().filter(|path| !world.dead_paths.contains(path));
+        assert!((4..=7).contains(&heard.count()), "{paths:?}");
+        assert!(paths.len() <= most, "{paths:?}");
+    }
+}

@@ -109,6 +109,8 @@ pub struct World {
     pub out: Vec<(Destination, usize)>,
     /// Whether a group datagram of the first node reaches the second.
     pub group_passes: fn(usize, usize) -> bool,
+    /// Group paths that carry nothing.
+    pub dead_paths: Vec<Path>,
     /// What nodes that start from now on may do.
     pub limits: lanchat::limits::Limits,
 }
@@ -138,6 +140,7 @@ impl World {
             disk_forks: 0,
             out: Vec::new(),
             group_passes: |_, _| true,
+            dead_paths: Vec::new(),
             limits: lanchat::limits::Limits {
                 person_rate: 1000,
                 person_burst: 1000,
@@ -180,6 +183,12 @@ impl World {
     }
 
     pub fn boot(&mut self, index: usize) {
+        let links = [link(self.nodes[index].address, 24)];
+        self.boot_on(index, &links);
+    }
+
+    /// The same with these links.
+    pub fn boot_on(&mut self, index: usize, links: &[Link]) {
         let node = &mut self.nodes[index];
         let identity = Identity::from_secret(&[node.secret; 32]);
         let mut seed = [node.secret; 32];
@@ -202,7 +211,7 @@ impl World {
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);
-        endpoint.set_links(self.now, &[link(node.address, 24)]);
+        endpoint.set_links(self.now, links);
         node.endpoint = Some(endpoint);
         node.refuses = false;
         self.drain(index);
@@ -381,6 +390,7 @@ impl World {
         let source = self.source(from, destination);
         let receivers: Vec<(usize, bool)> = match destination {
             Destination::Group(_, Path::Unicast) => panic!("unicast to a group"),
+            Destination::Group(_, path) if self.dead_paths.contains(&path) => Vec::new(),
             Destination::Group(..) => (0..self.nodes.len())
                 .filter(|&i| self.nodes[i].addresses().any(|at| same_net(at, source)))
                 .filter(|&i| i == from || (self.group_passes)(from, i))

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::room::Room;
+use super::rooms::author_of;
 use super::{Cx, Group};
 use crate::datagram::Destination;
 use crate::id::{NetworkId, PeerId, RoomTag, ShortId};
@@ -82,13 +83,10 @@ impl Group {
             answer(room, cx);
         }
         // No digest of a locked room is told: these heads in turn stand for one.
+        let own = cx.core.identity.id();
         let more = beacon.heads.iter().any(|head| {
-            if head.author == own {
-                let log = room.own.get(head.epoch);
-                return log.is_none_or(|log| log.seq < head.seq);
-            }
-            let author = room.logs.author(&head.author);
-            author.is_none_or(|author| room.lacks(&author, head))
+            let author = author_of(room, &own, &head.author);
+            author.is_none_or(|author| room.lacks(&own, &author, head))
         });
         if more && room.is_settled(NetworkId::EVERYWHERE, cx.now.wall_ms) {
             self.strange.push((beacon.room, *from));

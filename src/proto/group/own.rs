@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use super::own_past::OwnPast;
 use super::sender::OwnSender;
 use crate::durable::OwnHead;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId};
+use crate::limits::AUTHOR_EPOCHS_MAX;
+use crate::proto::network::nowhere;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -21,8 +24,12 @@ pub struct OwnLogs {
     going_on: BTreeMap<NetworkId, u64>,
     /// No epoch up to this is begun.
     greatest: u64,
+    /// What is held of them all, but for what is said in this run.
+    pub past: OwnPast,
     /// Stored, waits for its turn.
     ready: VecDeque<(Entry, MessageId)>,
+    /// The networks that this node is on.
+    here: BTreeSet<NetworkId>,
     /// The store keeps nothing.
     is_volatile: bool,
 }
@@ -165,15 +172,65 @@ impl OwnLogs {
         self.ready.push_back((entry, of));
     }
 
-    /// How many wait for their turn.
+    /// This node is on these networks now.
+    pub fn be_on(&mut self, networks: BTreeSet<NetworkId>) {
+        self.here = networks;
+    }
+
+    /// Whether what was said to the people of a network may leave now. What was said before there
+    /// was any is for those of the first.
+    fn may_leave(&self, network: NetworkId) -> bool {
+        let is_bound = network != NetworkId::EVERYWHERE && network != nowhere();
+        !is_bound || self.here.contains(&network)
+    }
+
+    /// Whether something waits for its turn that is not for another network.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+            .iter()
+            .any(|(entry, _)| self.may_leave(entry.network))
+    }
+
+    /// How many wait for their turn, or for their network.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.ready.len()
     }
 
-    /// The next entry whose turn it is.
+    /// The next entry whose turn it is, on a network that this node is on.
     pub fn take_ready(&mut self) -> Option<(Entry, MessageId)> {
-        self.ready.pop_front()
+        let mut ready = self.ready.iter();
+        let next = ready.position(|(entry, _)| self.may_leave(entry.network))?;
+        self.ready.remove(next)
+    }
+
+    /// The network of an epoch, also of one that ended.
+    #[must_use]
+    pub fn network_of(&self, epoch: u64) -> Option<NetworkId> {
+        let log = self.all.get(&epoch).map(|log| log.network);
+        log.or_else(|| self.past.network_of(epoch))
+    }
+
+    /// An own entry came back and is kept.
+    pub fn came_back(&mut self, entry: &Entry) {
+        let sent = self.all.get(&entry.epoch);
+        self.past.came(entry, sent);
+    }
+
+    /// Where the own logs stand of which something is told on this network: those that name it,
+    /// and the last one of which something was said there. Ascending by epoch, the newest of them.
+    #[must_use]
+    pub fn heads_on(&self, network: NetworkId) -> Vec<OwnAt> {
+        let sent = self.all.iter().filter(|(_, log)| log.is_of(network));
+        let sent = sent.filter_map(|(&epoch, log)| Some((epoch, log.told_on(network)?.1)));
+        let mut heads: BTreeMap<u64, u32> = self.past.told_on(network).collect();
+        for (epoch, seq) in sent.chain(self.head_on(network)) {
+            let told = heads.entry(epoch).or_default();
+            *told = seq.max(*told);
+        }
+        let older = heads.len().saturating_sub(AUTHOR_EPOCHS_MAX);
+        heads.into_iter().skip(older).collect()
     }
 
     /// Where the own log that is told of on this network stands: the last one of which something

@@ -12,7 +12,7 @@ use super::seat::Seat;
 use crate::api::{Conversation, Event, ReceiptState};
 use crate::durable::ForkRow;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId, ShortId};
-use crate::limits::ROOM_CACHE_ENTRIES;
+use crate::limits::{AUTHOR_EPOCHS_MAX, ROOM_CACHE_ENTRIES};
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -152,12 +152,21 @@ impl Room {
         (self.logs.contains(author) && self.logs.was_heard_on(author, told_on)) || is_young()
     }
 
-    /// Whether this much of an author's newest log is not held here.
+    /// Whether this much of an author's log is not held here and may be. `own`: this node.
     #[must_use]
-    pub fn lacks(&self, author: &PeerId, head: &HeadOf) -> bool {
-        let held = self.logs.of(author).filter(|(_, log)| log.is_served());
-        let newest = held.last().map(|(epoch, log)| (epoch, log.contiguous()));
-        newest.is_none_or(|newest| newest < (head.epoch, head.seq))
+    pub fn lacks(&self, own: &PeerId, author: &PeerId, head: &HeadOf) -> bool {
+        if author == own {
+            let heads = self.own.heads_on(NetworkId::EVERYWHERE);
+            let is_older = heads.first().is_some_and(|first| head.epoch < first.0);
+            let held = heads.iter().find(|(epoch, _)| *epoch == head.epoch);
+            return held.is_none_or(|(_, seq)| *seq < head.seq)
+                && !(is_older && heads.len() == AUTHOR_EPOCHS_MAX);
+        }
+        match self.logs.get(&(*author, head.epoch)) {
+            Some(log) if log.is_forked() => false,
+            Some(log) => !log.is_served() || log.contiguous() < head.seq,
+            None => self.logs.may_begin(&(*author, head.epoch)),
+        }
     }
 
     /// Puts an entry's bytes on the list of what is in memory; the oldest goes.
@@ -179,8 +188,8 @@ impl Room {
         OwnLog { room, epoch, seq }
     }
 
-    /// Heads of what is served on a network, for a heartbeat: the own one first, then the others
-    /// in turn.
+    /// Heads of what is served on a network, for a heartbeat: the own one first, then the newest
+    /// of the others in turn; where no digest goes with them, in a locked room, of all logs.
     #[must_use]
     pub fn heads_on(
         &self,
@@ -189,14 +198,19 @@ impl Room {
         turn: usize,
         most: usize,
     ) -> Vec<HeadOf> {
+        let all = self.seat.is_locked();
         let head = |author, (epoch, seq): OwnAt| HeadOf { author, epoch, seq };
         let told = self.own.head_on(network);
         let told = told.filter(|_| !is_sabotaged(Sabotage::NoHeads));
         let mut heads: Vec<HeadOf> = told.map(|at| head(own, at)).into_iter().collect();
-        let others = self.logs.told_on(network).into_iter();
-        let others: Vec<HeadOf> = others
+        let others = self.logs.told_on(network, all).into_iter();
+        let mut others: Vec<HeadOf> = others
             .map(|((id, epoch), seq)| head(id.short(), (epoch, seq)))
             .collect();
+        if all {
+            let past = self.own.heads_on(network).into_iter();
+            others.extend(past.filter(|at| Some(*at) != told).map(|at| head(own, at)));
+        }
         let room = most.saturating_sub(heads.len()).min(others.len());
         let start = if others.is_empty() {
             0
@@ -207,12 +221,12 @@ impl Room {
         heads
     }
 
-    /// Hash of each author's newest head of what is served on a network, the same wherever the
-    /// same is held.
+    /// Hash of all heads of what is served on a network, the same wherever the same is held.
     #[must_use]
     pub fn digest_on(&self, network: NetworkId, own: &PeerId) -> [u8; 8] {
-        let mut heads: BTreeMap<LogAt, u32> = self.logs.told_on(network).into_iter().collect();
-        if let Some((epoch, seq)) = self.own.head_on(network) {
+        let heads = self.logs.told_on(network, true);
+        let mut heads: BTreeMap<LogAt, u32> = heads.into_iter().collect();
+        for (epoch, seq) in self.own.heads_on(network) {
             heads.insert((*own, epoch), seq);
         }
         let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 log digest");

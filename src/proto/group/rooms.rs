@@ -32,6 +32,7 @@ impl Group {
             own_heads: but(&snapshot.own_heads, |head| is_open(&head.room)),
             epochs: but(&snapshot.epochs, |(room, _)| is_open(room)),
             heads: but(&snapshot.heads, |head| is_open(&head.room)),
+            own_logs: but(&snapshot.own_logs, |head| is_open(&head.room)),
             forks: but(&snapshot.forks, |fork| is_open(&fork.log.room)),
             incarnation: snapshot.incarnation,
             ..Snapshot::default()
@@ -56,6 +57,9 @@ impl Group {
 
     /// The links changed: what is said on networks that are new is not history.
     pub fn links_changed(&mut self, core: &Core, now: Now) {
+        for room in self.rooms.values_mut() {
+            room.own.be_on(core.here());
+        }
         for network in core.networks() {
             for room in self.rooms.values_mut() {
                 let network = room.seat.network_of(network);
@@ -207,6 +211,7 @@ pub(super) fn new_room(
         Some(key) => Room::locked(name, key),
         None => Room::new(name),
     };
+    room.own.be_on(core.here());
     let id = room.id;
     // Who was here before came by then at the latest.
     let came = snapshot.incarnation;
@@ -215,6 +220,8 @@ pub(super) fn new_room(
         room.arrive(head.network, came);
         room.is_new = false;
     }
+    let own_logs = snapshot.own_logs.iter().filter(|head| head.room == id);
+    own_logs.for_each(|head| room.own.past.restore(head));
     let epochs = snapshot.epochs.iter().filter(|(of, _)| *of == id);
     epochs.for_each(|(_, epoch)| room.own.pass(*epoch));
     let others = snapshot.heads.iter().filter(|head| head.room == id);

@@ -26,8 +26,29 @@ use crate::wire::{Body, Entry, EntryKind, Heads};
 /// Why something cannot be said: the code for scripts, the sentence, the hint.
 pub type Refusal = (&'static str, String, String);
 
-/// What is said: its kind, its body, and the message that it is about.
-pub(super) type Saying = (EntryKind, Vec<u8>, Option<[u8; 16]>);
+/// What is said.
+pub(super) struct Saying {
+    /// Its kind.
+    pub(super) kind: EntryKind,
+    /// Its body.
+    pub(super) body: Vec<u8>,
+    /// The message that it is about.
+    pub(super) about: Option<[u8; 16]>,
+    /// The network in whose log it is said; none: where this node is.
+    pub(super) on: Option<NetworkId>,
+}
+
+impl Saying {
+    /// Something new, said where this node is.
+    pub(super) fn new(kind: EntryKind, body: Vec<u8>, about: Option<[u8; 16]>) -> Self {
+        Saying {
+            kind,
+            body,
+            about,
+            on: None,
+        }
+    }
+}
 
 impl Group {
     /// Says something in a room. The message leaves once it is stored and its turn has come.
@@ -53,7 +74,7 @@ impl Group {
             return Err(("too_long", sentence, "write it in several messages".into()));
         }
         let tag = self.addressed(cx, name)?;
-        let said = (kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
+        let said = Saying::new(kind, text.as_bytes().to_vec(), answers.map(|id| id.0));
         self.say_entry(cx, tag, said, reference)
     }
 
@@ -71,11 +92,10 @@ impl Group {
             return Err(("no_such_room", sentence, "/rooms lists the rooms".into()));
         };
         if room.own.queued() + waiting >= SEND_QUEUE_MAX {
-            let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
-            return Err(("too_fast", sentence, "send more slowly".into()));
+            return Err(too_fast());
         }
         let mut writes = Vec::new();
-        begin_epoch(room, cx, &mut writes);
+        begin_epoch(room, cx, &said, &mut writes);
         let entries = next_entries(room, cx, &mut self.hlc, said);
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
             let sentence = "the message could not be signed".to_owned();
@@ -151,7 +171,7 @@ impl Group {
         loop {
             let is_ready = |room: &Room| {
                 let held = room.seat.held_until();
-                room.own.queued() > 0 && held.is_none_or(|held| held <= now)
+                room.own.is_ready() && held.is_none_or(|held| held <= now)
             };
             let rooms = self.rooms.iter();
             let waiting = rooms
@@ -212,6 +232,12 @@ impl Group {
     }
 }
 
+/// Too much waits to be sent.
+pub(super) fn too_fast() -> Refusal {
+    let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
+    ("too_fast", sentence, "send more slowly".into())
+}
+
 /// Tells on each link how far a log goes there: one packet for all that are told the same.
 fn say_heads(
     (seat, log): (&Seat, &OwnSender),
@@ -243,9 +269,15 @@ fn say_heads(
     len
 }
 
-/// Where there is no log of this network yet, begins one: an epoch of its own.
-pub(super) fn begin_epoch(room: &mut Room, cx: &Cx, writes: &mut Vec<Write>) {
-    let network = room.seat.network(cx.core);
+/// The network in whose log this is said.
+fn network_for(room: &Room, cx: &Cx, said: &Saying) -> NetworkId {
+    let here = || room.seat.network(cx.core);
+    said.on.unwrap_or_else(here)
+}
+
+/// Where there is no log of the network yet in which this is said, begins one: an epoch of its own.
+pub(super) fn begin_epoch(room: &mut Room, cx: &Cx, said: &Saying, writes: &mut Vec<Write>) {
+    let network = network_for(room, cx, said);
     if room.own.on(network).is_none() {
         let epoch = room.own.begin(network, cx.now.wall_ms);
         writes.push(Write::Epoch {
@@ -261,45 +293,49 @@ pub(super) fn next_entries(
     room: &mut Room,
     cx: &Cx,
     hlc: &mut super::Hlc,
-    (kind, body, about): Saying,
+    said: Saying,
 ) -> Option<Vec<Entry>> {
     let most = room.seat.body_len_max();
-    if body.len() <= most {
-        return Some(vec![next_entry(room, cx, hlc, (kind, body, about))?]);
+    if said.body.len() <= most {
+        return Some(vec![next_entry(room, cx, hlc, said)?]);
     }
-    let text = std::str::from_utf8(&body).ok()?;
+    let text = std::str::from_utf8(&said.body).ok()?;
     let parts = cut(text, most);
     let last = parts.len() - 1;
     let entries = parts.into_iter().enumerate().map(|(number, part)| {
-        let mut kind = kind;
+        let mut kind = said.kind;
         if number > 0 {
             kind = kind.continuing();
         }
         if number < last {
             kind = kind.continued();
         }
-        let about = about.filter(|_| number == 0);
-        next_entry(room, cx, hlc, (kind, part.as_bytes().to_vec(), about))
+        let part = Saying {
+            kind,
+            body: part.as_bytes().to_vec(),
+            about: said.about.filter(|_| number == 0),
+            on: said.on,
+        };
+        next_entry(room, cx, hlc, part)
     });
     entries.collect()
 }
 
 /// The next entry of the own log.
-fn next_entry(
-    room: &mut Room,
-    cx: &Cx,
-    hlc: &mut super::Hlc,
-    (kind, body, about): Saying,
-) -> Option<Entry> {
+fn next_entry(room: &mut Room, cx: &Cx, hlc: &mut super::Hlc, said: Saying) -> Option<Entry> {
+    let network = network_for(room, cx, &said);
+    let Saying {
+        kind, body, about, ..
+    } = said;
     let stamp = hlc.tick(cx.now.wall_ms);
     let after = room.shown.highest();
     let after = after.filter(|(key, _)| *key >= stamp && !kind.continues());
     let after = after.filter(|_| !is_sabotaged(Sabotage::DepMissing));
-    let epoch = room.own.on(room.seat.network(cx.core))?;
+    let epoch = room.own.on(network)?;
     let log = room.own.get_mut(epoch)?;
     // What the room is about now is behind what it was about, whatever the clocks say.
-    let topic = room.seat.topic_at.filter(|_| kind == EntryKind::TOPIC);
-    let about = about.or(topic.map(|(_, id)| id.0));
+    let topic = room.seat.topic_by().filter(|_| kind == EntryKind::TOPIC);
+    let about = about.or(topic.map(|id| id.0));
     let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),
@@ -330,6 +366,23 @@ fn send_unreached(cx: &mut Cx, seat: &Seat, told: impl Fn(NetworkId) -> bool, pa
     }
 }
 
+/// The networks on which an entry is said now: all that this node is on. What takes back a line of a
+/// network that it is not on goes where that line is told of, if it goes anywhere: whoever is there
+/// hears of it once this node is back.
+fn networks_of(room: &Room, cx: &Cx, entry: &Entry) -> BTreeSet<NetworkId> {
+    let mut networks = cx.core.networks();
+    if entry.kind != EntryKind::REDACTION || room.seat.is_locked() {
+        return networks;
+    }
+    if !networks.contains(&entry.network) {
+        let named = entry.deps.first().map(|dep| MessageId(*dep));
+        let at = named.and_then(|id| room.seat.seen.get(&id));
+        let log = at.and_then(|(_, (epoch, seq))| Some((room.own.get(epoch)?, seq)));
+        networks.retain(|on| log.is_some_and(|(log, seq)| log.serves(*on, seq)));
+    }
+    networks
+}
+
 /// Sends an entry of this message, whose turn has come, and follows it. Returns the length of its
 /// packet.
 fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) -> usize {
@@ -339,13 +392,16 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) -> usize {
     };
     let len = packet.len();
     let paths = cx.presence.group_paths();
-    cx.core.send_on_all(&packet, &paths);
-    for to in cx.presence.unreached_of(|peer| room.seat.lists(peer)) {
-        cx.core.transmit(Destination::Unicast(to), packet.clone());
-    }
+    let said = networks_of(room, cx, entry);
+    cx.core.send_where(|on| said.contains(&on), &packet, &paths);
+    send_unreached(cx, &room.seat, |on| said.contains(&on), &packet);
     let roster = &cx.presence.roster;
     let hash = entry.hash(&room.id);
-    let members: BTreeSet<PeerId> = room.seat.members(cx.presence).map(|peer| peer.id).collect();
+    let members = room.seat.members(cx.presence).filter(|peer| {
+        let at = peer.addresses.current();
+        at.is_some_and(|at| said.contains(&cx.core.network_towards(at)))
+    });
+    let members: BTreeSet<PeerId> = members.map(|peer| peer.id).collect();
     let sampled = super::ack::sample(&hash, &members);
     let is_sampled = sampled.is_some();
     let of = sampled.unwrap_or(members).into_iter();
@@ -355,7 +411,7 @@ fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) -> usize {
         is_sampled,
     };
     if let Some(log) = room.own.get_mut(entry.epoch) {
-        log.said_on(cx.core.networks(), entry.seq);
+        log.said_on(said, entry.seq);
         log.sent(cx.now.mono, entry, (id, packet, of), pace);
     }
     if let Some(receipt) = room.receipt((entry.epoch, entry.seq)) {
@@ -370,6 +426,12 @@ pub(super) fn said_by(entries: Vec<Entry>) -> Option<Saying> {
     let kind = first.kind.base();
     let about = first.deps.first().copied();
     let about = about.filter(|_| names_one(kind));
+    let on = Some(first.network).filter(|_| kind == EntryKind::REDACTION);
     let body = entries.into_iter().flat_map(|entry| entry.body).collect();
-    Some((kind, body, about))
+    Some(Saying {
+        kind,
+        body,
+        about,
+        on,
+    })
 }

@@ -24,6 +24,14 @@ pub enum Source {
     Sync,
 }
 
+/// What an author told and gave of its own logs in an exchange of histories.
+pub struct Given {
+    /// How far it holds each, by epoch, and whether it gave what was asked for of that.
+    pub logs: BTreeMap<u64, (u32, bool)>,
+    /// Whether it told of all of them.
+    pub is_whole: bool,
+}
+
 /// Where an entry of a sync belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
@@ -57,18 +65,19 @@ impl Group {
         std::mem::take(&mut self.strange)
     }
 
-    /// An author gave all that it holds of its logs in this room on a network, up to these numbers
-    /// by epoch: what is missing below it cannot give.
+    /// An author gave what it holds of its logs in this room on a network: what is missing for all
+    /// that it cannot give.
     pub fn author_gave(
         &mut self,
         (tag, network): (&RoomTag, NetworkId),
         author: &PeerId,
-        heads: &BTreeMap<u64, u32>,
+        given: &Given,
     ) {
-        let Some(room) = self.rooms.get_mut(tag) else {
-            return;
-        };
-        room.logs.author_gave(author, network, heads);
+        // While nothing can be kept here, what did not stay may have been given.
+        let keeps = !self.unkept.is_failing();
+        if let Some(room) = self.rooms.get_mut(tag).filter(|_| keeps) {
+            room.logs.author_gave(author, network, given);
+        }
     }
 
     /// Whether so many entries can be taken in now.
@@ -197,6 +206,7 @@ impl Group {
     /// History is stored: heads tell of it.
     pub(super) fn history_stored(&mut self, cx: &mut Cx, entries: &[Entry], kept: &[Kept]) {
         self.tell_history(cx, entries, kept);
+        let own = cx.core.identity.id();
         for (entry, kept) in entries.iter().zip(kept) {
             let (tag, at) = (entry.room, (entry.author_id(), entry.epoch));
             let room = self.rooms.get_mut(&tag);
@@ -204,6 +214,9 @@ impl Group {
             if entry.kind.base() == EntryKind::REDACTION && kept.is_new() {
                 let key = kept.key().max(entry.hlc);
                 room.seat.unjudged.push((entry.clone(), key));
+            }
+            if at.0 == own && matches!(kept, Kept::New { .. } | Kept::Old) {
+                room.own.came_back(entry);
             }
             let Some(log) = room.logs.get_mut(&at) else {
                 continue;

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::ack::plan_ack;
-use super::log::AuthorLog;
 use super::logs::LogAt;
 use super::receive::is_refused;
 use super::say::{begin_epoch, next_entries, said_by};
@@ -72,6 +71,11 @@ impl Unkept {
     /// Whether something said in this room waits.
     pub(super) fn waits_for(&self, tag: &RoomTag) -> bool {
         self.waiting.iter().any(|(of, _)| of == tag)
+    }
+
+    /// Whether the store keeps nothing.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing
     }
 
     fn is_empty(&self) -> bool {
@@ -195,10 +199,11 @@ impl Group {
             let Some(room) = self.rooms.get_mut(&tag) else {
                 return;
             };
-            begin_epoch(room, cx, &mut Vec::new());
-            let said = said_by(entries);
-            let entries = said.and_then(|said| next_entries(room, cx, &mut self.hlc, said));
-            if let Some(entries) = entries {
+            let Some(said) = said_by(entries) else {
+                continue;
+            };
+            begin_epoch(room, cx, &said, &mut Vec::new());
+            if let Some(entries) = next_entries(room, cx, &mut self.hlc, said) {
                 self.say_unkept(cx, tag, entries, reference);
             }
         }
@@ -254,8 +259,8 @@ impl Group {
             let Some(room) = self.rooms.get(&tag) else {
                 continue;
             };
-            let log = room.logs.get(&(entry.author_id(), entry.epoch));
-            if log.is_some_and(AuthorLog::is_forked) {
+            let at = (entry.author_id(), entry.epoch);
+            if room.forks.contains_key(&at) {
                 continue;
             }
             // Of what was taken back meanwhile only what is left.

@@ -34,13 +34,33 @@ impl Presence {
     pub fn group_paths(&self) -> Vec<Path> {
         let mut masks = self.roster.path_masks();
         masks.retain(|&mask| mask != 0);
-        if masks.is_empty() {
-            return Path::GROUP.to_vec();
+        cheapest(&masks)
+    }
+
+    /// The paths of a heartbeat whose turn it is to go by this one: it, and those that reach whom
+    /// it does not.
+    pub(super) fn heartbeat_paths(&self, first: Path) -> Vec<Path> {
+        let mut masks = self.roster.path_masks();
+        masks.retain(|&mask| mask != 0 && !has(mask, first));
+        let mut paths = vec![first];
+        if !masks.is_empty() {
+            let others = cheapest(&masks).into_iter();
+            paths.extend(others.filter(|path| *path != first));
         }
-        let reaches_all = |path: &&Path| masks.iter().all(|mask| mask & (1 << **path as u8) != 0);
-        match Path::GROUP.iter().find(reaches_all) {
-            Some(&path) => vec![path],
-            None => Path::GROUP.to_vec(),
-        }
+        paths
+    }
+}
+
+fn has(mask: u8, path: Path) -> bool {
+    mask & (1 << path as u8) != 0
+}
+
+/// One path that is in all of these masks, else all paths.
+fn cheapest(masks: &[u8]) -> Vec<Path> {
+    let is_in_all = |path: &&Path| masks.iter().all(|mask| has(*mask, **path));
+    let one = Path::GROUP.iter().find(is_in_all);
+    match one.filter(|_| !masks.is_empty()) {
+        Some(&path) => vec![path],
+        None => Path::GROUP.to_vec(),
     }
 }

@@ -233,14 +233,15 @@ impl Presence {
                 .chain(Path::GROUP)
                 .find(|&path| core.path_usable(&link, path));
             let Some(path) = path else { continue };
+            let paths = self.heartbeat_paths(path);
             let mut heartbeat = self.heartbeat_on(core, group, link.id, turn);
             // This one is counted too: whoever hears it has it in its own count.
             heartbeat.group_sent = heartbeat.group_sent.wrapping_add(1);
             heartbeat.news.clone_from(&news);
             let count = heartbeat.digest.count;
-            tracing::trace!(link = link.name, ?path, count, "heartbeat");
+            tracing::trace!(link = link.name, ?paths, count, "heartbeat");
             if let Some(bytes) = core.packet(&Body::Heartbeat(heartbeat)) {
-                core.send_on_link(link.id, &bytes, &[path]);
+                core.send_on_link(link.id, &bytes, &paths);
             }
         }
         self.hello_named(core, group);

@@ -42,8 +42,10 @@ impl Checker {
         for node in self.live() {
             for of in 0..self.people.len() {
                 let (row, person) = (self.rows[node][of], &self.people[of]);
-                // Whoever tells of the dead has them listed for a while, as unconfirmed.
-                let hearsay = |since| !row.confirmed && now < since + HEARSAY_SHOWN_MAX;
+                // Whoever tells of the dead has them listed for a while, as unconfirmed; so does
+                // who replays what they said, as long as it goes on.
+                let is_told = |since| self.replays || now < since + HEARSAY_SHOWN_MAX;
+                let hearsay = |since| !row.confirmed && is_told(since);
                 let here = row.is_here() && !row.since.is_some_and(hearsay);
                 if here && person.honest && !person.alive {
                     let what = format!("still lists node {of}, which is gone: {row:?}");

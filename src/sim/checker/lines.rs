@@ -71,12 +71,13 @@ impl Checker {
                         author,
                         epoch,
                     };
-                    if disk.is_forked(&log) {
+                    // With a full disk it may have come before that was known, and waited.
+                    let came_now = !self.crammed.contains(&node);
+                    if came_now && disk.is_forked(&log) {
                         let what = format!("takes line {seq} of a log that contradicts itself");
                         self.fail(now, node, 1, what);
                     }
-                    // With a full disk it may have come elsewhere, and waited.
-                    let came_now = !self.crammed.contains(&node);
+                    // Or elsewhere.
                     if let Some(of) = self.node_of(&author).filter(|_| came_now) {
                         self.took_where(now, node, (room.tag(), of, epoch));
                     }
@@ -267,9 +268,11 @@ impl Checker {
     ) -> Option<MessageId> {
         let (room, author, epoch, seq) = (truth.room, truth.author, truth.epoch, truth.seq);
         let id = self.people[author].id;
+        // With a full disk it waits.
+        let is_crammed = self.crammed.contains(&node);
         let is_held = |seq: u32| {
             let room = self.rooms.get(&room);
-            room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq)))
+            room.is_some_and(|room| disk.has(&(room.0, id, epoch, seq))) || is_crammed
         };
         // What takes a line back has a place in its turn, told or not.
         let shown = self.lines[node].places.get(&(room, author, epoch)).copied();

@@ -49,6 +49,7 @@ impl World {
         }
         let mut datagram = Datagram {
             source,
+            segment: self.network.segment(from),
             presence: group,
             bytes: bytes.into(),
         };
@@ -130,4 +131,32 @@ impl World {
 /// Whether an address is on the subnet of every node.
 fn is_on_link(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[..2] == [10, 77])
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// What was held back in one LAN is not heard in the next by who was carried there.
+    #[test]
+    fn a_datagram_stays_in_its_lan() {
+        for (segment, heard) in [(0, true), (1, false)] {
+            let mut world = World::new(Instant::now(), 1, None);
+            let [one, other] = [world.add(), world.add()];
+            let datagram = Datagram {
+                source: world.nodes[one].address,
+                presence: false,
+                segment: 0,
+                bytes: Box::from([0; 9]),
+            };
+            world.arrive_at(other, segment);
+            let action = Action::Arrive(other, Rc::new(datagram));
+            assert_eq!(world.is_elsewhere(&action), !heard, "LAN {segment}");
+            world.depart(other);
+            assert!(world.is_elsewhere(&action));
+        }
+    }
 }

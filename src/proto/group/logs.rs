@@ -117,12 +117,12 @@ impl Logs {
         self.of(author).next().is_some()
     }
 
-<<<<<<< HEAD
     /// The first from there on that said to have no log.
     fn silent_at(&self, from: PeerId) -> Option<PeerId> {
         let first = self.silent.range((from, NetworkId([0; 8]))..).next();
         first.map(|(id, _)| *id)
-=======
+    }
+
     /// Whether a log of an author that is not known has a place: it is not older than as many as
     /// are held of it.
     #[must_use]
@@ -130,7 +130,6 @@ impl Logs {
         let mut held = self.of(author);
         let is_oldest = held.next().is_some_and(|(oldest, _)| *epoch < oldest);
         !is_oldest || held.count() + 1 < AUTHOR_EPOCHS_MAX
->>>>>>> next
     }
 
     /// The logs of an author, by epoch.

@@ -355,8 +355,8 @@ pub enum Query {
         /// The id.
         id: MessageId,
     },
-    /// The line that says what a room is about, the last one in the order people see:
-    /// [`Row::Line`].
+    /// The lines that say what a room is about and were not taken back, a few, from the last one in
+    /// the order people see on: [`Row::Line`].
     Topic {
         /// The room.
         room: RoomId,

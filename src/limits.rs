@@ -149,6 +149,8 @@ pub const ROOM_AUTHORS_MAX: usize = 1024;
 pub const AUTHOR_EPOCHS_MAX: usize = 8;
 /// Epochs of one author in a room that the store keeps something of; the oldest makes way.
 pub const STORED_EPOCHS_MAX: usize = 128;
+/// Lines that say what a room is about which are remembered, in case the last are taken back.
+pub const TOPIC_ROWS_MAX: usize = 16;
 /// Entries asked for in one NACK.
 pub const NACK_RUNS_MAX: usize = 16;
 /// Bytes out to an unvalidated address, as a multiple of the bytes in.

@@ -269,7 +269,8 @@ impl Endpoint {
         let owner = inbound.sealed.is_none().then_some(id);
         self.gate.remember(now.mono, inbound.fingerprint, owner);
         if inbound.arrival.presence_port {
-            self.group.sent(now, &id, inbound.bytes.len());
+            let from = inbound.arrival.source.ip();
+            self.group.sent(now, (&id, from), inbound.bytes.len());
         }
         if let Some(room) = &inbound.sealed {
             let (group, mut cx) = self.group_cx(now);
@@ -490,8 +491,11 @@ impl Endpoint {
         let from = inbound.arrival.source;
         let by_author = peer.is_some_and(|peer| peer.addresses.is_validated(from));
         if by_author || self.group.worth(&own, &copy) == Worth::Held {
-            let len = inbound.arrival.presence_port.then_some(inbound.bytes.len());
-            self.group.said(now, &author, len);
+            self.group.said(now, &author);
+            if inbound.arrival.presence_port {
+                let from = (&author, from.ip());
+                self.group.sent(now, from, inbound.bytes.len());
+            }
         }
     }
 

@@ -12,11 +12,13 @@ use crate::datagram::{Arrival, Gateway, Link, LinkId};
 use crate::id::NetworkId;
 
 /// What a link is in, as long as it is up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Decided {
     id: NetworkId,
     prefix: Option<Prefix>,
     gateway: Option<Gateway>,
+    /// What it was taken for while less was known of it.
+    earlier: BTreeSet<NetworkId>,
 }
 
 /// The addresses of a network.
@@ -37,11 +39,13 @@ impl Core {
         for link in self.links.iter().filter(|link| !link.loopback) {
             let (prefix, gateway) = (prefix_of(link), link.gateway);
             let held = before.get(&link.id);
-            let held = held.filter(|held| held.prefix == prefix && !moved(held.gateway, gateway));
-            let decided = held.copied().unwrap_or(Decided {
+            let is_same = |held: &&Decided| held.prefix == prefix && !moved(held.gateway, gateway);
+            let decided = held.filter(is_same).cloned();
+            let decided = decided.unwrap_or_else(|| Decided {
                 id: id_of(prefix, gateway),
                 prefix,
                 gateway,
+                earlier: held.map_or_else(BTreeSet::new, |held| held.names_of(link)),
             });
             self.decided.insert(link.id, decided);
         }
@@ -66,7 +70,7 @@ impl Core {
     pub fn network(&self) -> NetworkId {
         match self.main_link() {
             Some(link) => self.network_on(link.id),
-            None => self.last_network.unwrap_or_else(|| id_of(None, None)),
+            None => self.last_network.unwrap_or_else(nowhere),
         }
     }
 
@@ -87,6 +91,15 @@ impl Core {
         let outside = self.links.iter().filter(|link| !link.loopback);
         let outside = outside.map(|link| self.network_on(link.id));
         outside.chain([self.network()]).collect()
+    }
+
+    /// The networks that this node is on, by all the names that they had since each link is up: a
+    /// router that becomes known makes another name, and no other people.
+    pub fn here(&self) -> BTreeSet<NetworkId> {
+        let links = self.links.iter().filter(|link| !link.loopback);
+        let decided = links.filter_map(|link| self.decided.get(&link.id));
+        let earlier = decided.flat_map(|decided| decided.earlier.iter().copied());
+        earlier.chain(self.networks()).collect()
     }
 
     /// The network by which an address is reached: that of the link that leads to it, else the
@@ -118,6 +131,34 @@ impl Core {
     }
 }
 
+/// What is said before there was any network belongs to this one.
+#[must_use]
+pub(crate) fn nowhere() -> NetworkId {
+    id_of(None, None)
+}
+
+impl Decided {
+    /// What the network of a link was taken for, this included, where as much as was known of it is
+    /// so still; else nothing.
+    fn names_of(&self, link: &Link) -> BTreeSet<NetworkId> {
+        let is_there = match self.prefix {
+            None | Some(Prefix::LinkLocal) => true,
+            Some(prefix) => prefixes_of(link).any(|of| of == prefix),
+        };
+        let same_router = match (self.gateway, link.gateway) {
+            (Some(before), Some(now)) => match (before.mac, now.mac) {
+                (Some(before), Some(now)) => before == now,
+                _ => before.address == now.address,
+            },
+            _ => true,
+        };
+        match is_there && same_router {
+            true => self.earlier.iter().copied().chain([self.id]).collect(),
+            false => BTreeSet::new(),
+        }
+    }
+}
+
 /// The network that a link is in.
 #[must_use]
 pub(crate) fn of_link(link: &Link) -> NetworkId {
@@ -136,14 +177,19 @@ fn moved(before: Option<Gateway>, now: Option<Gateway>) -> bool {
 }
 
 fn prefix_of(link: &Link) -> Option<Prefix> {
-    if let Some(own) = link.v4.first() {
+    let first = prefixes_of(link).next();
+    first.or((!link.v6.is_empty()).then_some(Prefix::LinkLocal))
+}
+
+/// Those of a link but that of the link itself: IPv4 first.
+fn prefixes_of(link: &Link) -> impl Iterator<Item = Prefix> {
+    let v4 = link.v4.iter().map(|own| {
         let host = u32::MAX.checked_shr(own.prefix_len.into()).unwrap_or(0);
-        return Some(Prefix::V4(own.address.to_bits() & !host, own.prefix_len));
-    }
+        Prefix::V4(own.address.to_bits() & !host, own.prefix_len)
+    });
     let global = |address: &&Ipv6Addr| !address.is_unicast_link_local();
     let half = |address: &Ipv6Addr| Prefix::V6((address.to_bits() >> 64) as u64);
-    let first = link.v6.iter().find(global).map(half);
-    first.or((!link.v6.is_empty()).then_some(Prefix::LinkLocal))
+    v4.chain(link.v6.iter().filter(global).map(half))
 }
 
 fn id_of(prefix: Option<Prefix>, gateway: Option<Gateway>) -> NetworkId {
@@ -233,6 +279,43 @@ mod tests {
         assert_eq!(id(&same), id(&all[2]), "whoever the host is");
         let same = link(None, &["2001:db8:1::9", "fe80::9"], None);
         assert_eq!(id(&same), id(&all[7]));
+    }
+
+    #[test]
+    fn what_becomes_known_of_a_network_makes_it_no_other() {
+        let home = Some([192, 168, 1, 7]);
+        let cafe = Some([192, 168, 7, 9]);
+        let stays = [
+            (link(None, &[], None), link(home, &[], None)),
+            (
+                link(None, &["fe80::1"], None),
+                link(home, &["fe80::1"], Some(1)),
+            ),
+            (link(home, &[], None), link(home, &[], Some(0))),
+            (link(home, &[], Some(0)), link(home, &[], Some(1))),
+            (
+                link(None, &["2001:db8::1"], None),
+                link(home, &["2001:db8::1"], None),
+            ),
+        ];
+        let goes = [
+            (link(home, &[], None), link(cafe, &[], None)),
+            (link(home, &[], Some(1)), link(home, &[], Some(2))),
+            (link(home, &[], Some(1)), link(cafe, &[], Some(1))),
+            (link(home, &[], Some(1)), link(None, &["2001:db8::1"], None)),
+        ];
+        let all = stays.iter().map(|pair| (pair, true));
+        for ((before, now), expected) in all.chain(goes.iter().map(|pair| (pair, false))) {
+            let decided = Decided {
+                id: id(before),
+                prefix: prefix_of(before),
+                gateway: before.gateway,
+                earlier: BTreeSet::from([NetworkId([7; 8])]),
+            };
+            let names = decided.names_of(now);
+            assert_eq!(names.contains(&id(before)), expected, "{before:?} {now:?}");
+            assert_eq!(names.len(), if expected { 2 } else { 0 });
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::order::{from_sortable, sortable};
 use super::sqlite::{self, get};
 use crate::durable::{EntryHead, HistoryQuery, KIND_CONTINUES, LineRow, LogKey, Parts, Row, Talk};
 use crate::id::{MessageId, NetworkId, PeerId, RoomId};
+use crate::limits::TOPIC_ROWS_MAX;
 
 /// Most lines looked at for one answer: a search that finds nothing must not hold up the store.
 pub(super) const SCAN_ROWS_MAX: usize = 20_000;
@@ -175,25 +176,39 @@ fn whole(conn: &Connection, mut line: Line) -> rusqlite::Result<Option<Line>> {
     Ok(Some(line))
 }
 
+/// Whether an author said something at this clock on a network of a lower id: looked up once in each
+/// of its few logs, since any number of its lines may name that clock.
+pub(super) const TWIN: &str =
+    "SELECT EXISTS (SELECT 1 FROM log CROSS JOIN entry ON entry.log = log.id
+     WHERE entry.hlc = ? AND log.room = ? AND log.author = ? AND log.network < ?)";
+
 /// Whether its author said the same on a network of a lower id too: that one is shown.
 fn has_twin(conn: &Connection, room: &RoomId, line: &Line) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM entry JOIN log ON log.id = entry.log
-               WHERE entry.hlc = ? AND log.room = ? AND log.author = ? AND log.network < ?)";
     let row = &line.row;
     let of = params![row.hlc.cast_signed(), room.0, row.author.0, line.network];
-    conn.prepare_cached(sql)?
+    conn.prepare_cached(TWIN)?
         .query_row(of, |found| found.get(0))
 }
 
-/// The line that says what a room is about.
+/// The last lines that say what a room is about and were not taken back.
 pub(super) fn topic(conn: &Connection, own: &PeerId, room: &RoomId) -> rusqlite::Result<Vec<Row>> {
     let sql = format!(
         "{LINE} WHERE line.room = ? AND line.topic = 1 ORDER BY line.key DESC,
-         line.author DESC, line.epoch DESC, line.seq DESC LIMIT 1"
+         line.author DESC, line.epoch DESC, line.seq DESC LIMIT {SCAN_ROWS_MAX}"
     );
-    sqlite::rows(conn, &sql, [room.0], |row| {
-        Ok(Row::Line(Box::new(read_line(row, own)?.row)))
-    })
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([room.0])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let line = read_line(row, own)?.row;
+        if line.body.is_some() {
+            found.push(Row::Line(Box::new(line)));
+        }
+        if found.len() == TOPIC_ROWS_MAX {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Private messages with one person, in the order they are looked at.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, named_params, params};
 
 use super::order::{self, At, sortable};
-use super::sqlite::{execute, get, rows};
+use super::sqlite::{Owner, execute, get, rows};
 use super::{BEHIND_ROWS_MAX, ENTRY_ROWS_MAX};
 use crate::durable::{EntryHead, Head, KIND_TOPIC, Kept, LogKey, OwnHead, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
@@ -50,17 +50,18 @@ pub(super) fn find(conn: &Connection, key: &LogKey) -> rusqlite::Result<Option<L
     conn.prepare_cached(sql)?.query_row(key, read).optional()
 }
 
-/// The log, made where it is not known yet. None where its author began so many that nothing of
-/// this one is kept.
+/// The log, made where it is not known yet. None where its author, who is not this node (`own`),
+/// began so many that nothing of this one is kept.
 pub(super) fn find_or_make(
     conn: &Connection,
+    own: &PeerId,
     key: &LogKey,
     network: NetworkId,
 ) -> rusqlite::Result<Option<Log>> {
     if let Some(log) = find(conn, key)? {
         return Ok(Some(log));
     }
-    if !make_room(conn, key)? {
+    if key.author != *own && !make_room(conn, key)? {
         return Ok(None);
     }
     let sql = "INSERT INTO log (room, author, epoch, low, head, hash, network)
@@ -76,8 +77,8 @@ pub(super) fn find_or_make(
     }))
 }
 
-/// Of an author that begins many logs the oldest makes way, with all that is in it. Whether this
-/// one is not older itself.
+/// Of an author that begins many logs the one of which nothing came for longest makes way, with all
+/// that is in it: the one that it goes on with may be the oldest. Whether this one may be begun.
 fn make_room(conn: &Connection, key: &LogKey) -> rusqlite::Result<bool> {
     let (room, author) = (key.room.0, key.author.0);
     let sql = "SELECT epoch FROM begins WHERE room = ? AND author = ?";
@@ -88,15 +89,13 @@ fn make_room(conn: &Connection, key: &LogKey) -> rusqlite::Result<bool> {
     if begins.is_some_and(|begins| sortable(key.epoch) <= begins) {
         return Ok(false);
     }
-    let sql = "SELECT epoch FROM log WHERE room = ? AND author = ? ORDER BY epoch < 0, epoch";
+    let sql = "SELECT epoch FROM log WHERE room = ? AND author = ?
+               ORDER BY came, epoch < 0, epoch";
     let epochs: Vec<i64> = rows(conn, sql, [room, author], |row| row.get(0))?;
-    let Some(&oldest) = epochs.first().filter(|_| epochs.len() >= STORED_EPOCHS_MAX) else {
+    let Some(&silent) = epochs.first().filter(|_| epochs.len() >= STORED_EPOCHS_MAX) else {
         return Ok(true);
     };
-    let epoch = oldest.cast_unsigned();
-    if key.epoch < epoch {
-        return Ok(false);
-    }
+    let epoch = silent.cast_unsigned();
     let gone = LogKey { epoch, ..*key };
     if let Some(log) = find(conn, &gone)? {
         raise_floor(conn, &gone, &log, log.last())?;
@@ -104,7 +103,8 @@ fn make_room(conn: &Connection, key: &LogKey) -> rusqlite::Result<bool> {
         execute(conn, "DELETE FROM fork WHERE log = ?", [log.id])?;
         execute(conn, "DELETE FROM log WHERE id = ?", [log.id])?;
     }
-    let sql = "INSERT OR REPLACE INTO begins (room, author, epoch) VALUES (?, ?, ?)";
+    let sql = "INSERT INTO begins (room, author, epoch) VALUES (?, ?, ?)
+               ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)";
     execute(conn, sql, params![room, author, sortable(epoch)])?;
     Ok(true)
 }
@@ -135,10 +135,11 @@ pub(super) fn behind(
 }
 
 /// Keeps an entry.
-pub(super) fn put(conn: &Connection, keep: Keep, new: &NewEntry<'_>) -> rusqlite::Result<Kept> {
+pub(super) fn put(conn: &Connection, owner: &Owner, new: &NewEntry<'_>) -> rusqlite::Result<Kept> {
+    let keep = owner.keep;
     let head = EntryHead::of(new.bytes);
     let network = head.as_ref().map_or(NetworkId([0; 8]), |head| head.network);
-    let Some(log) = find_or_make(conn, &new.log, network)? else {
+    let Some(log) = find_or_make(conn, &owner.id, &new.log, network)? else {
         return Ok(Kept::BelowFloor);
     };
     let seq = i64::from(new.seq);
@@ -165,7 +166,7 @@ pub(super) fn put(conn: &Connection, keep: Keep, new: &NewEntry<'_>) -> rusqlite
         moved.retain(|&(id, behind)| id != log.id || behind <= log.top);
         order::settle(conn, moved, order::MOVES_AT_ONCE)?;
     }
-    raise(conn, &log, seq, new.hash)?;
+    raise(conn, &log, seq, new)?;
     Ok(Kept::New { key })
 }
 
@@ -207,21 +208,23 @@ fn insert(
 }
 
 /// Where the log begins and ends now that this number came.
-fn raise(conn: &Connection, log: &Log, seq: i64, hash: &[u8; 32]) -> rusqlite::Result<()> {
+fn raise(conn: &Connection, log: &Log, seq: i64, new: &NewEntry<'_>) -> rusqlite::Result<()> {
     let is_empty = log.low > log.top;
     let low = if is_empty { seq } else { log.low.min(seq) };
     let begins = log.floor == 0 && (is_empty || seq < log.low);
     let end = if seq > log.top && (begins || seq == log.head + 1) {
         // By far the most: the next one, and nothing is held beyond.
-        Some((seq, *hash))
+        Some((seq, *new.hash))
     } else if seq == log.head + 1 || begins && seq + 1 != log.low {
         walk(conn, log.id, seq)?
     } else {
         None
     };
     let (head, hash) = end.map_or((log.head, None), |(head, hash)| (head, Some(hash)));
-    let sql = "UPDATE log SET low = ?, head = ?, hash = coalesce(?, hash), top = ? WHERE id = ?";
-    let row = params![low, head, hash, log.top.max(seq), log.id];
+    let sql = "UPDATE log SET low = ?, head = ?, hash = coalesce(?, hash), top = ?,
+               came = max(came, ?) WHERE id = ?";
+    let came = i64::try_from(new.came_ms).unwrap_or(i64::MAX);
+    let row = params![low, head, hash, log.top.max(seq), came, log.id];
     execute(conn, sql, row)?;
     Ok(())
 }

@@ -51,6 +51,8 @@ mod sys_unix;
 mod sys_windows;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin_tests;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;

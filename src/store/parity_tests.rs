@@ -452,3 +452,61 @@ fn of_an_author_that_begins_many_logs_the_oldest_make_way() {
     assert_eq!(snapshot.heads[0].epoch, 1872);
     world.compare(7);
 }
+
+/// The log that an author goes on with stays, however many it begins meanwhile, and of the own ones
+/// none goes.
+#[test]
+fn the_log_that_is_in_use_makes_way_for_none() {
+    for (author, kept) in [(3, STORED_EPOCHS_MAX), (0, 501)] {
+        let mut world = World::new(7);
+        let log = world.said[0].log;
+        let author = key_of(author);
+        let mut put = |epoch: u64, seq: u32, came_ms: u64| {
+            let fields = EntryFields {
+                author,
+                network: network(epoch % 2),
+                epoch,
+                seq,
+                hlc: came_ms << 16,
+                prev: [0; 32],
+                kind: EntryKind(1),
+                deps: Vec::new(),
+                body: format!("{seq} of {epoch}").into_bytes(),
+            };
+            let (id, room) = (author.id(), log.room);
+            let said = said_by(
+                fields,
+                LogKey {
+                    author: id,
+                    epoch,
+                    room,
+                },
+            );
+            let write = Write::Entry {
+                room,
+                author: id,
+                epoch,
+                seq,
+                hash: said.hash,
+                bytes: said.bytes,
+                came_ms,
+            };
+            let batch = Batch {
+                durability: Durability::Process,
+                writes: vec![write],
+            };
+            let kept = world.store.apply(&batch).unwrap();
+            assert_eq!(kept, world.disk.apply(&batch).unwrap(), "{seq} of {epoch}");
+            assert!(kept[0].is_new(), "{seq} of {epoch}");
+        };
+        for step in 1..=500_u32 {
+            put(100, step, 2 * u64::from(step));
+            put(1000 + u64::from(step), 1, 2 * u64::from(step) + 1);
+        }
+        let sql = "SELECT count(*) FROM log WHERE author = ?";
+        let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        let logs = world.store.conn.query_row(sql, [author.id().0], count);
+        assert_eq!(usize::try_from(logs.unwrap()).unwrap(), kept);
+        world.compare(7);
+    }
+}

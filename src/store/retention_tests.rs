@@ -122,11 +122,85 @@ fn a_clock_that_jumps_forgets_nothing() {
     tidy(&mut store, START_MS + 2 * HOUR_MS, 100);
     tidy(&mut store, START_MS + 4 * HOUR_MS, 100);
     assert_eq!(texts(&store), ["1 of 2", "2 of 2"]);
-    // Who was away for a month forgets an hour later than who was not.
-    tidy(&mut store, wrong_ms, 100);
-    assert_eq!(texts(&store), ["1 of 2", "2 of 2"]);
-    tidy(&mut store, wrong_ms + HOUR_MS, 100);
+    // Who was away for a month forgets a day later than who was not.
+    for hour in 0..24 {
+        tidy(&mut store, wrong_ms + hour * HOUR_MS, 100);
+        assert_eq!(texts(&store), ["1 of 2", "2 of 2"], "{hour}");
+    }
+    tidy(&mut store, wrong_ms + 24 * HOUR_MS, 100);
     assert_eq!(texts(&store), ["2 of 2"]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_for_hours_forgets_nothing_and_is_forgotten() {
+    let mut store = store(vec![line(author(2), 1, (START_MS, START_MS))]);
+    for hour in 0..10 {
+        tidy(&mut store, START_MS + hour * HOUR_MS, 100);
+    }
+    let year_ms = 365 * DAY_MS;
+    for _ in 0..3 {
+        for hour in 0..20 {
+            tidy(&mut store, START_MS + year_ms + hour * HOUR_MS, 100);
+        }
+        // Each time it is right again the wrong hours count for nothing.
+        tidy(&mut store, START_MS + 20 * HOUR_MS, 100);
+    }
+    assert_eq!(texts(&store), ["1 of 2"]);
+}
+
+#[test]
+fn a_clock_that_stands_in_1970_until_it_is_set_is_believed_once_it_is() {
+    let days = |days: u64| START_MS + days * DAY_MS;
+    let mut store = store(vec![line(author(2), 1, (START_MS, START_MS))]);
+    tidy(&mut store, days(0), 100);
+    tidy(&mut store, days(0) + HOUR_MS, 100);
+    // Switched on each morning, for two hours.
+    for day in 1..=31 {
+        tidy(&mut store, 1000, 100);
+        tidy(&mut store, days(day), 100);
+        tidy(&mut store, days(day) + 2 * HOUR_MS, 100);
+    }
+    assert_eq!(texts(&store), Vec::<String>::new());
+}
+
+#[test]
+fn who_was_away_for_long_and_comes_for_an_hour_a_day_forgets_after_some_weeks() {
+    let mut store = store(vec![line(author(2), 1, (START_MS, START_MS))]);
+    tidy(&mut store, START_MS, 100);
+    tidy(&mut store, START_MS + HOUR_MS, 100);
+    for day in 100..130 {
+        tidy(&mut store, START_MS + day * DAY_MS, 100);
+    }
+    assert_eq!(texts(&store), Vec::<String>::new());
+}
+
+#[test]
+fn a_low_number_now_and_then_makes_nothing_above_it_last() {
+    let days = |days: u64| START_MS + days * DAY_MS;
+    let above = (1000..2000).map(|seq| line(author(3), seq, (days(0), days(0))));
+    let mut store = store(above.collect());
+    for day in 0..45_u32 {
+        // Each is the lowest number held, and came today.
+        let writes = vec![line(author(3), 999 - day, (days(0), days(day.into())))];
+        let durability = Durability::Process;
+        store.apply(&Batch { durability, writes }).unwrap();
+        tidy(&mut store, days(day.into()), 5000);
+    }
+    let kept = texts(&store);
+    assert!(kept.is_empty(), "{} lines are kept", kept.len());
+}
+
+#[test]
+fn what_is_one_too_many_goes_also_where_a_lower_number_came_later() {
+    let at = |ms: u64| (START_MS, START_MS + ms);
+    let above = (10..20).map(|seq| line(author(3), seq, at(1)));
+    let low = line(author(3), 9, at(3));
+    let others = (1..=10).map(|seq| line(author(2), seq, at(2)));
+    let mut store = store(above.chain(others).chain([low]).collect());
+    tidy(&mut store, START_MS + HOUR_MS, 10);
+    let kept = texts(&store);
+    assert!(kept.iter().all(|text| text.ends_with("of 2")), "{kept:?}");
+    assert!(kept.len() >= 9, "{kept:?}");
 }
 
 #[test]

@@ -103,10 +103,10 @@ pub(super) fn trim_people(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Keeps the proof that a number was used twice; whether it is the first one of its log.
-pub(super) fn put_fork(conn: &Connection, fork: &ForkRow) -> rusqlite::Result<bool> {
+pub(super) fn put_fork(conn: &Connection, own: &PeerId, fork: &ForkRow) -> rusqlite::Result<bool> {
     let head = EntryHead::of(&fork.first);
     let network = head.map_or(NetworkId([0; 8]), |head| head.network);
-    let Some(log) = logs::find_or_make(conn, &fork.log, network)? else {
+    let Some(log) = logs::find_or_make(conn, own, &fork.log, network)? else {
         return Ok(false);
     };
     let sql = "INSERT INTO fork (log, seq, first, second) VALUES (?, ?, ?, ?)

@@ -112,7 +112,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
             if author == *own {
                 logs::raise_own_head(conn, &new)?;
             }
-            return logs::put(conn, owner.keep, &new);
+            return logs::put(conn, owner, &new);
         }
         Write::PrivateIn { .. } | Write::PrivateOut { .. } | Write::PrivateState { .. } => {
             put_private(conn, owner.keep, write)?
@@ -127,14 +127,14 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
             log,
             network,
             floor,
-        } => match logs::find_or_make(conn, log, *network)? {
+        } => match logs::find_or_make(conn, own, log, *network)? {
             Some(row) => logs::raise_floor(conn, log, &row, i64::from(*floor))?,
             None => false,
         },
         Write::Retire { room, epoch } => logs::retire(conn, own, room, *epoch)?,
         Write::Room(room) => rooms::put(conn, room)?,
         Write::Person(person) => rooms::put_person(conn, person)?,
-        Write::Fork(fork) => rooms::put_fork(conn, fork)?,
+        Write::Fork(fork) => rooms::put_fork(conn, own, fork)?,
         Write::Stub { log, seq, bytes } => logs::stub(conn, log, *seq, bytes)?,
         Write::Retain {
             room,

@@ -162,8 +162,9 @@ impl Disk {
                     id.copy_from_slice(&hash[..16]);
                     Some((head.hlc, self.line(MessageId(id), key, bytes)))
                 });
-                let last = rows.max_by_key(|(hlc, _)| *hlc);
-                last.map(|(_, row)| row).into_iter().collect()
+                let mut rows: Vec<(u64, Row)> = rows.collect();
+                rows.sort_by_key(|(hlc, _)| std::cmp::Reverse(*hlc));
+                rows.into_iter().map(|(_, row)| row).collect()
             }
             Query::Behind { room, author, id } => {
                 let entries = self.entries.iter();

@@ -6,11 +6,12 @@ use lanchat::api::{Command, Event, ReceiptState, TextKind};
 use lanchat::durable::EntryHead;
 use lanchat::id::{MessageId, NetworkId, RoomId};
 use lanchat::proto::Identity;
-use lanchat::wire::{Body, Entry, EntryFields, EntryKind};
+use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Nack, Packet, Parsed, Run};
 
+use crate::actor::Actor;
 use crate::hostile::packet;
 use crate::rooms::{Told, told};
-use crate::world::{lobby, seconds, three};
+use crate::world::{Node, World, lobby, seconds, three};
 
 /// 16 KiB, of characters of one to three bytes.
 fn long(name: char) -> String {
@@ -128,6 +129,108 @@ fn a_long_message_is_taken_back_as_a_whole() {
     }
 }
 
+/// What is left of bodies on all disks, in bytes.
+fn bodies(world: &World) -> Vec<usize> {
+    let of = |node: &Node| {
+        let entries = node.disk.entries.values();
+        let bodies = entries.filter_map(|(_, bytes)| EntryHead::of(bytes)?.body);
+        bodies.map(|body| body.len()).sum()
+    };
+    world.nodes.iter().map(of).collect()
+}
+
+fn redactions(world: &World, index: usize) -> Vec<Option<MessageId>> {
+    let all = told(world, index).into_iter();
+    let all = all.filter(|(_, (kind, ..))| *kind == TextKind::Redaction);
+    all.map(|(_, (.., about))| about).collect()
+}
+
+#[test]
+fn a_long_message_that_is_not_kept_is_taken_back_as_a_whole() {
+    let mut world = three(0.0, 151);
+    world.disk_fails = true;
+    world.send(0, "#lobby", &long('1'));
+    world.run(seconds(5));
+    let (id, said) = told(&world, 1).pop().unwrap();
+    assert_eq!(said, plain(&long('1')));
+    world.ask(0, Command::Redact { id });
+    world.run(seconds(5));
+    for index in 0..3 {
+        assert_eq!(redactions(&world, index), [Some(id)], "people see one");
+    }
+    // Who comes now and asks for all of it gets no word.
+    let (author, epoch) = (world.id(0), said_in(&world));
+    let mut actor = Actor::new(77, 66);
+    for by in 0..3 {
+        actor.hello(&mut world, by);
+        actor.run(&mut world, seconds(2), |_| None);
+        let nack = Body::Nack(Nack {
+            room: RoomId::public("lobby").tag(),
+            author: author.short(),
+            epoch,
+            runs: vec![Run { first: 1, last: 40 }],
+        });
+        actor.say(&mut world, by, &nack);
+        let came = actor.run(&mut world, seconds(2), |_| None);
+        for (_, body) in came {
+            if let Body::Repair(repair) = body {
+                assert!(
+                    repair.entries.iter().all(|entry| entry.body.is_empty()),
+                    "{by}"
+                );
+            }
+        }
+    }
+    world.disk_fails = false;
+    world.run(seconds(90));
+    assert_eq!(bodies(&world), [0, 0, 0]);
+    assert_eq!(world.nodes[1].disk.entries.len(), 38);
+}
+
+/// The epoch in which something was said last.
+fn said_in(world: &World) -> u64 {
+    let data = world
+        .sent
+        .iter()
+        .rev()
+        .find_map(|(_, bytes)| match wire::parse(bytes) {
+            Ok(Parsed::Packet(Packet {
+                body: Body::Data(entry),
+                ..
+            })) => Some(entry.epoch),
+            _ => None,
+        });
+    data.unwrap()
+}
+
+#[test]
+fn a_long_message_is_taken_back_as_a_whole_or_not_at_all() {
+    let mut world = World::new(0.0, 152);
+    (world.limits.person_rate, world.limits.person_burst) = (50, 1);
+    for name in ["ana", "ben"] {
+        world.add(name);
+    }
+    world.run_until(seconds(20), World::all_listed);
+    world.run(seconds(1));
+    world.send(0, "#lobby", &long('1'));
+    world.run(seconds(5));
+    let id = told(&world, 1).pop().unwrap().0;
+    for number in 0..998 {
+        world.send(0, "#lobby", &format!("{number}"));
+    }
+    world.ask(0, Command::Redact { id });
+    world.run(Duration::from_millis(50));
+    assert_eq!(world.errors(0), ["too_fast"]);
+    world.run(seconds(30));
+    assert_eq!(redactions(&world, 1), [], "nothing of it is taken back");
+    let left = bodies(&world)[1];
+    assert!(left > long('1').len(), "{left}");
+    world.ask(0, Command::Redact { id });
+    world.run(seconds(5));
+    assert_eq!(redactions(&world, 1), [Some(id)]);
+    assert_eq!(bodies(&world)[1], left - long('1').len());
+}
+
 #[test]
 fn with_a_full_disk_long_text_is_one_message_too() {
     let mut world = three(0.0, 114);
@@ -142,6 +245,116 @@ fn with_a_full_disk_long_text_is_one_message_too() {
     world.disk_fails = false;
     world.run(seconds(90));
     assert_eq!(world.nodes[1].disk.entries.len(), 20);
+}
+
+/// The parts of a long text of somebody whose key is in other hands, as DATA, from this number on.
+fn parts_of(text: &str, author: &Identity, from: u32) -> Vec<Vec<u8>> {
+    let bodies: Vec<&[u8]> = text.as_bytes().chunks(900).collect();
+    let last = bodies.len() - 1;
+    let mut prev = [0; 32];
+    let part = |(number, body): (usize, &&[u8])| {
+        let mut kind = EntryKind::TEXT;
+        if number > 0 {
+            kind = kind.continuing();
+        }
+        if number < last {
+            kind = kind.continued();
+        }
+        let seq = u32::try_from(number).unwrap() + from;
+        let fields = EntryFields {
+            author: author.public(),
+            network: NetworkId([9; 8]),
+            epoch: 1_790_000_000_000,
+            seq,
+            hlc: (1_790_000_000_000 + u64::from(seq)) << 16,
+            prev,
+            kind,
+            deps: Vec::new(),
+            body: body.to_vec(),
+        };
+        let room = RoomId::public("lobby");
+        let entry = Entry::build(fields, &room, &mut |bytes| author.sign(bytes)).unwrap();
+        prev = entry.hash(&room);
+        packet(author, seq, &Body::Data(entry))
+    };
+    bodies.iter().enumerate().map(part).collect()
+}
+
+fn letters(len: usize) -> String {
+    let letters = ('a'..='z').cycle();
+    letters.take(len).collect()
+}
+
+#[test]
+fn what_was_shown_whole_before_a_restart_is_not_shown_again() {
+    let (text, eva) = (letters(16 * 1024), Identity::from_secret(&[3; 32]));
+    let mut packets = parts_of("before", &eva, 1);
+    // Number 2 nobody has, so that the store tells of nothing behind it.
+    packets.extend(parts_of(&text, &eva, 3));
+    let mut world = three(0.0, 150);
+    let source = world.nodes[2].address;
+    world.kill(2);
+    let inject = |world: &mut World| {
+        for bytes in &packets {
+            world.inject(0, source, true, bytes);
+            world.run(Duration::from_millis(100));
+        }
+        world.run(seconds(2));
+    };
+    inject(&mut world);
+    assert!(world.texts(0, &lobby()) == ["before", &text]);
+    world.kill(0);
+    world.nodes[0].events.clear();
+    world.boot(0);
+    world.run(seconds(2));
+    inject(&mut world);
+    assert_eq!(world.texts(0, &lobby()).len(), 0);
+}
+
+#[test]
+fn what_a_restart_cut_is_shown_whole_however_the_rest_comes() {
+    let (text, eva) = (letters(16 * 1024), Identity::from_secret(&[3; 32]));
+    let packets = parts_of(&text, &eva, 1);
+    assert_eq!(packets.len(), 19);
+    // What comes behind the restart; where there are holes in what came before, what is beyond
+    // them comes again.
+    let orders: [(&[u32], &[u32]); 4] = [
+        (&[13, 14, 15, 16, 17, 18, 19], &[]),
+        (&[19, 18, 17, 16, 15, 14, 13], &[]),
+        (
+            &[3, 5, 7, 9, 13, 14, 15, 16, 17, 18, 19, 11],
+            &[10, 8, 6, 4, 12],
+        ),
+        (
+            &[18, 19, 2, 3, 9, 10],
+            &[4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17],
+        ),
+    ];
+    for (case, (order, again)) in orders.into_iter().enumerate() {
+        let mut world = three(0.0, 140 + case as u64);
+        let source = world.nodes[2].address;
+        world.kill(2);
+        let part = |seq: u32| &packets[seq as usize - 1];
+        for seq in (1..=19).filter(|seq| !order.contains(seq)) {
+            world.inject(0, source, true, part(seq));
+        }
+        world.run(seconds(2));
+        world.kill(0);
+        world.boot(0);
+        world.run(seconds(2));
+        for seq in order.iter().chain(again) {
+            world.inject(0, source, true, part(*seq));
+            world.run(Duration::from_millis(200));
+        }
+        world.run(seconds(2));
+        assert_eq!(world.nodes[0].disk.entries.len(), 19, "{order:?}");
+        let texts = world.texts(0, &lobby());
+        assert!(
+            texts == std::slice::from_ref(&text),
+            "{order:?}: {}",
+            texts.len()
+        );
+    }
 }
 
 #[test]

@@ -197,6 +197,53 @@ fn an_author_with_a_log_on_each_of_two_networks_is_heard_on_both() {
 }
 
 #[test]
+fn what_waits_to_leave_goes_to_the_people_it_was_said_to_alone() {
+    let mut world = World::new(0.0, 76);
+    (world.limits.person_rate, world.limits.person_burst) = (1, 1);
+    for name in ["ana", "ben"] {
+        world.add(name);
+    }
+    world.run_until(seconds(20), World::all_listed);
+    world.run(seconds(2));
+    for text in ["one", "two", "three"] {
+        world.send(0, "#lobby", text);
+    }
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.texts(1, &lobby()), ["one"]);
+    place(&mut world, 0, 16);
+    world.send(0, "#lobby", "at the café");
+    world.run(seconds(90));
+    assert_eq!(world.texts(1, &lobby()), ["one", "at the café"]);
+    let queued = |world: &World| {
+        let last = world.receipts(0).into_iter().rev();
+        last.filter(|receipt| receipt.0 == ReceiptState::Queued)
+            .count()
+    };
+    assert!(queued(&world) > 0, "their author is told so");
+    // Back there they leave, in the order in which they were said.
+    place(&mut world, 0, 24);
+    world.run(seconds(10));
+    let all = ["one", "at the café", "two", "three"];
+    assert_eq!(world.texts(1, &lobby()), all);
+}
+
+#[test]
+fn what_was_said_before_there_was_a_network_goes_to_the_first() {
+    let mut world = World::new(0.0, 77);
+    (world.limits.person_rate, world.limits.person_burst) = (1, 1);
+    world.add("ana");
+    world.add("ben");
+    world.kill(0);
+    world.boot_on(0, &[]);
+    for text in ["one", "two"] {
+        world.send(0, "#lobby", text);
+    }
+    place(&mut world, 0, 24);
+    world.run(seconds(10));
+    assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
+}
+
+#[test]
 fn hosts_that_disagree_on_their_network_repair_each_other() {
     let mut world = three(0.0, 73);
     place(&mut world, 0, 16);

@@ -208,6 +208,37 @@ fn a_topic_is_that_of_the_room_for_everybody_and_an_answer_names_what_it_answers
 }
 
 #[test]
+fn a_topic_that_was_taken_back_makes_way_for_the_one_before() {
+    let mut world = three(0.0, 6);
+    let mut ids = Vec::new();
+    for (by, text) in [(0, "one"), (1, "two"), (1, "three")] {
+        let (room, text) = ("#lobby".to_owned(), text.to_owned());
+        world.ask(by, Command::Topic { room, text });
+        world.run(seconds(2));
+        ids.push(told(&world, 2).last().unwrap().0);
+    }
+    // One that another has followed changes nothing.
+    for (by, taken_back, wanted) in [(1, 1, "three"), (1, 2, "one"), (0, 0, "")] {
+        let id = ids[taken_back];
+        world.ask(by, Command::Redact { id });
+        world.run(seconds(2));
+        for at in 0..3 {
+            assert_eq!(topic(&world, at), wanted, "{at}");
+        }
+        world.kill(2);
+        world.nodes[2].events.clear();
+        world.boot(2);
+        world.run(seconds(3));
+        assert_eq!(topic(&world, 2), wanted, "after a restart");
+    }
+    // The next one is one like any other.
+    let (room, text) = ("#lobby".to_owned(), "four".to_owned());
+    world.ask(2, Command::Topic { room, text });
+    world.run(seconds(2));
+    assert!((0..3).all(|at| topic(&world, at) == "four"));
+}
+
+#[test]
 fn what_its_author_takes_back_is_gone_everywhere_and_nobody_else_can() {
     for seed in 1..=5 {
         let mut world = three(0.2, seed);

@@ -183,6 +183,12 @@ impl World {
     }
 
     pub fn boot(&mut self, index: usize) {
+        let links = [link(self.nodes[index].address, 24)];
+        self.boot_on(index, &links);
+    }
+
+    /// The same with these links.
+    pub fn boot_on(&mut self, index: usize, links: &[Link]) {
         let node = &mut self.nodes[index];
         let identity = Identity::from_secret(&[node.secret; 32]);
         let mut seed = [node.secret; 32];
@@ -205,7 +211,7 @@ impl World {
             seed,
         };
         let mut endpoint = Endpoint::new(self.now, identity, config);
-        endpoint.set_links(self.now, &[link(node.address, 24)]);
+        endpoint.set_links(self.now, links);
         node.endpoint = Some(endpoint);
         node.refuses = false;
         self.drain(index);

@@ -54,27 +54,56 @@ impl TakenBack {
 /// Whose the last lines are that people saw, kept or not.
 #[derive(Default)]
 pub struct Seen {
-    lines: BTreeMap<MessageId, (PeerId, OwnAt)>,
+    lines: BTreeMap<MessageId, Line>,
+    /// The first parts of messages of several, by their other parts.
+    parts: BTreeMap<[u8; 16], (PeerId, OwnAt)>,
     order: VecDeque<MessageId>,
 }
 
+/// A line that people saw.
+struct Line {
+    author: PeerId,
+    at: OwnAt,
+    /// The ids of its other parts.
+    rest: Vec<[u8; 16]>,
+}
+
 impl Seen {
-    /// A line of this author, epoch and number was shown.
-    pub fn note(&mut self, id: MessageId, author: PeerId, at: OwnAt) {
-        if self.lines.insert(id, (author, at)).is_none() {
+    /// A line of this author, epoch and number was shown, with the other parts that it has.
+    pub fn note(&mut self, id: MessageId, (author, at): (PeerId, OwnAt), rest: Vec<[u8; 16]>) {
+        let (epoch, first) = at;
+        for (seq, part) in (first.saturating_add(1)..).zip(&rest) {
+            self.parts.insert(*part, (author, (epoch, seq)));
+        }
+        if self.lines.insert(id, Line { author, at, rest }).is_none() {
             self.order.push_back(id);
         }
         if self.order.len() > SEEN_MAX
             && let Some(gone) = self.order.pop_front()
+            && let Some(gone) = self.lines.remove(&gone)
         {
-            self.lines.remove(&gone);
+            for part in gone.rest {
+                self.parts.remove(&part);
+            }
         }
     }
 
     /// Whose a line is, and its epoch and number.
     #[must_use]
     pub fn get(&self, id: &MessageId) -> Option<(PeerId, OwnAt)> {
-        self.lines.get(id).copied()
+        self.lines.get(id).map(|line| (line.author, line.at))
+    }
+
+    /// Whose a part of a line is, other than the first, and its epoch and number.
+    #[must_use]
+    pub fn part(&self, id: &[u8; 16]) -> Option<(PeerId, OwnAt)> {
+        self.parts.get(id).copied()
+    }
+
+    /// The ids of a line's parts, but the first.
+    #[must_use]
+    pub fn rest_of(&self, id: &MessageId) -> &[[u8; 16]] {
+        self.lines.get(id).map_or(&[], |line| &line.rest)
     }
 }
 
@@ -95,6 +124,29 @@ mod tests {
         }
         assert!(taken_back.contains(&honest, &[200; 16]));
         assert!(!taken_back.contains(&liar, &[0; 16]), "the oldest went");
+    }
+
+    #[test]
+    fn the_parts_of_lines_are_known_as_long_as_the_lines() {
+        let mut seen = Seen::default();
+        let id = |number: u32| {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            id
+        };
+        for number in 0..2000 {
+            let rest = (1..=18).map(|part| id(100 * number + part)).collect();
+            let at = (PeerId([1; 32]), (5, 19 * number + 1));
+            seen.note(MessageId(id(100 * number)), at, rest);
+        }
+        let last = (PeerId([1; 32]), (5, 19 * 1999 + 1 + 18));
+        assert_eq!(seen.part(&id(199_918)), Some(last));
+        assert_eq!(seen.rest_of(&MessageId(id(199_900))).len(), 18);
+        assert_eq!(seen.part(&id(1)), None);
+        assert_eq!(
+            (seen.lines.len(), seen.parts.len()),
+            (SEEN_MAX, 18 * SEEN_MAX)
+        );
     }
 
     #[test]

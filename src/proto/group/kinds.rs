@@ -4,18 +4,20 @@
 //! behind it. A redaction by another than the author of what it names is kept and shown as
 //! nothing; whose that was, the store knows.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::membership::described;
 use super::own::OwnAt;
 use super::parts::{Parts, Run, Whole};
 use super::room::Room;
-use super::say::Saying;
+use super::say::{Saying, too_fast};
 use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
 use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk, Write};
 use crate::id::{MessageId, PeerId, RoomTag};
-use crate::limits::ENTRY_PARTS_MAX;
+use crate::limits::{ENTRY_PARTS_MAX, SEND_QUEUE_MAX};
 use crate::text::{DisplayText, RoomName};
 use crate::wire::{Entry, EntryKind};
 
@@ -47,11 +49,11 @@ pub(super) enum Asked {
         first: (u64, MessageId),
         reference: Option<Value>,
     },
-    /// The other parts of a message of which this one came.
+    /// The other parts of a message of which this one came; with its key where it is new.
     Half {
         room: RoomTag,
         entry: Box<Entry>,
-        key: u64,
+        key: Option<u64>,
     },
     /// The bytes of what was taken back.
     Body { room: RoomTag, log: LogKey },
@@ -205,7 +207,9 @@ impl Group {
                 let Some(room) = self.rooms.get_mut(&room) else {
                     return;
                 };
-                for line in lines().filter(|line| line.kind == EntryKind::TOPIC.0) {
+                // What is left of one that was taken back says nothing.
+                let topics = lines().filter(|line| line.kind == EntryKind::TOPIC.0);
+                for line in topics.filter(|line| line.body.is_some()) {
                     let text = line.body.as_deref().and_then(DisplayText::from_wire);
                     let (epoch, seq) = line.at.unwrap_or_default();
                     let at = (line.key, line.author, epoch, seq);
@@ -242,7 +246,7 @@ impl Group {
         &mut self,
         cx: &mut Cx,
         tag: RoomTag,
-        (entry, key): (&Entry, u64),
+        (entry, key): (&Entry, Option<u64>),
         rows: &[Row],
     ) {
         let Some(room) = self.rooms.get_mut(&tag) else {
@@ -252,20 +256,34 @@ impl Group {
             Row::Entry { bytes, .. } => Entry::parse(bytes).ok(),
             _ => None,
         };
-        let parts = rows
-            .iter()
-            .filter_map(of)
-            .filter(|part| part.kind.is_part());
-        // By themselves: what waits in the room is of this run.
+        let at = (entry.author_id(), entry.epoch);
+        let mut parts: BTreeMap<u32, Entry> = BTreeMap::new();
+        let kept = rows.iter().filter_map(of);
+        parts.extend(kept.map(|part| (part.seq, part)));
+        // What waits here is not in the store where the disk is full.
+        for seq in room.parts.joined(&at, entry) {
+            let waiting = room.parts.get(&at, seq).cloned();
+            let waiting = waiting.map(|part| (seq, part));
+            parts.extend(waiting.filter(|_| !parts.contains_key(&seq)));
+        }
         let mut around = Parts::default();
-        let runs = parts.filter_map(|part| around.add(part, key));
+        let parts = parts.into_values().filter(|part| part.kind.is_part());
+        let runs = parts.filter_map(|part| around.add(part, 0));
         let is_in = |run: &Run| run.entries.iter().any(|part| part.seq == entry.seq);
         let runs: Vec<Run> = runs.filter(is_in).collect();
-        if let Some(whole) = runs.first().and_then(Run::whole) {
-            let id = MessageId::of_entry(&whole.first.hash(&room.id));
-            if room.seat.seen.get(&id).is_none() {
-                room.say_line(cx, &whole, false, key.max(whole.first.hlc));
-            }
+        let Some((run, whole)) = runs.first().and_then(|run| Some((run, run.whole()?))) else {
+            return;
+        };
+        let waits = |part: &Entry| room.parts.get(&at, part.seq).is_some();
+        let is_new = key.is_some() || run.entries.iter().any(waits);
+        let first = whole.first.seq;
+        let last = run.entries.last().map_or(first, |part| part.seq);
+        room.parts.remove(&at, first..=last);
+        let id = MessageId::of_entry(&whole.first.hash(&room.id));
+        // What came in earlier runs alone was shown then.
+        if is_new && room.seat.seen.get(&id).is_none() {
+            let key = key.unwrap_or(0).max(whole.first.hlc);
+            room.say_line(cx, &whole, false, key);
         }
     }
 
@@ -288,10 +306,17 @@ impl Group {
             }
             // Perhaps it comes later, or is kept later.
             room.seat.note_early(entry);
+            let own = author == cx.core.identity.id();
+            let part = room.seat.seen.part(&id).filter(|(of, _)| *of == author);
+            if let Some(part) = part {
+                // People see the redaction of the first one.
+                return forget_bytes(room, own, part);
+            }
             let Some((_, at)) = seen else { return };
             // It was shown, and is not kept.
-            let own = author == cx.core.identity.id();
             forget_bytes(room, own, (author, at));
+            room.seat.take_topic_back(&MessageId(id));
+            tell(room, cx);
             let from = match own {
                 true => cx.own_reference(),
                 false => cx.presence.reference_of(&entry.author),
@@ -319,10 +344,14 @@ impl Group {
 
     /// Of a line that its author took back nothing but the stub is to be kept.
     fn forget_line(&mut self, cx: &mut Cx, tag: RoomTag, author: &PeerId, line: Option<&LineRow>) {
-        let Some((room, line)) = self.rooms.get(&tag).zip(line) else {
+        let Some((room, line)) = self.rooms.get_mut(&tag).zip(line) else {
             return;
         };
         let is_theirs = line.author == *author && line.talk == Talk::Room(room.id);
+        if is_theirs && line.kind == EntryKind::TOPIC.0 {
+            room.seat.take_topic_back(&line.id);
+            tell(room, cx);
+        }
         let at = line.at.filter(|_| is_theirs && line.body.is_some());
         let Some((epoch, seq)) = at else { return };
         let (room, author) = (room.id, *author);
@@ -370,6 +399,11 @@ impl Group {
         let tag = of.tag();
         if self.rooms.get(&tag).is_none_or(|room| !room.seat.joined) {
             return Err(none("you are not in its room any more"));
+        }
+        let rest = self.rooms.get(&tag).map(|room| room.seat.seen.rest_of(&id));
+        if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+            let epoch = at.map_or(0, |(epoch, _)| epoch);
+            return self.take_all_back(cx, (tag, epoch), (id, rest.to_vec()), reference);
         }
         let run = line.filter(|line| EntryKind(line.kind).more());
         if let Some((epoch, seq)) = run.and_then(|line| line.at) {
@@ -433,9 +467,27 @@ impl Group {
             _ => None,
         };
         let parts = rows.iter().map_while(entry);
-        for part in parts.take_while(|part| part.kind.continues()) {
-            let id = MessageId::of_entry(&part.hash(&id)).0;
-            self.take_back(cx, tag, (part.epoch, id), None)?;
+        let rest = parts.take_while(|part| part.kind.continues());
+        let rest = rest.map(|part| MessageId::of_entry(&part.hash(&id)).0);
+        let rest = rest.collect();
+        self.take_all_back(cx, (tag, epoch), (first, rest), reference)
+    }
+
+    /// Takes all parts of an own message of this epoch back, or none: the others first.
+    fn take_all_back(
+        &mut self,
+        cx: &mut Cx,
+        (tag, epoch): (RoomTag, u64),
+        (first, rest): (MessageId, Vec<[u8; 16]>),
+        reference: Option<Value>,
+    ) -> Result<(), Refusal> {
+        let waiting = self.own_pending();
+        let queued = self.rooms.get(&tag).map_or(0, |room| room.own.queued());
+        if queued + waiting + rest.len() >= SEND_QUEUE_MAX {
+            return Err(too_fast());
+        }
+        for part in rest {
+            self.take_back(cx, tag, (epoch, part), None)?;
         }
         self.take_back(cx, tag, (epoch, first.0), reference)
     }

@@ -357,11 +357,20 @@ impl AuthorLog {
         self.missing.denied(head.unwrap_or(self.head));
     }
 
+    /// Its author told how far it holds it, and did not give all of that: its store may have failed
+    /// for a moment. What it did not give a second time it cannot give.
+    pub fn withheld(&mut self, head: u32) {
+        self.missing.withheld(head);
+    }
+
     /// Gives up what nobody can give any more. Whether there was any.
     pub fn give_up_gone(&mut self, now: Instant, author_here: bool) -> bool {
         let (any, forgotten) = self.missing.give_up(now, author_here);
-        for (first, last) in forgotten {
-            self.held.insert_run(first, last);
+        if let Some(last) = forgotten.filter(|last| *last > self.start) {
+            // In too many places to be remembered: as if this had been said before this node came.
+            self.start = last;
+            self.contiguous = self.contiguous.max(last);
+            self.missing.forget_up_to(last);
         }
         self.advance();
         any

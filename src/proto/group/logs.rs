@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::log::AuthorLog;
+use super::sync_in::Given;
 use crate::id::{NetworkId, PeerId, ShortId};
 use crate::limits::{AUTHOR_EPOCHS_MAX, ROOM_AUTHORS_MAX};
 
@@ -138,17 +139,24 @@ impl Logs {
         }
     }
 
-    /// An author gave all that it holds of its logs of a network, up to these numbers by epoch.
-    pub fn author_gave(&mut self, author: &PeerId, of: NetworkId, heads: &BTreeMap<u64, u32>) {
+    /// An author gave what it holds of its logs of a network.
+    pub fn author_gave(&mut self, author: &PeerId, of: NetworkId, given: &Given) {
+        // One that is not in its store, and the newest of all, may be in its memory.
+        let newest = given.logs.last_key_value().map(|(&epoch, _)| epoch);
+        let is_over = |epoch: u64| given.is_whole && newest.is_some_and(|newest| newest > epoch);
         // Of a log that is not told of, and of which nothing is held here, the network is not known.
-        let is_of = |(epoch, log): &(u64, &AuthorLog)| match heads.contains_key(epoch) {
+        let is_of = |(epoch, log): &(u64, &AuthorLog)| match given.logs.contains_key(epoch) {
             true => log.may_name(of),
-            false => log.names_network(of),
+            false => log.names_network(of) && is_over(*epoch),
         };
         let epochs: Vec<u64> = self.of(author).filter(is_of).map(|(at, _)| at).collect();
         for epoch in epochs {
-            if let Some(log) = self.get_mut(&(*author, epoch)) {
-                log.denied(heads.get(&epoch).copied());
+            let Some(log) = self.get_mut(&(*author, epoch)) else {
+                continue;
+            };
+            match given.logs.get(&epoch) {
+                Some(&(head, false)) => log.withheld(head),
+                told => log.denied(told.map(|(head, _)| *head)),
             }
         }
     }
@@ -188,7 +196,10 @@ impl Logs {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::proto::group::missing::LAST_TRY;
 
     fn author(number: u32) -> PeerId {
         let mut id = [0; 32];
@@ -212,6 +223,63 @@ mod tests {
         assert_eq!(logs.active.len(), 1);
         logs.remove_author(&author(7));
         assert_eq!((logs.deadline(), logs.authors), (None, 99));
+    }
+
+    /// Asks for what is missing of a log as often as it takes; whether it is given up then, though
+    /// its author is here.
+    fn is_given_up(log: &mut AuthorLog) -> bool {
+        let mut now = log.missing.deadline().unwrap();
+        while log
+            .missing
+            .due(now)
+            .is_none_or(|(tries, _)| tries < LAST_TRY)
+        {
+            now = log.missing.deadline().unwrap();
+            log.missing.take(now, 64, || Duration::from_millis(30));
+            now = log.missing.deadline().unwrap();
+        }
+        log.give_up_gone(now, true)
+    }
+
+    #[test]
+    fn an_author_denies_only_what_it_told_of_and_did_not_give() {
+        let (now, of) = (Instant::now(), NetworkId([6; 8]));
+        let author = author(1);
+        let given_up = |times: usize, logs: &[(u64, u32, bool)], is_whole: bool| {
+            let mut all = Logs::default();
+            for epoch in [5, 9] {
+                let mut log = AuthorLog::new(0);
+                assert!(log.names(of));
+                log.learn_head(3, now);
+                all.add((author, epoch), log, |_| true);
+            }
+            let logs = logs
+                .iter()
+                .map(|&(epoch, head, gave)| (epoch, (head, gave)));
+            let logs = logs.collect();
+            let given = Given { logs, is_whole };
+            (0..times).for_each(|_| all.author_gave(&author, of, &given));
+            [5, 9].map(|epoch| is_given_up(all.get_mut(&(author, epoch)).unwrap()))
+        };
+        assert_eq!(
+            given_up(1, &[(5, 3, true), (9, 3, true)], true),
+            [true, true]
+        );
+        // Of an epoch that it lost it says nothing any more; one that it cannot keep is its newest.
+        assert_eq!(given_up(2, &[(9, 3, true)], true), [true, true]);
+        assert_eq!(given_up(2, &[(5, 3, true)], true), [true, false]);
+        assert_eq!(given_up(2, &[], true), [false, false]);
+        // It has more of them than it can tell.
+        assert_eq!(given_up(2, &[(9, 3, true)], false), [false, true]);
+        // Its store may have failed for a moment.
+        assert_eq!(
+            given_up(1, &[(5, 3, false), (9, 3, true)], true),
+            [false, true]
+        );
+        assert_eq!(
+            given_up(2, &[(5, 3, false), (9, 3, true)], true),
+            [true, true]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::runs::Runs;
+use super::sender::FOLLOWED_MAX;
 use crate::id::PeerId;
 use crate::limits::NACK_RUNS_MAX;
 use crate::wire::Run;
@@ -19,8 +20,9 @@ pub const QUICK_TRIES: u32 = 12;
 const ASK_SLOWEST: Duration = Duration::from_secs(10);
 /// After so many tries, about half a minute, a number may be given up.
 pub const LAST_TRY: u32 = QUICK_TRIES + 8;
-/// Runs of numbers given up that are remembered; the oldest beyond count as held.
-const GONE_RUNS_MAX: usize = 256;
+/// Runs of numbers given up that are remembered. An author follows fewer lines than it takes to have
+/// more of them, so nobody is told that what is beyond was delivered.
+const GONE_RUNS_MAX: usize = FOLLOWED_MAX as usize;
 /// Members remembered of whom it is known how much of one log they hold.
 const HOLDERS_MAX: usize = 8;
 
@@ -31,6 +33,8 @@ pub struct Missing {
     gone: Runs,
     /// Of what is given up its author itself said up to here that it does not hold it.
     denied: u32,
+    /// Up to here its author did not give all that it said to hold.
+    withheld: u32,
     /// Who showed lately to hold how much of the log.
     holders: VecDeque<(PeerId, u32)>,
 }
@@ -106,9 +110,16 @@ impl Missing {
         self.denied = self.denied.max(head);
     }
 
-    /// Gives up what is due and was asked for often enough. Whether there was any; and runs that are
-    /// too many to be remembered.
-    pub fn give_up(&mut self, now: Instant, author_here: bool) -> (bool, Vec<(u32, u32)>) {
+    /// Its author told that it holds its log up to this, and did not give all of it; the second
+    /// time it cannot.
+    pub fn withheld(&mut self, head: u32) {
+        self.denied(self.withheld.min(head));
+        self.withheld = self.withheld.max(head);
+    }
+
+    /// Gives up what is due and was asked for often enough. Whether there was any; and up to where
+    /// there are too many runs to be remembered.
+    pub fn give_up(&mut self, now: Instant, author_here: bool) -> (bool, Option<u32>) {
         let denied = self.denied;
         let is_over = |(seq, ask): &(&u32, &Ask)| {
             let may = **seq <= denied || !author_here;
@@ -119,9 +130,9 @@ impl Missing {
             self.asks.remove(seq);
             self.gone.insert(*seq);
         }
-        let mut forgotten = Vec::new();
+        let mut forgotten = None;
         while self.gone.len() > GONE_RUNS_MAX {
-            forgotten.extend(self.gone.pop_first());
+            forgotten = self.gone.pop_first().map(|(_, last)| last);
         }
         (!over.is_empty(), forgotten)
     }
@@ -280,7 +291,7 @@ mod tests {
         }
         let (_, forgotten) = missing.give_up(at + ASK_SLOWEST, true);
         assert_eq!(missing.gone.len(), GONE_RUNS_MAX);
-        assert_eq!(forgotten.len(), 1000 - GONE_RUNS_MAX);
-        assert_eq!(forgotten[0], (2, 2));
+        let count = u32::try_from(1000 - GONE_RUNS_MAX).unwrap();
+        assert_eq!(forgotten, Some(2 * count));
     }
 }

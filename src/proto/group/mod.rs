@@ -56,7 +56,7 @@ use rates::Rates;
 use room::Room;
 pub use say::Refusal;
 use sender::Pace;
-pub use sync_in::Source;
+pub use sync_in::{Given, Source};
 use unkept::Unkept;
 
 /// What a part of the endpoint works with.
@@ -174,7 +174,7 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self.rooms.values().filter(|room| room.own.queued() > 0);
+        let waits = self.rooms.values().filter(|room| room.own.is_ready());
         let waits = waits.map(|room| room.seat.held_until().unwrap_or(now));
         let turn = waits.min().zip(settled).map(|(at, settled)| {
             let turn = self.rates.turn_at(now);

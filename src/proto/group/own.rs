@@ -8,6 +8,7 @@ use super::sender::OwnSender;
 use crate::durable::OwnHead;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId};
 use crate::limits::AUTHOR_EPOCHS_MAX;
+use crate::proto::network::nowhere;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -27,6 +28,8 @@ pub struct OwnLogs {
     pub past: OwnPast,
     /// Stored, waits for its turn.
     ready: VecDeque<(Entry, MessageId)>,
+    /// The networks that this node is on.
+    here: BTreeSet<NetworkId>,
     /// The store keeps nothing.
     is_volatile: bool,
 }
@@ -169,15 +172,37 @@ impl OwnLogs {
         self.ready.push_back((entry, of));
     }
 
-    /// How many wait for their turn.
+    /// This node is on these networks now.
+    pub fn be_on(&mut self, networks: BTreeSet<NetworkId>) {
+        self.here = networks;
+    }
+
+    /// Whether what was said to the people of a network may leave now. What was said before there
+    /// was any is for those of the first.
+    fn may_leave(&self, network: NetworkId) -> bool {
+        let is_bound = network != NetworkId::EVERYWHERE && network != nowhere();
+        !is_bound || self.here.contains(&network)
+    }
+
+    /// Whether something waits for its turn that is not for another network.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+            .iter()
+            .any(|(entry, _)| self.may_leave(entry.network))
+    }
+
+    /// How many wait for their turn, or for their network.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.ready.len()
     }
 
-    /// The next entry whose turn it is.
+    /// The next entry whose turn it is, on a network that this node is on.
     pub fn take_ready(&mut self) -> Option<(Entry, MessageId)> {
-        self.ready.pop_front()
+        let mut ready = self.ready.iter();
+        let next = ready.position(|(entry, _)| self.may_leave(entry.network))?;
+        self.ready.remove(next)
     }
 
     /// The network of an epoch, also of one that ended.

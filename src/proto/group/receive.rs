@@ -1,5 +1,7 @@
 //! Others' entries and heads.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::ack::{note_stored, plan_ack, say_ack};
@@ -89,17 +91,14 @@ impl Group {
         self.rates.shares.may_send(now.mono, peer)
     }
 
-    /// A genuine line of this author came; by a group in a packet of this length.
-    pub fn said(&mut self, now: Now, author: &PeerId, len: Option<usize>) {
+    /// A genuine line of this author came.
+    pub fn said(&mut self, now: Now, author: &PeerId) {
         self.rates.shares.said(now.mono, author);
-        if let Some(len) = len {
-            self.sent(now, author, len);
-        }
     }
 
-    /// A genuine packet of this length came by a group.
-    pub fn sent(&mut self, now: Now, peer: &PeerId, len: usize) {
-        self.rates.shares.sent(now.mono, peer, len);
+    /// A genuine packet of this length came by a group, from this address.
+    pub fn sent(&mut self, now: Now, from: (&PeerId, IpAddr), len: usize) {
+        self.rates.shares.sent(now.mono, from, len);
     }
 
     /// Our own log exists beyond what we hold: numbers must not be used twice, so the next entry
@@ -151,7 +150,8 @@ impl Group {
         if is_heard {
             log.heard_on(told_on, (entry.seq, entry.seq));
         }
-        if is_new && source != Source::Sync && log.start() > 0 {
+        let told_of = source != Source::Sync && log.start() > 0;
+        if is_new && told_of && self.strange.len() < RECEIVED_PENDING_MAX {
             self.strange.push((tag, at.0));
         }
         if log.is_forked() || !log.names(entry.network) {
@@ -339,6 +339,9 @@ impl Group {
         room.note_cached(at, seq);
         note_stored(room, cx, &at, &entry);
         Self::show_lines(room, cx, &at);
+        if kept == Kept::Old && entry.kind.is_part() {
+            room.note_part(None, entry);
+        }
     }
 
     /// The author tells where its logs stand, in a HELLO or WELCOME that came by a link of this

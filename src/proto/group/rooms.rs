@@ -57,6 +57,9 @@ impl Group {
 
     /// The links changed: what is said on networks that are new is not history.
     pub fn links_changed(&mut self, core: &Core, now: Now) {
+        for room in self.rooms.values_mut() {
+            room.own.be_on(core.here());
+        }
         for network in core.networks() {
             for room in self.rooms.values_mut() {
                 let network = room.seat.network_of(network);
@@ -208,6 +211,7 @@ pub(super) fn new_room(
         Some(key) => Room::locked(name, key),
         None => Room::new(name),
     };
+    room.own.be_on(core.here());
     let id = room.id;
     // Who was here before came by then at the latest.
     let came = snapshot.incarnation;

@@ -92,8 +92,7 @@ impl Group {
             return Err(("no_such_room", sentence, "/rooms lists the rooms".into()));
         };
         if room.own.queued() + waiting >= SEND_QUEUE_MAX {
-            let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
-            return Err(("too_fast", sentence, "send more slowly".into()));
+            return Err(too_fast());
         }
         let mut writes = Vec::new();
         begin_epoch(room, cx, &said, &mut writes);
@@ -172,7 +171,7 @@ impl Group {
         loop {
             let is_ready = |room: &Room| {
                 let held = room.seat.held_until();
-                room.own.queued() > 0 && held.is_none_or(|held| held <= now)
+                room.own.is_ready() && held.is_none_or(|held| held <= now)
             };
             let rooms = self.rooms.iter();
             let waiting = rooms
@@ -231,6 +230,12 @@ impl Group {
             }
         }
     }
+}
+
+/// Too much waits to be sent.
+pub(super) fn too_fast() -> Refusal {
+    let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
+    ("too_fast", sentence, "send more slowly".into())
 }
 
 /// Tells on each link how far a log goes there: one packet for all that are told the same.
@@ -329,8 +334,8 @@ fn next_entry(room: &mut Room, cx: &Cx, hlc: &mut super::Hlc, said: Saying) -> O
     let epoch = room.own.on(network)?;
     let log = room.own.get_mut(epoch)?;
     // What the room is about now is behind what it was about, whatever the clocks say.
-    let topic = room.seat.topic_at.filter(|_| kind == EntryKind::TOPIC);
-    let about = about.or(topic.map(|(_, id)| id.0));
+    let topic = room.seat.topic_by().filter(|_| kind == EntryKind::TOPIC);
+    let about = about.or(topic.map(|id| id.0));
     let after = after.map(|(_, id)| id.0).filter(|dep| Some(*dep) != about);
     let fields = EntryFields {
         author: cx.core.identity.public(),

@@ -1,6 +1,6 @@
 //! What this node has to do with a room beside its logs: whether it is in it, and who else is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::unlock::listed;
 use crate::datagram::Destination;
 use crate::durable::Write;
 use crate::id::{MessageId, NetworkId, PeerId, RoomId};
-use crate::limits::{DATAGRAM_LEN_MAX, ENTRY_BODY_LEN_MAX};
+use crate::limits::{DATAGRAM_LEN_MAX, ENTRY_BODY_LEN_MAX, TOPIC_ROWS_MAX};
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
 use crate::proto::locked::seal::Seal;
@@ -34,8 +34,8 @@ pub struct Seat {
     pub members: BTreeSet<PeerId>,
     /// What it is about.
     pub topic: String,
-    /// The place of the line that said so in the order, and its id.
-    pub topic_at: Option<(Order, MessageId)>,
+    /// The last lines that said so, by their places in the order.
+    topics: BTreeMap<Order, (MessageId, String)>,
     /// Whether the topic was looked for in what is kept.
     pub recalled: bool,
     /// Redactions of which it is not known whose message they name, with their keys in the order.
@@ -44,8 +44,8 @@ pub struct Seat {
     pub early: TakenBack,
     /// The lines that people saw.
     pub seen: Seen,
-    /// Parts of messages of which others came in an earlier run, with their keys.
-    pub halves: Vec<(Entry, u64)>,
+    /// Parts of messages of which others came in an earlier run, with their keys where they are new.
+    pub halves: Vec<(Entry, Option<u64>)>,
     /// What was taken back, to be kept without its body.
     pub stubs: Vec<Write>,
     /// The key of a locked room, and what seals with it.
@@ -69,7 +69,7 @@ impl Seat {
             listed: RecordRoom::Public(name.clone()),
             members: BTreeSet::new(),
             topic: String::new(),
-            topic_at: None,
+            topics: BTreeMap::new(),
             recalled: false,
             unjudged: Vec::new(),
             early: TakenBack::default(),
@@ -228,12 +228,29 @@ impl Seat {
 
     /// Somebody said what the room is about; what stands behind that in the order stays.
     pub fn note_topic(&mut self, at: Order, id: MessageId, text: Option<DisplayText>) {
-        if self.topic_at.is_none_or(|(before, _)| before < at) {
-            self.topic_at = Some((at, id));
-            self.topic = text.map_or_else(String::new, |text| {
-                DisplayText::line(text.as_str()).into_string()
-            });
+        let text = text.map(|text| DisplayText::line(text.as_str()).into_string());
+        self.topics.insert(at, (id, text.unwrap_or_default()));
+        if self.topics.len() > TOPIC_ROWS_MAX {
+            self.topics.pop_first();
         }
+        self.find_topic();
+    }
+
+    /// Its author took a line back: if that said what the room is about, the one before does.
+    pub fn take_topic_back(&mut self, id: &MessageId) {
+        self.topics.retain(|_, (of, _)| of != id);
+        self.find_topic();
+    }
+
+    fn find_topic(&mut self) {
+        let last = self.topics.last_key_value();
+        self.topic = last.map_or_else(String::new, |(_, (_, text))| text.clone());
+    }
+
+    /// The line that says what the room is about.
+    #[must_use]
+    pub fn topic_by(&self) -> Option<MessageId> {
+        self.topics.last_key_value().map(|(_, (id, _))| *id)
     }
 
     /// Whether people were told something else of it than what is so now.

@@ -48,6 +48,8 @@ pub struct OwnSender {
     said_on: BTreeMap<NetworkId, Runs>,
     followed: BTreeMap<u32, Followed>,
     cache: BTreeMap<u32, Vec<u8>>,
+    /// What is left of what was taken back before it was sent.
+    stubs: BTreeMap<u32, Vec<u8>>,
     heads: Option<HeadsPlan>,
     lately: VecDeque<Instant>,
 }
@@ -133,6 +135,7 @@ impl OwnSender {
             said_on: BTreeMap::new(),
             followed: BTreeMap::new(),
             cache: BTreeMap::new(),
+            stubs: BTreeMap::new(),
             heads: None,
             lately: VecDeque::new(),
         }
@@ -231,6 +234,9 @@ impl OwnSender {
         );
         if self.followed.len() > FOLLOWED_MAX as usize {
             self.followed.pop_first();
+        }
+        if let Some(stub) = self.stubs.remove(&entry.seq) {
+            self.put_stub(entry.seq, &stub);
         }
         let base = pace.rtt.max(HEADS_BASE_MIN);
         self.heads = Some(HeadsPlan {
@@ -365,8 +371,12 @@ impl OwnSender {
         self.cache.get(&seq)
     }
 
-    /// The body of an own entry is gone: what goes out of it from now on is its stub.
+    /// The body of an own entry is gone: what goes out of it from now on is its stub, but for the
+    /// first time where it waits for its turn.
     pub fn put_stub(&mut self, seq: u32, stub: &[u8]) {
+        if seq > self.sent_seq {
+            self.stubs.insert(seq, stub.to_vec());
+        }
         if let Some(bytes) = self.cache.get_mut(&seq) {
             *bytes = stub.to_vec();
         }

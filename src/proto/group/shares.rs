@@ -4,6 +4,7 @@
 //! Nothing is taken from a share but by what verified, since anybody can name anybody.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::id::PeerId;
@@ -21,6 +22,8 @@ const FLOOR: f64 = 1.0;
 const RATE_SLACK: u32 = 2;
 const BURST_SLACK: u32 = 4;
 const SECOND: Duration = Duration::from_secs(1);
+/// From one IP address no more counts than so many nodes may send: keys cost nothing.
+const HOST_SHARES: u32 = 4;
 
 /// How much was sent to the group in the last second, and what follows from it.
 pub struct Load {
@@ -82,6 +85,8 @@ struct Share {
 /// All shares.
 pub struct Shares {
     of: BTreeMap<PeerId, Share>,
+    /// Packets to the group from one IP address.
+    hosts: BTreeMap<IpAddr, Bucket>,
     lines: (u32, u32),
     packets: (u32, u32),
     /// What all send together.
@@ -98,6 +103,7 @@ impl Shares {
         };
         Shares {
             of: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             lines: slack(limits.person_rate, limits.person_burst),
             packets: (limits.node_rate, limits.node_burst),
             load: Load::new(now, limits),
@@ -140,12 +146,27 @@ impl Shares {
         self.share(now, author).lines.take(now, 1);
     }
 
-    /// A genuine packet of this length in bytes came by a group. It counts as far as its sender's
-    /// share goes.
-    pub fn sent(&mut self, now: Instant, peer: &PeerId, len: usize) {
-        if self.share(now, peer).packets.take(now, 1) {
+    /// A genuine packet of this length in bytes came by a group. It counts as far as the shares of
+    /// its sender and of the address that it came from go.
+    pub fn sent(&mut self, now: Instant, (peer, from): (&PeerId, IpAddr), len: usize) {
+        let is_counted = self.share(now, peer).packets.take(now, 1);
+        if is_counted && self.host(now, from).take(now, 1) {
             self.load.add(now, len);
         }
+    }
+
+    fn host(&mut self, now: Instant, of: IpAddr) -> &mut Bucket {
+        let (rate, burst) = self.packets;
+        let rate = rate.saturating_mul(HOST_SHARES);
+        let burst = burst.saturating_mul(HOST_SHARES);
+        if self.hosts.len() >= ROOM_AUTHORS_MAX && !self.hosts.contains_key(&of) {
+            self.hosts.retain(|_, bucket| !bucket.holds(now, burst));
+            if self.hosts.len() >= ROOM_AUTHORS_MAX {
+                self.hosts.pop_first();
+            }
+        }
+        let full = || Bucket::new(now, rate, burst);
+        self.hosts.entry(of).or_insert_with(full)
     }
 
     fn share(&mut self, now: Instant, of: &PeerId) -> &mut Share {
@@ -174,13 +195,17 @@ mod tests {
         Shares::new(now, &Limits::default())
     }
 
+    fn host(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
     /// Sends so many packets in each of these seconds, of enough people to fit their shares.
     fn seconds(shares: &mut Shares, from: Instant, packets: u32, seconds: u32) -> Instant {
         for second in 0..seconds {
             let now = from + SECOND * second;
             for packet in 0..packets {
-                let sender = PeerId([u8::try_from(packet % 20).unwrap(); 32]);
-                shares.sent(now, &sender, 100);
+                let number = u8::try_from(packet % 20).unwrap();
+                shares.sent(now, (&PeerId([number; 32]), host(number)), 100);
             }
         }
         from + SECOND * seconds
@@ -207,7 +232,7 @@ mod tests {
         let now = Instant::now();
         let mut shares = shares(now);
         for packet in 0..110u8 {
-            shares.sent(now, &PeerId([packet; 32]), 1200);
+            shares.sent(now, (&PeerId([packet; 32]), host(packet)), 1200);
         }
         assert!(shares.load.factor(now + SECOND) < 0.71);
     }
@@ -222,7 +247,7 @@ mod tests {
             if shares.may_say(now, &flooder) {
                 shares.said(now, &flooder);
             }
-            shares.sent(now, &flooder, 300);
+            shares.sent(now, (&flooder, host(1)), 300);
             assert!(shares.may_say(now, &ben));
         }
         let at = now + SECOND * 3;
@@ -235,6 +260,30 @@ mod tests {
         let again = shares.asked_at(at, &flooder);
         assert!(shares.asked(again, &flooder) >= 20);
         assert_eq!(shares.asked(at, &ben), 40);
+    }
+
+    #[test]
+    fn many_keys_of_one_host_count_for_a_few() {
+        let now = Instant::now();
+        let mut shares = shares(now);
+        for ms in 0..10_000_u64 {
+            let now = now + Duration::from_millis(ms);
+            if ms % 4 == 0 {
+                // Seven keys, each within its own share.
+                let key = u8::try_from(ms / 4 % 7).unwrap();
+                shares.sent(now, (&PeerId([key; 32]), host(1)), 100);
+            }
+        }
+        let at = now + SECOND * 10;
+        assert!(
+            (shares.load.factor(at) - 1.0).abs() < 1e-9,
+            "it slows nobody"
+        );
+        for number in 0..5000u32 {
+            let from = IpAddr::from(number.to_be_bytes());
+            shares.sent(at, (&PeerId([9; 32]), from), 100);
+        }
+        assert!(shares.hosts.len() <= ROOM_AUTHORS_MAX);
     }
 
     #[test]

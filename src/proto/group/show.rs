@@ -66,25 +66,42 @@ impl Room {
     /// A part of a message came: it is shown once all parts are held.
     fn say_part(&mut self, cx: &mut Cx, entry: Entry, key: u64) {
         self.keep_stub_of(cx, &entry);
-        if self.is_half_shown(&entry) {
-            self.seat.halves.push((entry.clone(), key));
-        }
+        let part = entry.clone();
         let run = self.parts.add(entry, key);
         if let Some(whole) = run.as_ref().and_then(Run::whole) {
             let key = run.as_ref().map_or(key, |run| run.key);
             self.say_line(cx, &whole, false, key);
+        } else {
+            self.note_part(Some(key), part);
         }
     }
 
-    /// Whether the part before or behind this one came in an earlier run: the store has it.
+    /// A part of a message is stored: perhaps all of it is, and was not shown. `key`: its place in
+    /// the order where it is new.
+    pub(super) fn note_part(&mut self, key: Option<u64>, part: Entry) {
+        if self.is_half_shown(&part) {
+            self.seat.halves.push((part, key));
+        }
+    }
+
+    /// Whether the message that this part is of may be whole, some of it in the store alone: what
+    /// came in an earlier run, or waited here too long. With holes in it the store is not asked.
     fn is_half_shown(&self, entry: &Entry) -> bool {
-        let (at, seq) = ((entry.author_id(), entry.epoch), entry.seq);
+        let at = (entry.author_id(), entry.epoch);
         let Some(log) = self.logs.get(&at) else {
             return false;
         };
-        let was_shown = |seq: u32| log.was_shown(seq) && !self.parts.holds(&at, seq);
-        let before = entry.kind.continues() && seq > 1 && was_shown(seq - 1);
-        before || entry.kind.more() && seq.checked_add(1).is_some_and(was_shown)
+        let here = self.parts.joined(&at, entry);
+        let kind = |seq: u32| match seq == entry.seq {
+            true => Some(entry.kind),
+            false => self.parts.get(&at, seq).map(|part| part.kind),
+        };
+        let is_kept = |seq: u32| log.was_shown(seq) && self.parts.get(&at, seq).is_none();
+        let begins = kind(*here.start()).is_some_and(|kind| !kind.continues());
+        let ends = kind(*here.end()).is_some_and(|kind| !kind.more());
+        let before = here.start().checked_sub(1).is_some_and(is_kept);
+        let behind = here.end().checked_add(1).is_some_and(is_kept);
+        (begins || before) && (ends || behind)
     }
 
     /// What its author took back before it came is kept without its body.
@@ -113,7 +130,7 @@ impl Room {
         let event = self.show(cx, from, whole, own, key);
         cx.core.event(event);
         self.keep_stub_of(cx, entry);
-        if kind == EntryKind::TOPIC {
+        if kind == EntryKind::TOPIC && !whole.redacted && !self.is_taken_back(entry) {
             let text = DisplayText::from_wire(&entry.body);
             let at = (key, entry.author_id(), entry.epoch, entry.seq);
             let id = MessageId::of_entry(&entry.hash(&self.id));
@@ -135,7 +152,9 @@ impl Room {
         let order = (key, entry.author_id(), entry.epoch, entry.seq);
         let place = self.shown.place(cx.now.mono, order, id);
         let at = (entry.epoch, entry.seq);
-        self.seat.seen.note(id, entry.author_id(), at);
+        let rest = whole.rest.iter().map(|part| part.hash(&self.id));
+        let rest = rest.map(|hash| MessageId::of_entry(&hash).0).collect();
+        self.seat.seen.note(id, (entry.author_id(), at), rest);
         let (kind, mut text) = line(entry.kind.base(), whole.body);
         let redacted = whole.redacted || self.is_taken_back(entry);
         if redacted {

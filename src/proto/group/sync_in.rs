@@ -24,6 +24,14 @@ pub enum Source {
     Sync,
 }
 
+/// What an author told and gave of its own logs in an exchange of histories.
+pub struct Given {
+    /// How far it holds each, by epoch, and whether it gave what was asked for of that.
+    pub logs: BTreeMap<u64, (u32, bool)>,
+    /// Whether it told of all of them.
+    pub is_whole: bool,
+}
+
 /// Where an entry of a sync belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
@@ -57,18 +65,19 @@ impl Group {
         std::mem::take(&mut self.strange)
     }
 
-    /// An author gave all that it holds of its logs in this room on a network, up to these numbers
-    /// by epoch: what is missing below it cannot give.
+    /// An author gave what it holds of its logs in this room on a network: what is missing for all
+    /// that it cannot give.
     pub fn author_gave(
         &mut self,
         (tag, network): (&RoomTag, NetworkId),
         author: &PeerId,
-        heads: &BTreeMap<u64, u32>,
+        given: &Given,
     ) {
-        let Some(room) = self.rooms.get_mut(tag) else {
-            return;
-        };
-        room.logs.author_gave(author, network, heads);
+        // While nothing can be kept here, what did not stay may have been given.
+        let keeps = !self.unkept.is_failing();
+        if let Some(room) = self.rooms.get_mut(tag).filter(|_| keeps) {
+            room.logs.author_gave(author, network, given);
+        }
     }
 
     /// Whether so many entries can be taken in now.

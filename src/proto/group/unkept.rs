@@ -73,6 +73,11 @@ impl Unkept {
         self.waiting.iter().any(|(of, _)| of == tag)
     }
 
+    /// Whether the store keeps nothing.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing
+    }
+
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.history.is_empty() && self.rest.is_empty()
     }

@@ -12,6 +12,7 @@ use super::frame::{ENTRIES_LEN_MAX, ENTRIES_MAX, Frame, LogRun, LogState, VECTOR
 use crate::durable::{Head, LogKey, Query, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
 use crate::limits::{SYNC_ENTRIES_MAX, SYNC_LOGS_MAX, SYNC_WANT_MAX};
+use crate::proto::group::Given;
 
 /// What an exchange is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,8 +96,13 @@ pub struct Exchange {
     came: u32,
     /// So many were given.
     given: u32,
-    /// Logs of which the other side gave nothing of what it claims.
+    /// Logs of which the other side gave nothing of what it claims, or that do not get longer by it:
+    /// something before is missing.
     withheld: BTreeSet<(PeerId, u64)>,
+    /// Those of them of which not all came that it claims.
+    claimed: BTreeSet<(PeerId, u64)>,
+    /// How many came of each log since something was asked for.
+    brought: BTreeMap<(PeerId, u64), u32>,
     /// Either side wants nothing more.
     content: bool,
     peer_content: bool,
@@ -133,6 +139,8 @@ impl Exchange {
             came: 0,
             given: 0,
             withheld: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            brought: BTreeMap::new(),
             content: false,
             peer_content: false,
         }
@@ -284,10 +292,11 @@ impl Exchange {
         self.content && self.withheld.is_empty()
     }
 
-    /// Whether this entry may come now: unasked, of any log that the other side told of; else one
-    /// that was asked for.
+    /// Whether this entry, which came, may come now: unasked, of any log that the other side told of;
+    /// else one that was asked for.
     #[must_use]
-    pub fn expects(&self, author: &PeerId, epoch: u64, seq: u32) -> bool {
+    pub fn expects(&mut self, author: &PeerId, epoch: u64, seq: u32) -> bool {
+        *self.brought.entry((*author, epoch)).or_default() += 1;
         if self.wanted.is_empty() {
             let mut theirs = self.theirs.iter();
             return theirs.any(|log| log.author == *author && log.epoch == epoch);
@@ -297,12 +306,19 @@ impl Exchange {
         })
     }
 
-    /// How far the other side holds its own logs, by epoch, once it gave all of them that it has.
+    /// What the other side told and gave of its own logs, once it gave all that it would.
     #[must_use]
-    pub fn heads_of(&self, peer: &PeerId) -> Option<BTreeMap<u64, u32>> {
-        let is_whole = self.theirs_whole && self.content && self.came < SYNC_ENTRIES_MAX;
+    pub fn given_by(&self, peer: &PeerId) -> Option<Given> {
+        let is_over = self.theirs_whole && self.content && self.came < SYNC_ENTRIES_MAX;
         let own = self.theirs.iter().filter(|log| log.author == *peer);
-        is_whole.then(|| own.map(|log| (log.epoch, log.head)).collect())
+        let of = |log: &LogState| {
+            let gave = !self.claimed.contains(&(log.author, log.epoch));
+            (log.epoch, (log.head, gave))
+        };
+        is_over.then(|| Given {
+            logs: own.map(of).collect(),
+            is_whole: self.theirs.len() < SYNC_LOGS_MAX,
+        })
     }
 
     /// Whether anything went either way.
@@ -384,7 +400,15 @@ impl Exchange {
             };
             let lacks = lacking(&self.mine, &offered, forward, floor);
             let stuck = lacks.iter().filter(|run| self.wanted.contains(run));
-            let stuck: Vec<(PeerId, u64)> = stuck.map(|run| (run.author, run.epoch)).collect();
+            let brought = |run: &&LogRun| {
+                let count = self.brought.get(&(run.author, run.epoch)).copied();
+                count.unwrap_or(0) > run.last - run.first
+            };
+            let of = |run: &LogRun| (run.author, run.epoch);
+            let claimed = stuck.clone().filter(|run| !brought(run)).map(of);
+            let claimed: Vec<(PeerId, u64)> = claimed.collect();
+            let stuck: Vec<(PeerId, u64)> = stuck.map(of).collect();
+            self.claimed.extend(claimed);
             self.wanted.clear();
             if stuck.is_empty() {
                 // An endless log is heard of elsewhere, or another time.
@@ -395,6 +419,7 @@ impl Exchange {
                 self.content = lacks.is_empty();
                 self.allowed = len_of(&lacks);
                 self.wanted.clone_from(&lacks);
+                self.brought.clear();
                 acts.push(Act::Send(Frame::Want(lacks)));
                 return;
             }

@@ -325,7 +325,7 @@ impl Sync {
     /// Verifies entries that came and hands them to the rooms. False: the other side gave what
     /// nobody asked for or signed, and is not to be dealt with.
     fn take_in(&mut self, parts: &mut Parts, key: StreamKey, entries: &[Vec<u8>]) -> bool {
-        let Some(live) = self.live.get(&key) else {
+        let Some(live) = self.live.get_mut(&key) else {
             return true;
         };
         let subject = live.exchange.subject;
@@ -443,10 +443,10 @@ impl Sync {
             return;
         };
         self.tokens.retain(|_, of| *of != key);
-        if let Some(heads) = live.exchange.heads_of(&live.peer).filter(|_| !lost) {
+        if let Some(given) = live.exchange.given_by(&live.peer).filter(|_| !lost) {
             let subject = live.exchange.subject;
             let of = (&subject.room.tag(), subject.network);
-            parts.group.author_gave(of, &live.peer, &heads);
+            parts.group.author_gave(of, &live.peer, &given);
         }
         if live.exchange.role == Role::Asker {
             let done = !lost && live.exchange.is_content();

@@ -8,6 +8,7 @@ use crate::durable::{
     PrivateState, Query, Row, Snapshot, Talk,
 };
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
+use crate::limits::TOPIC_ROWS_MAX;
 
 /// Most rows of an answer, as the store has it.
 const ROWS_MAX: usize = 512;
@@ -64,11 +65,11 @@ impl Disk {
                 let is_topic = |held: &super::Held| {
                     EntryHead::of(&held.bytes).is_some_and(|head| head.kind == KIND_TOPIC)
                 };
-                let mut topics = lines.filter(|(_, held)| is_topic(held));
-                let topic = topics.next();
+                let topics = lines.filter(|(_, held)| is_topic(held));
                 let row = |(key, held): (EntryKey, &super::Held)| self.line_of(&key, held);
-                let row = topic.map(row);
-                row.map(Box::new).map(Row::Line).into_iter().collect()
+                let rows = topics.map(row).filter(|line| line.body.is_some());
+                let rows = rows.map(Box::new).map(Row::Line);
+                rows.take(TOPIC_ROWS_MAX).collect()
             }
             Query::Behind { room, author, id } => {
                 let behind = self.behind.get(id).into_iter().flatten();

@@ -28,6 +28,8 @@ pub(super) struct Log {
     pub(super) head: u32,
     pub(super) hash: [u8; 32],
     pub(super) top: u32,
+    /// When the last of it came, by the own clock.
+    came_ms: u64,
 }
 
 /// An own log.
@@ -60,6 +62,7 @@ impl Log {
             head: 0,
             hash: [0; 32],
             top: 0,
+            came_ms: 0,
         }
     }
 }
@@ -120,6 +123,7 @@ impl Disk {
             };
         }
         row.top = row.top.max(seq);
+        row.came_ms = row.came_ms.max(came_ms);
         let held = Held {
             hash: *hash,
             bytes: bytes.to_vec(),
@@ -145,11 +149,12 @@ impl Disk {
             return true;
         }
         let of = (log.room, log.author);
-        if self
-            .begins
-            .get(&of)
-            .is_some_and(|&begins| log.epoch <= begins)
-        {
+        let begins = self.begins.get(&of).copied();
+        if log.author == self.own {
+            self.logs.insert(*log, Log::new(network));
+            return true;
+        }
+        if begins.is_some_and(|begins| log.epoch <= begins) {
             return false;
         }
         let first = LogKey { epoch: 0, ..*log };
@@ -157,16 +162,15 @@ impl Disk {
             epoch: u64::MAX,
             ..*log
         };
-        let all: Vec<LogKey> = self.logs.range(first..=last).map(|(key, _)| *key).collect();
-        if all.len() >= STORED_EPOCHS_MAX {
-            let oldest = all[0];
-            if log.epoch < oldest.epoch {
-                return false;
-            }
-            self.raise_floor(&oldest, u32::MAX);
-            self.logs.remove(&oldest);
-            self.forks.remove(&oldest);
-            self.begins.insert(of, oldest.epoch);
+        let all = self.logs.range(first..=last);
+        let silent = all.clone().min_by_key(|(_, row)| row.came_ms);
+        let silent = silent.map(|(key, _)| *key);
+        if let Some(silent) = silent.filter(|_| all.count() >= STORED_EPOCHS_MAX) {
+            self.raise_floor(&silent, u32::MAX);
+            self.logs.remove(&silent);
+            self.forks.remove(&silent);
+            self.begins
+                .insert(of, silent.epoch.max(begins.unwrap_or(0)));
         }
         self.logs.insert(*log, Log::new(network));
         true
@@ -327,11 +331,11 @@ impl Disk {
         let mut any = false;
         for log in self.logs_of(room) {
             let numbers = key_in(&log, 0)..=key_in(&log, u32::MAX);
-            let old = self.entries.range(numbers).take_while(|(key, held)| {
+            let old = self.entries.range(numbers).filter(|(key, held)| {
                 let one_too_many = cut.is_some_and(|cut| (held.came_ms, **key) <= cut);
                 held.came_ms < before_ms || one_too_many
             });
-            if let Some(floor) = old.map(|(key, _)| key.3).last() {
+            if let Some(floor) = old.map(|(key, _)| key.3).next_back() {
                 any |= self.raise_floor(&log, floor);
             }
         }

@@ -232,6 +232,43 @@ fn a_number_that_nobody_can_give_holds_nothing_up() {
 }
 
 #[test]
+fn what_was_given_up_in_many_places_is_not_taken_for_held() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    for seq in 1..=600 {
+        take(&mut log, now, 2 * seq);
+    }
+    for gap in 1..=600 {
+        assert_eq!(lines(&mut log, now + gap * GAP_HOLD), [1001, 2 * gap]);
+    }
+    let mut at = now;
+    while log
+        .missing
+        .due(at)
+        .is_none_or(|(tries, _)| tries < LAST_TRY)
+    {
+        at = log.missing.deadline().unwrap();
+        let pace = || Duration::from_millis(30);
+        assert!(log.missing.take(at, u32::MAX, pace).is_some());
+        at = log.missing.deadline().unwrap();
+    }
+    // Sixteen runs are asked for at once.
+    while log.missing.len() > 0 {
+        let pace = || Duration::from_millis(30);
+        at = log.missing.deadline().unwrap();
+        log.give_up_gone(at, false);
+        log.missing.take(at, u32::MAX, pace);
+    }
+    assert_eq!(log.contiguous(), 1200);
+    assert!((0..600).all(|number| !log.has(2 * number + 1)));
+    assert!(log.held() < Some(1200 - FOLLOWED_MAX), "{:?}", log.held());
+    store(&mut log, at, 1);
+    assert_eq!(lines(&mut log, at), [1], "it came after all");
+    take(&mut log, at, 1201);
+    assert_eq!(lines(&mut log, at), [1201]);
+}
+
+#[test]
 fn a_log_from_the_store_holds_what_the_store_holds_and_no_more() {
     let head = Head {
         room: RoomId::public("lobby"),

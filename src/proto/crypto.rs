@@ -87,18 +87,30 @@ pub mod shared {
     use std::cell::RefCell;
     use std::collections::HashMap;
     use std::collections::hash_map::Entry;
+    use std::sync::Arc;
 
     use crate::id::PublicKey;
+    use crate::wire::PeerRecord;
 
+    /// Most records kept; then it begins anew.
+    const RECORDS_MAX: usize = 1 << 13;
     /// Most verdicts kept; then it begins anew.
     const VERDICTS_MAX: usize = 1 << 17;
+
+    /// The last verdict: whatever goes to all is verified by one receiver after the other.
+    #[derive(Debug)]
+    struct Last {
+        of: (PublicKey, [u8; 64]),
+        bytes: Vec<u8>,
+        holds: bool,
+    }
 
     /// What the nodes on a thread share.
     #[derive(Debug)]
     enum Shared {
         /// Verdicts on real signatures: a packet is verified once and not once a receiver, and one
         /// that was signed here not at all.
-        Verdicts(HashMap<[u8; 32], bool>),
+        Verdicts(HashMap<[u8; 32], bool>, Option<Last>),
         /// Secrets. A signature is a MAC with one of them: as hard to forge for whoever plays by
         /// these rules, and a hundred times as fast.
         Secrets(HashMap<[u8; 32], [u8; 32]>),
@@ -106,17 +118,36 @@ pub mod shared {
 
     thread_local! {
         static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
+        static RECORDS: RefCell<HashMap<[u8; 32], Arc<PeerRecord>>> = RefCell::default();
     }
 
     /// From now on the nodes on this thread share verdicts on real signatures: what one of them
     /// signed or verified is not verified again.
     pub fn begin() {
-        SHARED.set(Some(Shared::Verdicts(HashMap::new())));
+        begin_as(Shared::Verdicts(HashMap::new(), None));
     }
 
     /// From now on the nodes on this thread sign with MACs.
     pub fn begin_with_macs() {
-        SHARED.set(Some(Shared::Secrets(HashMap::new())));
+        begin_as(Shared::Secrets(HashMap::new()));
+    }
+
+    fn begin_as(shared: Shared) {
+        SHARED.set(Some(shared));
+        RECORDS.with_borrow_mut(HashMap::clear);
+    }
+
+    /// The one copy of a record that all nodes on this thread hold; none where nothing is shared.
+    pub(in crate::proto) fn record(record: &PeerRecord) -> Option<Arc<PeerRecord>> {
+        SHARED.with_borrow(Option::is_some).then_some(())?;
+        RECORDS.with_borrow_mut(|records| {
+            if records.len() >= RECORDS_MAX {
+                records.clear();
+            }
+            let hash = *blake3::hash(&record.bytes).as_bytes();
+            let shared = records.entry(hash).or_insert_with(|| record.clone().into());
+            Some(Arc::clone(shared))
+        })
     }
 
     /// The signature; none where a real one is due.
@@ -138,9 +169,16 @@ pub mod shared {
                 let secret = secrets.get(&key.0);
                 Some(secret.is_some_and(|secret| mac(secret, bytes) == *signature))
             }
-            Shared::Verdicts(verdicts) => {
+            Shared::Verdicts(verdicts, last) => {
+                let of = |last: &&Last| last.of == (*key, *signature) && last.bytes == bytes;
+                if let Some(last) = last.as_ref().filter(of) {
+                    return Some(last.holds);
+                }
                 let verdict = entry(verdicts, key, bytes, signature);
-                Some(*verdict.or_insert_with(|| super::verify_alone(key, bytes, signature)))
+                let holds = *verdict.or_insert_with(|| super::verify_alone(key, bytes, signature));
+                let (of, bytes) = ((*key, *signature), bytes.to_vec());
+                *last = Some(Last { of, bytes, holds });
+                Some(holds)
             }
         })
     }
@@ -148,7 +186,7 @@ pub mod shared {
     /// A real signature was made here.
     pub(super) fn note(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) {
         SHARED.with_borrow_mut(|shared| {
-            if let Some(Shared::Verdicts(verdicts)) = shared {
+            if let Some(Shared::Verdicts(verdicts, _)) = shared {
                 entry(verdicts, key, bytes, signature).or_insert(true);
             }
         });

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::bucket::Bucket;
 use super::sabotage::{Sabotage, is_sabotaged};
 use crate::datagram::{LinkId, Path};
-use crate::id::PeerId;
+use crate::id::{PeerId, ShortId};
 use crate::limits::{Limits, NEW_IDENTITIES_PER_MINUTE, SYNC_VERIFY_BURST, SYNC_VERIFY_RATE};
 use crate::wire::header::PATH_OFFSET;
 
@@ -21,7 +21,7 @@ const SOURCES_MAX: usize = 1024;
 /// Copies of a packet come by other paths at about the same time; what comes later is a replay.
 const COPIES_WITHIN: Duration = Duration::from_secs(2);
 /// Most links and paths by which one packet counts.
-const COPIES_MAX: usize = 32;
+const COPIES_MAX: u32 = 32;
 
 /// Names the bytes of a datagram, its path byte left out: 128 bits of a keyed hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -49,6 +49,7 @@ impl Hasher for AsIs {
 
 /// Rates, copies and budgets.
 pub struct Gate {
+    start: Instant,
     key: [u8; 32],
     recent: HashMap<Fingerprint, Seen, BuildHasherDefault<AsIs>>,
     order: VecDeque<Fingerprint>,
@@ -62,11 +63,23 @@ pub struct Gate {
 
 /// A packet that verified.
 struct Seen {
-    peer: Option<PeerId>,
-    at: Instant,
-    /// By which links and paths it came; most come by one.
-    first: Option<(LinkId, Path)>,
-    further: Vec<(LinkId, Path)>,
+    peer: Option<ShortId>,
+    /// When, in milliseconds since the gate was set up: thousands of them are remembered.
+    at: u32,
+    /// By which links it came, and on each by which paths, as bits `1 << Path`; most come by one.
+    first: Option<(LinkId, u8)>,
+    #[expect(
+        clippy::box_collection,
+        reason = "rarely there, and thousands are remembered"
+    )]
+    further: Option<Box<Vec<(LinkId, u8)>>>,
+}
+
+impl Seen {
+    fn paths(&self) -> impl Iterator<Item = &(LinkId, u8)> {
+        let further = self.further.iter().flat_map(|further| further.iter());
+        self.first.iter().chain(further)
+    }
 }
 
 /// Whether these bytes were here before.
@@ -83,6 +96,7 @@ impl Gate {
     pub fn new(now: Instant, key: [u8; 32], limits: &Limits) -> Self {
         let verify = limits.verify_rate;
         Gate {
+            start: now,
             key,
             recent: HashMap::default(),
             order: VecDeque::new(),
@@ -113,9 +127,16 @@ impl Gate {
     }
 
     /// Whose packet this copy is of; none if it is nobody's, or comes too late to be one.
-    pub fn owner(&self, now: Instant, fingerprint: Fingerprint) -> Option<PeerId> {
+    pub fn owner(&self, now: Instant, fingerprint: Fingerprint) -> Option<ShortId> {
         let seen = self.recent.get(&fingerprint)?;
-        seen.peer.filter(|_| now <= seen.at + COPIES_WITHIN)
+        let age = Duration::from_millis(self.ms(now).wrapping_sub(seen.at).into());
+        seen.peer.filter(|_| age <= COPIES_WITHIN)
+    }
+
+    /// Milliseconds since the gate was set up; they begin anew after 49 days.
+    #[expect(clippy::cast_possible_truncation, reason = "only differences count")]
+    fn ms(&self, now: Instant) -> u32 {
+        now.saturating_duration_since(self.start).as_millis() as u32
     }
 
     /// Whether a packet comes for the first time by this path. The path is not signed: each counts
@@ -124,17 +145,23 @@ impl Gate {
         let Some(seen) = self.recent.get_mut(&fingerprint) else {
             return false;
         };
-        let by = (link, path);
-        let Some(first) = seen.first else {
-            seen.first = Some(by);
-            return true;
-        };
-        let is_first = first != by && !seen.further.contains(&by);
-        let has_room = seen.further.len() < COPIES_MAX - 1;
-        if is_first && has_room {
-            seen.further.push(by);
+        let bit = 1 << path as u8;
+        let count = seen.paths().map(|(_, paths)| paths.count_ones()).sum();
+        if seen.paths().any(|by| by.0 == link && by.1 & bit != 0) || COPIES_MAX <= count {
+            return false;
         }
-        is_first && has_room
+        let mut known = seen
+            .first
+            .iter_mut()
+            .chain(seen.further.iter_mut().flat_map(|f| f.iter_mut()));
+        if let Some((_, paths)) = known.find(|(of, _)| *of == link) {
+            *paths |= bit;
+        } else if seen.first.is_none() {
+            seen.first = Some((link, bit));
+        } else {
+            seen.further.get_or_insert_default().push((link, bit));
+        }
+        true
     }
 
     /// Whether a source may send one more. Sources that are a known peer's validated address get
@@ -185,19 +212,20 @@ impl Gate {
     /// Remembers a datagram that passed, and whose it is if it verified.
     pub fn remember(&mut self, now: Instant, fingerprint: Fingerprint, peer: Option<PeerId>) {
         let seen = Seen {
-            peer,
-            at: now,
+            peer: peer.map(|id| id.short()),
+            at: self.ms(now),
             first: None,
-            further: Vec::new(),
+            further: None,
         };
-        if self.recent.insert(fingerprint, seen).is_none() {
-            self.order.push_back(fingerprint);
+        if self.recent.insert(fingerprint, seen).is_some() {
+            return;
         }
-        if self.order.len() > RECENT_MAX
+        if self.order.len() >= RECENT_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.recent.remove(&oldest);
         }
+        self.order.push_back(fingerprint);
     }
 }
 
@@ -291,8 +319,8 @@ mod tests {
             assert!(!gate.is_first_by(packet, LinkId(link), path));
         }
         let firsts = (3..100).filter(|&link| gate.is_first_by(packet, LinkId(link), Path::Mcast4));
-        assert_eq!(firsts.count(), COPIES_MAX - 3);
-        assert_eq!(gate.owner(now + COPIES_WITHIN, packet), Some(ben));
+        assert_eq!(firsts.count(), COPIES_MAX as usize - 3);
+        assert_eq!(gate.owner(now + COPIES_WITHIN, packet), Some(ben.short()));
         let late = now + COPIES_WITHIN + Duration::from_millis(1);
         assert_eq!(gate.owner(late, packet), None);
     }

@@ -78,7 +78,9 @@ impl Endpoint {
     /// The same bytes again: only where they came from, and by which path, is news.
     fn handle_copy(&mut self, now: Now, arrival: Arrival, bytes: &[u8], of: Fingerprint) {
         self.core.stats.copies += 1;
-        let (Some(id), Some(path)) = (self.gate.owner(now.mono, of), path_of(bytes)) else {
+        let owner = self.gate.owner(now.mono, of);
+        let owner = owner.and_then(|short| self.presence.roster.by_short(&short));
+        let (Some(id), Some(path)) = (owner.map(|peer| peer.id), path_of(bytes)) else {
             return;
         };
         let heard = Heard {

@@ -116,6 +116,8 @@ pub(super) struct Node<'f> {
 impl<'f> Node<'f> {
     /// Opens everything and lets the endpoint begin; the front end has not been asked yet.
     fn start(options: NodeOptions, front_end: &'f mut dyn FrontEnd) -> Result<Self, UserError> {
+        // The random delay of the first HELLO passes while the store and the sockets are opened.
+        let begun = Clock::now();
         let mut store = Store::open(options.data_dir.as_deref(), &options.identity.id())?;
         store.set_keep(options.limits.keep);
         let snapshot = store.snapshot()?;
@@ -154,9 +156,9 @@ impl<'f> Node<'f> {
             limits: options.limits,
             seed,
         };
+        let mut endpoint = Endpoint::new(begun, options.identity, config);
+        endpoint.set_links(begun, net.links());
         let now = Clock::now();
-        let mut endpoint = Endpoint::new(now, options.identity, config);
-        endpoint.set_links(now, net.links());
         let rooms: Vec<RoomName> = endpoint.rooms().cloned().collect();
         let ready = network::ready_event(own, net.chat_port(), net.links(), &rooms);
         let mut node = Node {

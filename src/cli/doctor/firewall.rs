@@ -10,8 +10,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::neighbours::Listed;
 use super::nft;
-use crate::api::diagnosis::{Firewall, Neighbour, Tool};
+use crate::api::diagnosis::{Firewall, Tool};
 use crate::net::{self, FirewallService};
 
 /// How long one tool may take; ufw and firewall-cmd start an interpreter first.
@@ -30,20 +31,20 @@ pub(super) fn find(ports: (u16, u16)) -> Firewall {
     found.unwrap_or_default()
 }
 
-/// Whether an address answers on its link; none where there is no tool to ask.
-pub(super) fn neighbour(address: IpAddr) -> Option<Neighbour> {
+/// How the system stands with an address on its link; none where there is no tool to ask.
+pub(super) fn neighbour(address: IpAddr) -> Option<Listed> {
     let family = if address.is_ipv4() { "-4" } else { "-6" };
     let listed = run("ip", &[family, "neigh", "show", "to", &address.to_string()])?;
     Some(neighbour_state(&listed))
 }
 
-/// The states of RFC 4861, section 7.3.2, as ip prints them. Only what answered lately is certain:
-/// STALE and what follows may be learnt from the other's own question.
-fn neighbour_state(listed: &str) -> Neighbour {
+/// The states of RFC 4861, section 7.3.2, as ip prints them.
+fn neighbour_state(listed: &str) -> Listed {
     match listed.split_whitespace().last() {
-        Some("FAILED" | "INCOMPLETE") => Neighbour::Failed,
-        Some("REACHABLE" | "PERMANENT") => Neighbour::Reachable,
-        _ => Neighbour::Unknown,
+        Some("FAILED" | "INCOMPLETE") => Listed::Failed,
+        Some("REACHABLE" | "PERMANENT") => Listed::Reachable,
+        Some("DELAY" | "PROBE") => Listed::Asked,
+        _ => Listed::Unknown,
     }
 }
 
@@ -243,11 +244,12 @@ mod tests {
     #[test]
     fn the_state_of_a_neighbour_stands_last() {
         let of = neighbour_state;
-        assert_eq!(of("fe80::1 dev eth0  FAILED\n"), Neighbour::Failed);
+        assert_eq!(of("fe80::1 dev eth0  FAILED\n"), Listed::Failed);
         let there = |state: &str| format!("fe80::1 dev eth0 lladdr 02:00:00:00:00:01 {state}\n");
-        assert_eq!(of(&there("REACHABLE")), Neighbour::Reachable);
-        assert_eq!(of(&there("STALE")), Neighbour::Unknown);
-        assert_eq!(of(""), Neighbour::Unknown);
+        assert_eq!(of(&there("REACHABLE")), Listed::Reachable);
+        assert_eq!(of(&there("PROBE")), Listed::Asked);
+        assert_eq!(of(&there("STALE")), Listed::Unknown);
+        assert_eq!(of(""), Listed::Unknown);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! own. It only looks: no rule, route or setting is changed, and no command but those that list.
 
 mod firewall;
+mod neighbours;
 mod nft;
 mod pair;
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use crate::datagram::{LinkId, Path};
 use crate::error::{ExitCode, UserError};
 use crate::net::NetConfig;
 use crate::runtime::{Clock, diagnosis, network};
+use neighbours::{Listed, Neighbours};
 use pair::Pair;
 
 /// Long enough for an answer by every path, several times over.
@@ -118,7 +119,7 @@ fn look(
         }
         let mut facts = pair.facts(net);
         facts.firewall = known.clone();
-        ask_neighbours(&mut facts, &mut session.failed);
+        ask_neighbours(now.mono, &mut facts, &mut session.neighbours);
         let diagnosis = diagnose(&facts);
         let end = session.end(now.mono, &facts, &diagnosis);
         if now.mono >= end {
@@ -143,8 +144,7 @@ struct Session {
     /// Since when somebody is known who does not answer.
     silent_since: Option<Instant>,
     told: bool,
-    /// Neighbours that the system gave up at least once.
-    failed: BTreeSet<IpAddr>,
+    neighbours: Neighbours,
 }
 
 impl Session {
@@ -160,7 +160,7 @@ impl Session {
             soundings: 0,
             silent_since: None,
             told: false,
-            failed: BTreeSet::new(),
+            neighbours: Neighbours::default(),
         }
     }
 
@@ -188,7 +188,9 @@ impl Session {
         silent.next()?;
         let since = *self.silent_since.get_or_insert(now);
         let span = if unsure { CONFIRMED } else { RESOLVED };
-        Some((since + span).min(self.start + TWO_HEARTBEATS))
+        let known = self.neighbours.known_at().filter(|_| unsure);
+        let known = known.map_or(since + span, |at| at.max(since + span));
+        Some(known.min(self.start + TWO_HEARTBEATS))
     }
 
     /// When enough was heard to tell this from its like.
@@ -230,22 +232,20 @@ fn ask_firewall(ports: (u16, u16)) -> Receiver<Firewall> {
 }
 
 /// The state of the neighbours who do not answer, of which a tool tells more than the system.
-fn ask_neighbours(facts: &mut Facts, failed: &mut BTreeSet<IpAddr>) {
+fn ask_neighbours(now: Instant, facts: &mut Facts, neighbours: &mut Neighbours) {
     let silent = facts.people.iter_mut().filter(|person| !person.answers);
     // Anybody can pose as many: each costs a process.
     for person in silent.take(NEIGHBOURS_ASKED_MAX) {
-        let asked = person.address.filter(|_| person.other_version.is_none());
-        if let Some(state) = asked.and_then(firewall::neighbour) {
-            person.neighbour = state;
-        }
-        // One that failed is learnt anew from its own next question, and fails again.
-        match (person.neighbour, person.address) {
-            (Neighbour::Failed, Some(address)) => _ = failed.insert(address),
-            (Neighbour::Reachable, Some(address)) => _ = failed.remove(&address),
-            (Neighbour::Unknown, Some(address)) if failed.contains(&address) => {
-                person.neighbour = Neighbour::Failed;
-            }
-            _ => {}
-        }
+        let Some(address) = person.address else {
+            continue;
+        };
+        let asked = Some(address).filter(|_| person.other_version.is_none());
+        let listed = asked.and_then(firewall::neighbour);
+        let listed = listed.unwrap_or(match person.neighbour {
+            Neighbour::Failed => Listed::Failed,
+            Neighbour::Reachable => Listed::Reachable,
+            Neighbour::Unknown => Listed::Unknown,
+        });
+        person.neighbour = neighbours.look(now, address, listed);
     }
 }

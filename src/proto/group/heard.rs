@@ -23,6 +23,7 @@ impl HeardOn {
         let is_it = |(of, _): &(NetworkId, Runs)| *of == network;
         let at = self.all.iter().position(is_it).unwrap_or_else(|| {
             self.all.truncate(NETWORKS_MAX - 1);
+            self.all.reserve_exact(1);
             self.all.insert(0, (network, Runs::default()));
             0
         });

@@ -9,16 +9,19 @@ use std::time::Instant;
 use super::log::AuthorLog;
 use super::sync_in::Given;
 use crate::id::{NetworkId, PeerId, ShortId};
-use crate::limits::{AUTHOR_EPOCHS_MAX, ROOM_AUTHORS_MAX};
+use crate::limits::{AUTHOR_EPOCHS_MAX, PEERS_MAX, ROOM_AUTHORS_MAX};
 
-/// Whose log, and of which epoch; epoch 0 stands for an author that said to have none.
+/// Whose log, and of which epoch.
 pub type LogAt = (PeerId, u64);
 
 /// The logs, by author and epoch.
 #[derive(Default)]
 pub struct Logs {
-    all: BTreeMap<LogAt, AuthorLog>,
+    /// Boxed: a node of the tree has room for eleven, and is half empty.
+    all: BTreeMap<LogAt, Box<AuthorLog>>,
     authors: usize,
+    /// Who said on which network to have no log.
+    silent: BTreeSet<(PeerId, NetworkId)>,
     /// Those that were touched and may have a deadline.
     active: BTreeSet<LogAt>,
 }
@@ -27,7 +30,7 @@ impl Logs {
     /// This log.
     #[must_use]
     pub fn get(&self, at: &LogAt) -> Option<&AuthorLog> {
-        self.all.get(at)
+        self.all.get(at).map(Box::as_ref)
     }
 
     /// This log, to be changed: from now on its deadline counts.
@@ -44,14 +47,14 @@ impl Logs {
         if !self.all.contains_key(&at) && !self.make_room(&at, here) {
             return false;
         }
-        self.authors += usize::from(!self.contains(&at.0));
+        self.authors += usize::from(!self.has_logs(&at.0));
         self.active.insert(at);
-        self.all.insert(at, log);
+        self.all.insert(at, Box::new(log));
         true
     }
 
     fn make_room(&mut self, at: &LogAt, here: impl Fn(&PeerId) -> bool) -> bool {
-        if !self.contains(&at.0) {
+        if !self.has_logs(&at.0) {
             if self.authors < ROOM_AUTHORS_MAX {
                 return true;
             }
@@ -86,10 +89,38 @@ impl Logs {
         self.authors -= usize::from(!gone.is_empty());
     }
 
-    /// Whether there is any log of this author.
+    /// An author says on a network to have no log. Where too many did, one that is not `here` is
+    /// forgotten for it.
+    pub fn note_silent(
+        &mut self,
+        author: PeerId,
+        network: NetworkId,
+        here: impl Fn(&PeerId) -> bool,
+    ) {
+        let of = (author, network);
+        if self.silent.len() >= PEERS_MAX && !self.silent.contains(&of) {
+            let gone = self.silent.iter().find(|(id, _)| !here(id)).copied();
+            if !gone.is_some_and(|gone| self.silent.remove(&gone)) {
+                return;
+            }
+        }
+        self.silent.insert(of);
+    }
+
+    /// Whether there is any log of this author, or it said to have none.
     #[must_use]
     pub fn contains(&self, author: &PeerId) -> bool {
+        self.has_logs(author) || self.silent_at(*author).is_some_and(|id| id == *author)
+    }
+
+    fn has_logs(&self, author: &PeerId) -> bool {
         self.of(author).next().is_some()
+    }
+
+    /// The first from there on that said to have no log.
+    fn silent_at(&self, from: PeerId) -> Option<PeerId> {
+        let first = self.silent.range((from, NetworkId([0; 8]))..).next();
+        first.map(|(id, _)| *id)
     }
 
     /// Whether a log of an author that is not known has a place: it is not older than as many as
@@ -104,13 +135,16 @@ impl Logs {
     /// The logs of an author, by epoch.
     pub fn of(&self, author: &PeerId) -> impl Iterator<Item = (u64, &AuthorLog)> {
         let range = (*author, 0)..=(*author, u64::MAX);
-        self.all.range(range).map(|((_, epoch), log)| (*epoch, log))
+        self.all
+            .range(range)
+            .map(|((_, epoch), log)| (*epoch, &**log))
     }
 
     /// Whether an author has told of its logs on this network in this run.
     #[must_use]
     pub fn was_heard_on(&self, author: &PeerId, network: NetworkId) -> bool {
-        self.of(author).any(|(_, log)| log.was_heard_on(network))
+        self.silent.contains(&(*author, network))
+            || self.of(author).any(|(_, log)| log.was_heard_on(network))
     }
 
     /// Of each author the newest log of which something is told on a network, by author; of `all`
@@ -166,8 +200,10 @@ impl Logs {
     pub fn author(&self, short: &ShortId) -> Option<PeerId> {
         let mut from = [0; 32];
         from[..8].copy_from_slice(&short.0);
-        let ((id, _), _) = self.all.range((PeerId(from), 0)..).next()?;
-        (id.short() == *short).then_some(*id)
+        let from = PeerId(from);
+        let logged = self.all.range((from, 0)..).next().map(|((id, _), _)| *id);
+        let found = [logged, self.silent_at(from)].into_iter().flatten();
+        found.into_iter().find(|id| id.short() == *short)
     }
 
     /// When something is due first.
@@ -175,7 +211,7 @@ impl Logs {
         let mut first = None;
         let all = &self.all;
         self.active.retain(|at| {
-            let deadline = all.get(at).and_then(AuthorLog::deadline);
+            let deadline = all.get(at).and_then(|log| log.deadline());
             first = [first, deadline].into_iter().flatten().min();
             deadline.is_some()
         });
@@ -280,6 +316,27 @@ mod tests {
             given_up(2, &[(5, 3, false), (9, 3, true)], true),
             [true, true]
         );
+    }
+
+    #[test]
+    fn who_said_to_have_no_log_takes_nobodys_place() {
+        let (one, other) = (NetworkId([1; 8]), NetworkId([2; 8]));
+        let mut logs = Logs::default();
+        let most = u32::try_from(PEERS_MAX).unwrap();
+        for number in 0..most {
+            logs.note_silent(author(number), one, |_| true);
+        }
+        assert!(logs.contains(&author(7)) && logs.author(&author(7).short()) == Some(author(7)));
+        assert!(logs.was_heard_on(&author(7), one) && !logs.was_heard_on(&author(7), other));
+        let (new, gone) = (author(most), author(3));
+        logs.note_silent(new, one, |_| true);
+        assert!(!logs.contains(&new), "all others are here");
+        logs.note_silent(new, one, |id| *id != gone);
+        assert!(logs.contains(&new) && !logs.contains(&gone));
+        assert!(logs.add((author(7), 1), AuthorLog::new(0), |_| true));
+        assert!(logs.add((gone, 1), AuthorLog::new(0), |_| true));
+        assert_eq!(logs.authors, 2);
+        assert_eq!(logs.author(&gone.short()), Some(gone));
     }
 
     #[test]

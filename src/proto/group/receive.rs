@@ -429,7 +429,10 @@ impl Group {
         let roster = &cx.presence.roster;
         let here = |id: &PeerId| roster.get(id).is_some();
         let at = (*author, epoch);
-        let is_new = epoch > 0 && room.logs.get(&at).is_none();
+        if epoch == 0 {
+            return room.logs.note_silent(*author, on, here);
+        }
+        let is_new = room.logs.get(&at).is_none();
         let is_settled = room.is_settled(on, cx.now.wall_ms);
         let Some(log) = room.log_for(at, (on, seq), here) else {
             return;

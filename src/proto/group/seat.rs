@@ -56,8 +56,8 @@ pub struct Seat {
     pub beacons: Beacons,
     /// What is said in a locked room waits so long for who is listed and was not heard.
     held_until: Option<Instant>,
-    /// What people were told last: whether joined, how it is about, who is in it.
-    pub told: Option<(bool, String, BTreeSet<PeerId>)>,
+    /// What people were told last, as a hash: whether joined, what it is about, who is in it.
+    pub told: Option<[u8; 32]>,
 }
 
 impl Seat {
@@ -256,9 +256,13 @@ impl Seat {
     /// Whether people were told something else of it than what is so now.
     #[must_use]
     pub fn take_news(&mut self) -> bool {
-        let now = (self.joined, self.topic.clone(), self.members.clone());
-        let is_news = self.told.as_ref() != Some(&now);
-        self.told = Some(now);
-        is_news
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[u8::from(self.joined)]);
+        for member in &self.members {
+            hasher.update(&member.0);
+        }
+        let people = hasher.finalize();
+        let now = *blake3::keyed_hash(people.as_bytes(), self.topic.as_bytes()).as_bytes();
+        self.told.replace(now) != Some(now)
     }
 }

@@ -155,6 +155,7 @@ impl Addresses {
             address.validated = Some(now);
             self.current = Some(at);
         }
+        self.all.reserve_exact(1);
         self.all.push(address);
         true
     }
@@ -170,6 +171,7 @@ impl Addresses {
                 address.validated = Some(now);
                 self.current.get_or_insert(at);
             }
+            self.all.reserve_exact(1);
             self.all.push(address);
         }
     }
@@ -178,7 +180,7 @@ impl Addresses {
     pub fn acknowledged(&mut self, now: Instant, at: SocketAddr, echo: Nonce) -> Option<Duration> {
         let address = self.all.iter_mut().find(|address| address.at == at)?;
         let (_, sent) = *address.probes.iter().find(|(nonce, _)| *nonce == echo)?;
-        address.probes.clear();
+        address.probes = VecDeque::new();
         address.next_try = None;
         address.tries = 0;
         address.validated = Some(now);

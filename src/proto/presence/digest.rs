@@ -176,7 +176,7 @@ pub(super) fn is_on(link: &Link, peer: &Peer) -> bool {
 #[derive(Default)]
 pub(super) struct Summary {
     links: Vec<Link>,
-    counted: BTreeMap<PeerId, Counted>,
+    counted: BTreeMap<ShortId, Counted>,
     /// Handed out to be changed since the last look.
     stale: Stale,
     pub(super) totals: Totals,
@@ -197,7 +197,7 @@ pub(super) struct Totals {
     pub(super) members: usize,
     pub(super) relayed: usize,
     pub(super) validating: usize,
-    pub(super) strangers: BTreeSet<(Instant, PeerId)>,
+    pub(super) strangers: BTreeSet<(Instant, ShortId)>,
     rtts: BTreeMap<Duration, usize>,
     losses: BTreeMap<u8, usize>,
     pub(super) paths: BTreeMap<u8, usize>,
@@ -239,7 +239,7 @@ impl Summary {
     }
 
     /// A row is gone.
-    pub(super) fn forget(&mut self, id: &PeerId) {
+    pub(super) fn forget(&mut self, id: &ShortId) {
         if let Some(old) = self.counted.remove(id) {
             self.totals.count(id, &old, false);
         }
@@ -249,19 +249,19 @@ impl Summary {
     pub(super) fn settle(&mut self, peers: &Rows) {
         match std::mem::take(&mut self.stale) {
             Stale::None => {}
-            Stale::One(id) => self.look(&id, row(peers, &id)),
+            Stale::One(id) => self.look(&id.short(), row(peers, &id)),
             Stale::All => {
-                let gone = |id: &&PeerId| row(peers, id).is_none();
-                let gone: Vec<PeerId> = self.counted.keys().filter(gone).copied().collect();
+                let gone = |id: &&ShortId| !peers.contains_key(id);
+                let gone: Vec<ShortId> = self.counted.keys().filter(gone).copied().collect();
                 gone.iter().for_each(|id| self.forget(id));
                 for peer in peers.values() {
-                    self.look(&peer.id, Some(peer));
+                    self.look(&peer.id.short(), Some(peer));
                 }
             }
         }
     }
 
-    fn look(&mut self, id: &PeerId, peer: Option<&Peer>) {
+    fn look(&mut self, id: &ShortId, peer: Option<&Peer>) {
         let Some(peer) = peer else {
             return self.forget(id);
         };
@@ -322,7 +322,7 @@ impl Totals {
         at.map(|(&loss, _)| loss)
     }
 
-    fn count(&mut self, id: &PeerId, row: &Counted, add: bool) {
+    fn count(&mut self, id: &ShortId, row: &Counted, add: bool) {
         let step = |total: &mut usize| {
             *total = if add {
                 *total + 1
@@ -350,10 +350,10 @@ impl Totals {
         }
         for at in (0..self.told.len()).filter(|at| row.links & (1 << at) != 0) {
             if row.member {
-                self.told[at].toggle(&id.short(), row.mark, add);
+                self.told[at].toggle(id, row.mark, add);
             }
             if row.is_known() {
-                self.known[at].toggle(&id.short(), row.mark, add);
+                self.known[at].toggle(id, row.mark, add);
             }
         }
     }

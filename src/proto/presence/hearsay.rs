@@ -120,7 +120,8 @@ impl Presence {
         let is_old = |peer: &Peer| run <= (peer.record.incarnation, peer.record.record_seq);
         if held.is_some_and(is_old) {
             let told_elsewhere = held.is_some_and(|peer| {
-                let hearsay = peer.hearsay.filter(|_| peer.record.incarnation == run.0);
+                let hearsay = peer.hearsay.as_deref();
+                let hearsay = hearsay.filter(|_| peer.record.incarnation == run.0);
                 hearsay.is_some_and(|hearsay| hearsay.hint.is_none()) && hint.is_some()
             });
             if told_elsewhere {

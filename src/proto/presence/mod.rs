@@ -125,7 +125,7 @@ pub struct Presence {
     hearsays: Hearsays,
     newsboard: Newsboard,
     /// Validated addresses and whose they are; what is stale in it is found out when it is used.
-    sources: BTreeMap<SocketAddr, PeerId>,
+    sources: BTreeMap<SocketAddr, ShortId>,
     /// Grows with every change of the pins.
     pins_version: u64,
     /// Grows with every change of a row that people are told of.

@@ -67,7 +67,7 @@ impl Presence {
         if self.record.key.id() == *id {
             return Some(&self.record);
         }
-        self.roster.get(id).map(|peer| &peer.record)
+        self.roster.get(id).map(|peer| &*peer.record)
     }
 
     /// The event that describes a row, for `who`.

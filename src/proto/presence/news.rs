@@ -63,7 +63,7 @@ impl Presence {
             if *id == own {
                 return Some(&self.record);
             }
-            let peer = self.roster.get(id).map(|peer| &peer.record);
+            let peer = self.roster.get(id).map(|peer| &*peer.record);
             peer.filter(|_| self.is_news_worthy(id, now))
         };
         let news = |id: &PeerId| {

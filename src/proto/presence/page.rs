@@ -168,7 +168,7 @@ impl Presence {
                 }
             }
             let relayed = Relayed {
-                record: peer.record.clone(),
+                record: (*peer.record).clone(),
                 hint: hint_of(link, peer, now),
             };
             if !page.add(relayed) {

@@ -47,7 +47,7 @@ impl Presence {
             digest: self.told_on(link_towards(core, source)).digest(),
             next: None,
             records: vec![Relayed {
-                record: peer.record.clone(),
+                record: (*peer.record).clone(),
                 hint: None,
             }],
         };

@@ -1,12 +1,13 @@
 //! One row of the roster: what is known of a person.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::address::Addresses;
 use super::probe::Probing;
 use super::suspect::Watch;
-use crate::api::{Event, PeerState};
+use crate::api::PeerState;
 use crate::datagram::{LinkId, Path};
 use crate::id::{Incarnation, PeerId, PublicKey};
 use crate::proto::gate::Window;
@@ -17,7 +18,7 @@ pub struct Peer {
     /// Their id.
     pub id: PeerId,
     /// What they say of themselves, verified.
-    pub record: PeerRecord,
+    pub record: Arc<PeerRecord>,
     /// Its hash, which each heartbeat of theirs names.
     pub(super) record_hash: [u8; 8],
     /// Whether they can be reached.
@@ -33,7 +34,7 @@ pub struct Peer {
     /// Smoothed round trip.
     pub rtt: Option<Rtt>,
     /// Whether they are asked for a sign of life just now.
-    pub probing: Option<Probing>,
+    pub probing: Option<Box<Probing>>,
     /// What else is known of their silence.
     pub watch: Watch,
     /// What is heard of them on each link.
@@ -43,8 +44,9 @@ pub struct Peer {
     /// The group loss they report, in 1/254, once they measured it.
     pub loss: Option<u8>,
     /// Set while they are known from others only: learnt by SYNC and not confirmed.
-    pub hearsay: Option<Hearsay>,
-    pub(super) announced: Option<Box<Event>>,
+    pub hearsay: Option<Box<Hearsay>>,
+    /// What people were told last, as a hash.
+    pub(super) announced: Option<[u8; 16]>,
     pub(super) told: Option<Told>,
 }
 
@@ -251,7 +253,7 @@ impl Peer {
 
     /// They say something new of themselves.
     pub(super) fn set_record(&mut self, record: &PeerRecord) {
-        self.record = record.clone();
+        self.record = kept(record);
         self.record_hash = record.hash();
     }
 
@@ -273,12 +275,21 @@ impl Peer {
     }
 }
 
+/// A record as rows keep it: one copy for all nodes of a simulation.
+fn kept(record: &PeerRecord) -> Arc<PeerRecord> {
+    #[cfg(feature = "sim")]
+    if let Some(shared) = crate::proto::crypto::shared::record(record) {
+        return shared;
+    }
+    Arc::new(record.clone())
+}
+
 /// A row as it begins.
-pub(super) fn new_peer(now: Instant, id: PeerId, record: PeerRecord) -> Peer {
+pub(super) fn new_peer(now: Instant, id: PeerId, record: &PeerRecord) -> Peer {
     Peer {
         id,
         record_hash: record.hash(),
-        record,
+        record: kept(record),
         state: PeerState::Online,
         window: Window::default(),
         addresses: Addresses::default(),

@@ -330,7 +330,7 @@ impl Presence {
             let stretch = self.health.stretch();
             let mut probing = Probing::unreachable(now.mono, peer.rtt, stretch);
             probing.refused = refused;
-            peer.probing = Some(probing);
+            peer.probing = Some(Box::new(probing));
             if peer.watch.accused.is_none() {
                 self.accuse(now.mono, &id);
             }

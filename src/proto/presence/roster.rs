@@ -39,12 +39,14 @@ pub enum Merged {
     Full,
 }
 
-/// The rows, by the first bytes of the ids, which no two share: in the order of the ids.
-pub(super) type Rows = BTreeMap<ShortId, Peer>;
+/// The rows, by the first bytes of the ids, which no two share: in the order of the ids. Boxed: a
+/// node of the tree has room for eleven, and is half empty.
+pub(super) type Rows = BTreeMap<ShortId, Box<Peer>>;
 
 /// The row of an id.
 pub(super) fn row<'a>(rows: &'a Rows, id: &PeerId) -> Option<&'a Peer> {
-    rows.get(&id.short()).filter(|peer| peer.id == *id)
+    let row = rows.get(&id.short()).filter(|peer| peer.id == *id);
+    row.map(Box::as_ref)
 }
 
 /// Everybody heard of.
@@ -76,7 +78,7 @@ impl Roster {
         if self.summary().totals.strangers.len() >= UNCONFIRMED_DIRECT_MAX {
             return Merged::Full;
         }
-        self.insert(new_peer(now, id, record.clone()));
+        self.insert(new_peer(now, id, record));
         Merged::New
     }
 
@@ -92,11 +94,11 @@ impl Roster {
         if self.is_dead(now, record) {
             return Merged::Refused;
         }
-        let hearsay = Some(Hearsay {
+        let hearsay = Some(Box::new(Hearsay {
             since: now,
             hint,
             tries: 0,
-        });
+        }));
         if let Some(peer) = self.get_mut(&id) {
             let merged = merge_known(now, peer, record);
             if merged == Merged::Restarted {
@@ -107,7 +109,7 @@ impl Roster {
         if self.summary().totals.relayed >= UNCONFIRMED_RELAYED_MAX || !self.has_room(&id) {
             return Merged::Full;
         }
-        let mut peer = new_peer(now, id, record.clone());
+        let mut peer = new_peer(now, id, record);
         peer.hearsay = hearsay;
         self.insert(peer);
         Merged::New
@@ -152,7 +154,7 @@ impl Roster {
 
     fn insert(&mut self, peer: Peer) {
         let id = peer.id;
-        self.peers.insert(id.short(), peer);
+        self.peers.insert(id.short(), Box::new(peer));
         self.summary.get_mut().touch(&self.peers, &id);
     }
 
@@ -184,24 +186,24 @@ impl Roster {
     pub fn get_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
         self.summary.get_mut().touch(&self.peers, id);
         let row = self.peers.get_mut(&id.short());
-        row.filter(|peer| peer.id == *id)
+        row.map(Box::as_mut).filter(|peer| peer.id == *id)
     }
 
     /// The row that packets name like this.
     #[must_use]
     pub fn by_short(&self, short: &ShortId) -> Option<&Peer> {
-        self.peers.get(short)
+        self.peers.get(short).map(Box::as_ref)
     }
 
     /// Everybody, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.values()
+        self.peers.values().map(Box::as_ref)
     }
 
     /// Everybody, by id, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
         self.summary.get_mut().touch_all();
-        self.peers.values_mut()
+        self.peers.values_mut().map(Box::as_mut)
     }
 
     /// Those that count as here.
@@ -211,7 +213,9 @@ impl Roster {
 
     /// Everybody from one id to another, both included.
     pub fn between(&self, first: ShortId, last: ShortId) -> impl Iterator<Item = &Peer> {
-        self.peers.range(first..=last).map(|(_, peer)| peer)
+        self.peers
+            .range(first..=last)
+            .map(|(_, peer)| peer.as_ref())
     }
 
     /// Live peers and this node: the N of the timers.
@@ -265,7 +269,7 @@ impl Roster {
     }
 
     /// Removes the row of somebody who left, and remembers that this run is over.
-    pub fn bury(&mut self, now: Instant, id: &PeerId) -> Option<Peer> {
+    pub fn bury(&mut self, now: Instant, id: &PeerId) -> Option<Box<Peer>> {
         let peer = self.remove(id)?;
         if self.graves.len() >= TOMBSTONES_MAX {
             self.open_grave();
@@ -276,10 +280,10 @@ impl Roster {
     }
 
     /// Removes a row without a trace.
-    pub fn remove(&mut self, id: &PeerId) -> Option<Peer> {
+    pub fn remove(&mut self, id: &PeerId) -> Option<Box<Peer>> {
         self.get(id)?;
         let peer = self.peers.remove(&id.short())?;
-        self.summary.get_mut().forget(id);
+        self.summary.get_mut().forget(&id.short());
         Some(peer)
     }
 
@@ -352,12 +356,11 @@ impl Roster {
     /// The event that describes a row, if people have not been told just that.
     pub fn announcement(&mut self, id: &PeerId, name_conflict: bool) -> Option<Event> {
         let event = self.describe(self.get(id)?, name_conflict);
-        let comparable = without_rtt(event.clone());
+        let told = hash_of(&without_rtt(event.clone()));
         let peer = self.peers.get_mut(&id.short())?;
-        if peer.announced.as_deref() == Some(&comparable) {
+        if peer.announced.replace(told) == Some(told) {
             return None;
         }
-        peer.announced = Some(Box::new(comparable));
         Some(event)
     }
 
@@ -365,7 +368,8 @@ impl Roster {
     #[must_use]
     pub fn oldest_stranger(&self) -> Option<PeerId> {
         let summary = self.summary();
-        summary.totals.strangers.first().map(|(_, id)| *id)
+        let oldest = summary.totals.strangers.first();
+        oldest.and_then(|(_, short)| Some(self.by_short(short)?.id))
     }
 
     /// Makes room for one more: whoever is offline longest goes, those that nobody ever reached
@@ -415,6 +419,14 @@ fn shown_addresses(addresses: &Addresses) -> Vec<String> {
         validated
     };
     shown.iter().map(ToString::to_string).collect()
+}
+
+/// What stands for an event that was told: a thousand whole ones would be large.
+fn hash_of(event: &Event) -> [u8; 16] {
+    let words = serde_json::to_vec(event).unwrap_or_default();
+    let mut first = [0; 16];
+    first.copy_from_slice(&blake3::hash(&words).as_bytes()[..16]);
+    first
 }
 
 fn without_rtt(mut event: Event) -> Event {

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::id::PeerId;
+use crate::id::ShortId;
 
 /// At most one entry for each row.
 #[derive(Default)]
 pub struct Schedule {
-    queue: BTreeSet<(Instant, PeerId)>,
-    due: BTreeMap<PeerId, Instant>,
+    queue: BTreeSet<(Instant, ShortId)>,
+    due: BTreeMap<ShortId, Instant>,
 }
 
 impl Schedule {
     /// The row is due then, and at no other time.
-    pub fn set(&mut self, id: PeerId, at: Option<Instant>) {
+    pub fn set(&mut self, id: ShortId, at: Option<Instant>) {
         let before = match at {
             Some(at) => self.due.insert(id, at),
             None => self.due.remove(&id),
@@ -32,7 +32,7 @@ impl Schedule {
     }
 
     /// The row is due then at the latest.
-    pub fn hasten(&mut self, id: PeerId, at: Instant) {
+    pub fn hasten(&mut self, id: ShortId, at: Instant) {
         if self.due.get(&id).is_none_or(|&due| at < due) {
             self.set(id, Some(at));
         }
@@ -45,7 +45,7 @@ impl Schedule {
     }
 
     /// A row that is due, without its entry.
-    pub fn pop(&mut self, now: Instant) -> Option<PeerId> {
+    pub fn pop(&mut self, now: Instant) -> Option<ShortId> {
         let (_, id) = *self.queue.first().filter(|(at, _)| *at <= now)?;
         self.set(id, None);
         Some(id)
@@ -62,7 +62,7 @@ mod tests {
     fn rows_come_in_order_of_time_and_once() {
         let now = Instant::now();
         let at = |ms| now + Duration::from_millis(ms);
-        let id = |n| PeerId([n; 32]);
+        let id = |n| ShortId([n; 8]);
         let mut schedule = Schedule::default();
         schedule.set(id(1), Some(at(30)));
         schedule.set(id(2), Some(at(20)));

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Presence;
 use crate::api::PeerState;
-use crate::id::PeerId;
+use crate::id::{PeerId, ShortId};
 use crate::limits::{PEER_ADDRESSES_MAX, PEERS_MAX};
 
 impl Presence {
@@ -33,15 +33,22 @@ impl Presence {
     /// Whose validated address this is.
     #[must_use]
     pub fn holder_of(&self, at: SocketAddr) -> Option<PeerId> {
-        let id = self.sources.get(&at)?;
-        self.is_validated(id, at).then_some(*id)
+        self.held_by(at, self.sources.get(&at)?)
+    }
+
+    /// Whose short id this is, if this address is a validated one of theirs.
+    fn held_by(&self, at: SocketAddr, short: &ShortId) -> Option<PeerId> {
+        let peer = self.roster.by_short(short);
+        let peer = peer.filter(|peer| peer.addresses.is_validated(at));
+        peer.map(|peer| peer.id)
     }
 
     /// Whether somebody who is here has a validated address with this IP address.
     pub(super) fn is_known_host(&self, ip: IpAddr) -> bool {
         let from = self.sources.range(SocketAddr::new(ip, 0)..);
         from.take_while(|(at, _)| at.ip() == ip)
-            .any(|(&at, id)| self.is_validated(id, at) && self.is_here(id))
+            .filter_map(|(&at, short)| self.held_by(at, short))
+            .any(|id| self.is_here(&id))
     }
 
     /// Whether somebody was not given up.
@@ -54,12 +61,12 @@ impl Presence {
     pub(super) fn note_source(&mut self, at: SocketAddr, id: PeerId) {
         if self.sources.len() >= PEERS_MAX * PEER_ADDRESSES_MAX {
             let roster = &self.roster;
-            let holds = |at: &SocketAddr, id: &PeerId| {
-                let peer = roster.get(id);
+            let holds = |at: &SocketAddr, id: &ShortId| {
+                let peer = roster.by_short(id);
                 peer.is_some_and(|peer| peer.addresses.is_validated(*at))
             };
             self.sources.retain(|at, id| holds(at, id));
         }
-        self.sources.insert(at, id);
+        self.sources.insert(at, id.short());
     }
 }

@@ -200,11 +200,11 @@ impl Presence {
         let end = now.mono + time_to_refute(peer.rtt) * stretch;
         peer.watch.accused.get_or_insert(end);
         if peer.probing.is_none() {
-            peer.probing = Some(if at_once {
+            peer.probing = Some(Box::new(if at_once {
                 Probing::prompted(start, peer.rtt, stretch)
             } else {
                 Probing::in_crowd(start, peer.rtt, stretch)
-            });
+            }));
         }
         self.plan(core, &target);
     }

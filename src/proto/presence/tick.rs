@@ -82,8 +82,10 @@ impl Presence {
         if self.is_round_due(now.mono) {
             self.walk_ring(core, now.mono);
         }
-        while let Some(id) = self.schedule.pop(now.mono) {
-            self.attend(core, now.mono, &id);
+        while let Some(short) = self.schedule.pop(now.mono) {
+            if let Some(id) = self.roster.by_short(&short).map(|peer| peer.id) {
+                self.attend(core, now.mono, &id);
+            }
         }
     }
 
@@ -97,7 +99,7 @@ impl Presence {
     pub fn set_conversations(&mut self, with: Vec<PeerId>) {
         for id in with.iter().filter(|id| !self.conversations.contains(id)) {
             // Looked at more often from now on.
-            self.schedule.hasten(*id, self.round_at);
+            self.schedule.hasten(id.short(), self.round_at);
         }
         self.conversations = with.into_iter().collect();
     }
@@ -131,7 +133,7 @@ impl Presence {
         let stretch = self.health.stretch();
         if let Some(peer) = self.roster.get_mut(id) {
             peer.watch.looked = Some(now);
-            peer.probing = Some(Probing::start(at, peer.rtt, stretch));
+            peer.probing = Some(Box::new(Probing::start(at, peer.rtt, stretch)));
             self.hasten(id, at);
         }
     }
@@ -171,7 +173,7 @@ impl Presence {
         // Whatever is due was done: what is left waits, if only for what time is lost in rounding.
         let next = self.next_of(core, id);
         let later = now + Duration::from_millis(1);
-        self.schedule.set(*id, next.map(|at| at.max(later)));
+        self.schedule.set(id.short(), next.map(|at| at.max(later)));
     }
 
     /// Gives up a row that ends. Returns whether it is to be removed.
@@ -192,7 +194,7 @@ impl Presence {
     /// Something about a peer changed: finds out anew when something is due for it.
     pub(super) fn plan(&mut self, core: &Core, id: &PeerId) {
         let next = self.next_of(core, id);
-        self.schedule.set(*id, next);
+        self.schedule.set(id.short(), next);
     }
 
     /// The same for every row.
@@ -203,7 +205,7 @@ impl Presence {
 
     /// Something is due for a peer at `at`.
     pub(super) fn hasten(&mut self, id: &PeerId, at: Instant) {
-        self.schedule.hasten(*id, at);
+        self.schedule.hasten(id.short(), at);
     }
 
     fn next_of(&self, core: &Core, id: &PeerId) -> Option<Instant> {
@@ -213,7 +215,7 @@ impl Presence {
             .iter()
             .filter(|a| a.validated.is_none())
             .filter_map(|a| a.next_try);
-        let probing = peer.probing.as_ref().map(Probing::deadline);
+        let probing = peer.probing.as_deref().map(Probing::deadline);
         // While it is asked, its failure decides.
         let window = peer.watch.accused.filter(|_| peer.probing.is_none());
         let end = self.end_of(core, peer);

@@ -9,7 +9,7 @@ use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
 use crate::durable::{EntryHead, Head, Holes};
-use crate::id::{NetworkId, RoomId};
+use crate::id::{MessageId, NetworkId, RoomId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -89,6 +89,9 @@ struct Waiting {
 pub enum Line {
     /// An entry, and the key of its place in the order.
     Entry(Box<Entry>, u64),
+    /// The same of one that comes after what is behind it, and what its author said last before
+    /// the next gap, with the key that this gives it.
+    Late(Box<Entry>, u64, (u64, MessageId)),
     /// So many lines are missing here.
     Gap(u32),
 }
@@ -465,8 +468,12 @@ impl AuthorLog {
         }
         if seq <= self.shown {
             let Waiting { entry, key } = self.waiting.remove(&seq)?;
-            let key = self.gaps.late(seq, key);
-            return Some(Line::Entry(Box::new(entry), key));
+            let behind = self.last_behind(seq, key);
+            let (entry, key) = (Box::new(entry), self.gaps.late(seq, key));
+            return Some(match behind {
+                Some(last) => Line::Late(entry, key, last),
+                None => Line::Entry(entry, key),
+            });
         }
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -496,6 +503,18 @@ impl AuthorLog {
             return self.next_line(now);
         }
         Some(Line::Gap(missing))
+    }
+
+    /// The last line that was shown behind this one, up to the next gap, and the key that it has
+    /// by the one of this.
+    fn last_behind(&self, seq: u32, key: u64) -> Option<(u64, MessageId)> {
+        let end = (seq..self.shown).find(|seq| !self.held.contains(seq + 1));
+        let (last, cached) = self
+            .cache
+            .range(seq..=end.unwrap_or(self.shown))
+            .next_back()?;
+        let key = key.saturating_add(u64::from(last - seq));
+        Some((key, MessageId::of_entry(&cached.hash)))
     }
 
     /// A line in its turn: behind the one before, whose place may not have been known when this

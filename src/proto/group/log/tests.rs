@@ -45,7 +45,7 @@ fn store(log: &mut AuthorLog, now: Instant, seq: u32) {
 
 fn lines(log: &mut AuthorLog, now: Instant) -> Vec<u32> {
     let line = |line| match line {
-        Line::Entry(entry, _) => entry.seq,
+        Line::Entry(entry, _) | Line::Late(entry, ..) => entry.seq,
         Line::Gap(missing) => 1000 + missing,
     };
     std::iter::from_fn(|| log.next_line(now))
@@ -67,6 +67,25 @@ fn a_gap_holds_later_lines_half_a_second_and_is_then_told() {
     take(&mut log, later, 3);
     assert_eq!(lines(&mut log, later), [2, 3]);
     assert_eq!(log.contiguous(), 4);
+}
+
+#[test]
+fn a_line_that_comes_into_a_gap_moves_what_is_behind_it_up_to_the_next_gap() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    (1..=6).for_each(|seq| log.learn_head(seq, now));
+    [1, 3, 4, 6]
+        .iter()
+        .for_each(|seq| store(&mut log, now, *seq));
+    let later = now + GAP_HOLD * 2;
+    assert_eq!(lines(&mut log, now), [1]);
+    assert_eq!(lines(&mut log, later), [1001, 3, 4]);
+    assert_eq!(lines(&mut log, later + GAP_HOLD), [1001, 6]);
+    storing(&mut log, 2);
+    log.stored(later, entry(2), Some(900));
+    let line = log.next_line(later);
+    let last = MessageId::of_entry(&entry(4).hash(&RoomId::public("lobby")));
+    assert_eq!(line, Some(Line::Late(Box::new(entry(2)), 1, (902, last))));
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod private;
 mod requests;
 pub mod sabotage;
 pub mod stats;
-mod sync;
+pub(crate) mod sync;
 mod target;
 pub mod timer;
 

@@ -1,6 +1,6 @@
 //! Known bugs that can be switched on under the feature `sim`, to see that the simulator finds them.
 //!
-//! A simulator whose faults are weak passes everything. So the core has some thirty places where it
+//! A simulator whose faults are weak passes everything. So the core has some forty places where it
 //! can be told to be wrong; without the feature [`is_sabotaged`] is the constant `false` and each
 //! of these places is compiled away.
 
@@ -81,11 +81,19 @@ pub enum Sabotage {
     OrderByArrival,
     /// Believes what is left of a line though its author did not take it back.
     StubBelieved,
+    /// Takes entries of an exchange of histories without a check of their signature.
+    SyncUnverified,
+    /// Gives the history of a locked room to whoever asks.
+    SyncWithoutProof,
+    /// Does not look whether a line follows the one before it.
+    PrevUnchecked,
+    /// Asks for what is not kept any more, and takes it again.
+    FloorIgnored,
 }
 
 impl Sabotage {
     /// Every one, by the name that `simulate --sabotage` takes.
-    pub const ALL: [(&'static str, Sabotage); 37] = [
+    pub const ALL: [(&'static str, Sabotage); 41] = [
         ("no-heads", Sabotage::NoHeads),
         ("dedup-before-verify", Sabotage::DedupBeforeVerify),
         ("ack-before-persist", Sabotage::AckBeforePersist),
@@ -123,6 +131,10 @@ impl Sabotage {
         ("dep-missing", Sabotage::DepMissing),
         ("order-by-arrival", Sabotage::OrderByArrival),
         ("stub-believed", Sabotage::StubBelieved),
+        ("sync-unverified", Sabotage::SyncUnverified),
+        ("sync-without-proof", Sabotage::SyncWithoutProof),
+        ("prev-unchecked", Sabotage::PrevUnchecked),
+        ("floor-ignored", Sabotage::FloorIgnored),
     ];
 
     /// The one of this name.

@@ -1,16 +1,19 @@
 //! A node that replays, forges, mutates, floods and relays, and answers like a good one meanwhile.
 
 mod gossip;
+mod history;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use self::history::History;
 use super::dice::Dice;
 use super::world::LINK;
 use crate::datagram::{Destination, Path};
 use crate::id::{Incarnation, NetworkId, RoomId, RoomTag, ShortId};
 use crate::proto::Identity;
+use crate::proto::direct::Direct;
 use crate::text::{PeerName, StatusText};
 use crate::wire::header::Kind;
 use crate::wire::{
@@ -66,6 +69,7 @@ pub struct Byzantine {
     logs: BTreeMap<(RoomTag, ShortId, u64), u32>,
     /// The network it is in.
     pub network: NetworkId,
+    history: History,
 }
 
 const INCARNATION: Incarnation = Incarnation(super::world::EPOCH_MS);
@@ -74,6 +78,7 @@ impl Byzantine {
     pub fn new(identity: Identity, address: SocketAddr) -> Self {
         Byzantine {
             mood: Mood::Wild,
+            history: History::new(identity.clone(), address),
             identity,
             address,
             sequence: 0,
@@ -98,7 +103,17 @@ impl Byzantine {
     }
 
     /// Remembers what it hears, relays some of it from elsewhere, answers what asks for its address.
-    pub fn hear(&mut self, source: SocketAddr, group: bool, bytes: &[u8]) -> Vec<Send> {
+    pub fn hear(
+        &mut self,
+        (now, now_ms): (Instant, u64),
+        source: SocketAddr,
+        group: bool,
+        bytes: &[u8],
+    ) -> Vec<Send> {
+        if Direct::is_quic(bytes) && !group && self.mood != Mood::Quiet {
+            self.history.handle(now, source, bytes);
+            return self.history.go_on(now, now_ms);
+        }
         if source == self.address || bytes.first() != Some(&wire::MAGIC) {
             return Vec::new();
         }
@@ -106,6 +121,7 @@ impl Byzantine {
             return Vec::new();
         };
         self.peers.insert(source);
+        self.history.overhear(source, &packet.body);
         if let Body::Hello(hello) = &packet.body
             && self.mood == Mood::Wild
         {
@@ -162,8 +178,25 @@ impl Byzantine {
         self.hello().into_iter().collect()
     }
 
+    /// A locked room, and who gave it something of its history.
+    pub fn was_given(&mut self) -> Option<(RoomTag, SocketAddr)> {
+        self.history.given.take()
+    }
+
     /// What it does next. `now_ms` is the true time.
-    pub fn act(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
+    pub fn act(&mut self, dice: &mut Dice, (now, now_ms): (Instant, u64)) -> Vec<Send> {
+        if self.mood == Mood::Quiet {
+            return Vec::new();
+        }
+        if dice.chance(0.02) {
+            self.history.pry(now, dice);
+        }
+        let mut sends = self.misbehave(dice, now_ms);
+        sends.extend(self.history.go_on(now, now_ms));
+        sends
+    }
+
+    fn misbehave(&mut self, dice: &mut Dice, now_ms: u64) -> Vec<Send> {
         match self.mood {
             Mood::Quiet => return Vec::new(),
             Mood::Replays if dice.chance(0.3) => {
@@ -374,6 +407,9 @@ impl Byzantine {
             (entries, prev) = (twin.seq - 1, twin.prev);
         } else if dice.chance(0.05) {
             (epoch, entries, prev) = (epoch + 1, 0, [0; 32]);
+        } else if entries > 0 && dice.chance(0.03) {
+            // Behind a line that nobody ever heard.
+            prev = [9; 32];
         }
         let fields = EntryFields {
             author: self.identity.public(),

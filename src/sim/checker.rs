@@ -178,6 +178,8 @@ pub struct Checker {
     pub violation: Option<Violation>,
     /// Whose disks were full in this run, or are.
     pub crammed: BTreeSet<usize>,
+    /// How often each node took a line in this run that it does not keep any more.
+    stale: BTreeMap<(usize, LineAt), u32>,
     /// Whether somebody replays old packets.
     pub replays: bool,
     /// How often each live node was shown as Offline, faults or not.
@@ -270,6 +272,7 @@ impl Checker {
         (person.still.1, person.went_on) = (None, None);
         self.accused.retain(|(at, _), _| *at != node);
         self.forget_rows(node);
+        self.stale.retain(|(at, _), _| *at != node);
         self.seats.retain(|(at, _), _| *at != node);
         let lines = &mut self.lines[node];
         let ever = std::mem::take(&mut lines.ever);

@@ -282,10 +282,27 @@ impl Disk {
         goes_on.map(|((_, epoch), _)| *epoch).max()
     }
 
-    /// Whether this entry is kept.
+    /// Whether this entry is kept, or was until it got old.
     #[must_use]
     pub fn has(&self, key: &EntryKey) -> bool {
-        self.entries.contains_key(key)
+        self.entries.contains_key(key) || self.is_old(key)
+    }
+
+    /// Whether entries of this number are not kept any more.
+    #[must_use]
+    pub fn is_old(&self, key: &EntryKey) -> bool {
+        let log = LogKey {
+            room: RoomId(key.0),
+            author: key.1,
+            epoch: key.2,
+        };
+        self.logs.get(&log).is_some_and(|log| key.3 <= log.floor)
+    }
+
+    /// Keeps no more than so many entries of a room, the ones that came last, as the store does by
+    /// itself.
+    pub fn tidy(&mut self, room: RoomId, entries: u32) {
+        self.retain(&room, entries, 0);
     }
 
     /// The place of an entry in the order people see.
@@ -305,6 +322,24 @@ impl Disk {
         let is_on = move |key: &&EntryKey| self.network_of(key) == Some(network);
         of.filter(is_on)
             .map(|&(_, author, epoch, seq)| (author, epoch, seq))
+    }
+
+    /// The number of a line that is held next to this one and does not join on to it, and its id.
+    #[must_use]
+    pub fn broken_by(
+        &self,
+        key: &EntryKey,
+        (prev, hash): (&[u8; 32], &[u8; 32]),
+    ) -> Option<(u32, MessageId)> {
+        let held = |seq: u32| self.entries.get(&(key.0, key.1, key.2, seq));
+        let found = |seq: u32| Some((seq, MessageId::of_entry(&held(seq)?.hash)));
+        let (before, after) = (key.3.checked_sub(1)?, key.3.checked_add(1)?);
+        if held(before).is_some_and(|held| held.hash != *prev) {
+            return found(before);
+        }
+        let named = held(after).and_then(|held| EntryHead::of(&held.bytes));
+        let is_broken = named.is_some_and(|head| head.prev != *hash);
+        is_broken.then(|| found(after))?
     }
 
     /// Whether an entry that is held has its body still.

@@ -8,6 +8,7 @@ use super::dice::Dice;
 use super::network::Loss;
 use super::rooms::{self, InRoom};
 use super::world::{Crash, World};
+use crate::id::RoomId;
 
 /// Something that happens at one moment.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub enum Act {
     Restore(usize),
     Copied(usize),
     DiskFull(usize, bool),
+    /// The store forgets all but so many lines of the lobby.
+    Tidy(usize, u32),
     Suspend(usize),
     Sleep(usize),
     Resume(usize),
@@ -71,6 +74,7 @@ impl Act {
             Act::Duplicate(_)
             | Act::SlowDisks(_)
             | Act::DiskFull(..)
+            | Act::Tidy(..)
             | Act::Backup(_)
             | Act::Byzantine(..)
             | Act::Say(..)
@@ -102,6 +106,10 @@ impl Act {
             Act::Restore(node) => world.restore(*node),
             Act::Copied(node) => world.copied(*node),
             Act::DiskFull(node, full) => world.disk_full(*node, *full),
+            Act::Tidy(node, entries) => {
+                let room = RoomId::public(super::checker::LOBBY);
+                world.nodes[*node].disk.tidy(room, *entries);
+            }
             Act::Suspend(node) => world.suspend(*node),
             Act::Sleep(node) => world.sleep(*node),
             Act::Resume(node) => world.resume(*node),
@@ -221,6 +229,12 @@ pub fn draw(world: &mut World, from: Duration, span: Duration, honest: usize) ->
                 script.push(cue(at, Act::Say(node, format!("more {number}"))));
             }
         }
+    }
+    if world.dice.chance(0.3) {
+        let at = world.dice.between(from, until);
+        let node = world.dice.below(honest);
+        let entries = 3 + u32::try_from(world.dice.below(12)).unwrap_or(0);
+        script.push(cue(at, Act::Tidy(node, entries)));
     }
     rooms::draw(&mut world.dice, &mut script, (from, until), honest);
     // A stable sort: what was drawn first comes first.

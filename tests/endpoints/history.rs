@@ -241,6 +241,14 @@ fn a_member_that_is_silent_or_withholds_is_made_up_for_by_the_next() {
         _ => Vec::new(),
     });
     assert!(took < seconds(5), "claims nothing: {took:?}");
+    // Tells of all of it, and then says nothing more.
+    for seed in 46..49 {
+        let (_, _, took) = asked(seed, |(log, _), kind| match kind {
+            VECTOR => vec![helper::vector(&[*log]), helper::done()],
+            _ => Vec::new(),
+        });
+        assert!(took < seconds(5), "falls silent: {took:?}");
+    }
     // Tells of the half of it, and gives none.
     let (_, _, took) = asked(45, |((author, epoch, network, _), _), kind| match kind {
         VECTOR => vec![

@@ -38,6 +38,33 @@ fn a_stub_is_believed_after_a_restart_as_well() {
     assert_eq!(stub.1, (TextKind::Text, String::new(), true, None));
 }
 
+/// The redaction came in an earlier run, what is left of the line comes by an exchange of histories:
+/// it is not asked for again, and no digest tells that it is missing.
+#[test]
+fn a_stub_that_comes_by_an_exchange_is_kept_once_the_store_told_of_its_redaction() {
+    let mut world = World::new(0.0, 92);
+    ["ana", "ben"].into_iter().for_each(|name| {
+        world.add(name);
+    });
+    world.run(seconds(3));
+    world.send(0, "#lobby", "the secret");
+    world.run(seconds(1));
+    let secret = told(&world, 1).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    world.run(seconds(2));
+    world.kill(1);
+    let stub = *world.nodes[1].disk.entries.keys().next().unwrap();
+    assert_eq!(stub.3, 1, "the line");
+    world.nodes[1].disk.entries.remove(&stub);
+    world.boot(1);
+    world.run(seconds(60));
+    let entries = &world.nodes[1].disk.entries;
+    let numbers: Vec<u32> = entries.keys().map(|key| key.3).collect();
+    assert_eq!(numbers, [1, 2]);
+    let (_, bytes) = &entries[&stub];
+    assert_eq!(EntryHead::of(bytes).unwrap().body, None);
+}
+
 #[test]
 fn a_visited_room_that_makes_way_uses_no_number_twice() {
     let mut world = World::new(0.0, 92);

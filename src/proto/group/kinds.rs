@@ -4,7 +4,7 @@
 //! behind it. A redaction by another than the author of what it names is kept and shown as
 //! nothing; whose that was, the store knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -504,16 +504,17 @@ impl Group {
     }
 
     /// Asks the store, once, whether what is left of an entry may be believed: its author's
-    /// redaction may have come in an earlier run.
-    pub fn doubt_stub(&mut self, cx: &mut Cx, entry: &Entry) {
-        let Some(room) = self.rooms.get_mut(&entry.room) else {
-            return;
-        };
+    /// redaction may have come in an earlier run. Which entry that is, if it is in doubt.
+    pub fn doubt_stub(&mut self, cx: &mut Cx, entry: &Entry) -> Option<[u8; 16]> {
+        let room = self.rooms.get_mut(&entry.room)?;
         let (author, id) = (entry.author_id(), entry.hash(&room.id));
         let id = MessageId::of_entry(&id).0;
         let is_known = room.seat.early.contains(&author, &id);
-        if !entry.redacted || !room.seat.joined || is_known || !room.seat.early.ask(author, id) {
-            return;
+        if !entry.redacted || !room.seat.joined || is_known {
+            return None;
+        }
+        if !room.seat.early.ask(author, id) {
+            return Some(id);
         }
         let query = Query::Behind {
             room: room.id,
@@ -524,6 +525,17 @@ impl Group {
         let room = entry.room;
         let asked = Asked::Stub { room, author, id };
         self.pending.insert(token, Pending::Asked(asked));
+        Some(id)
+    }
+
+    /// Whether the store has not said yet what may be believed of what is left of these.
+    #[must_use]
+    pub fn is_in_doubt(&self, ids: &BTreeSet<[u8; 16]>) -> bool {
+        let is_one = |pending: &Pending| match pending {
+            Pending::Asked(Asked::Stub { id, .. }) => ids.contains(id),
+            _ => false,
+        };
+        !ids.is_empty() && self.pending.values().any(is_one)
     }
 
     /// What was taken back is kept without its body from now on.

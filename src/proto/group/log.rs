@@ -22,6 +22,8 @@ const CATCH_UP_MAX: u32 = FOLLOWED_MAX;
 const AHEAD_MAX: u32 = 2048;
 /// Most runs of numbers that are held of one log.
 const HELD_RUNS_MAX: usize = 2048;
+/// Entries that came as history of which it is remembered what joins on to them.
+const JOINS_MAX: usize = 128;
 /// The last number that a log can have, so that the one after it is a number too.
 const SEQ_MAX: u32 = u32::MAX - 1;
 
@@ -60,8 +62,13 @@ pub struct AuthorLog {
     /// What is asked for, and what nobody can give any more.
     pub missing: Missing,
     cache: BTreeMap<u32, Cached>,
-    /// Number and hash of the last entry that the store had at the start.
+    /// Number and hash of the last entry that the store had at the start, or that came as history
+    /// since.
     restored: Option<(u32, [u8; 32])>,
+    /// What came as history last.
+    passed: Option<(u32, Cached)>,
+    /// Hash and `prev` of what came as history in this run.
+    joins: BTreeMap<u32, ([u8; 32], [u8; 32])>,
     /// Its author used a number twice: nothing more is taken of it, nor told.
     forked: bool,
     /// When to acknowledge.
@@ -236,7 +243,8 @@ impl AuthorLog {
     /// Whether an entry of this number can be taken.
     #[must_use]
     pub fn is_near(&self, seq: u32) -> bool {
-        seq > self.floor && seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
+        let is_kept = seq > self.floor || is_sabotaged(Sabotage::FloorIgnored);
+        is_kept && seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
     }
 
     /// Whether one more run of numbers can be held.
@@ -448,16 +456,43 @@ impl AuthorLog {
             return Some(before);
         }
         let after = entry.seq.saturating_add(1);
-        let held = self.storing.get(&after).or_else(|| self.cache.get(&after));
-        let prev = held.and_then(|held| EntryHead::of(&held.bytes));
-        prev.is_some_and(|head| head.prev != *hash).then_some(after)
+        let head = self.near(after).and_then(|held| EntryHead::of(&held.bytes));
+        let passed = self.joins.get(&after).map(|(_, prev)| *prev);
+        let prev = head.map(|head| head.prev).or(passed);
+        prev.is_some_and(|prev| prev != *hash).then_some(after)
+    }
+
+    /// An entry of this number, if it is in memory.
+    fn near(&self, seq: u32) -> Option<&Cached> {
+        let held = self.storing.get(&seq).or_else(|| self.cache.get(&seq));
+        let passed = self.passed.as_ref().filter(|(of, _)| *of == seq);
+        held.or(passed.map(|(_, passed)| passed))
+    }
+
+    /// The bytes of an entry, if they are in memory, to prove that another contradicts it.
+    #[must_use]
+    pub fn proof_of(&self, seq: u32) -> Option<Vec<u8>> {
+        self.near(seq).map(|held| held.bytes.clone())
+    }
+
+    /// An entry goes to the store as history: what is next to it has to join on to it.
+    pub fn pass(&mut self, entry: &Entry, hash: [u8; 32]) {
+        if self.restored.is_none_or(|(of, _)| of <= entry.seq) {
+            self.restored = Some((entry.seq, hash));
+        }
+        self.joins.insert(entry.seq, (hash, entry.prev));
+        if self.joins.len() > JOINS_MAX {
+            self.joins.pop_first();
+        }
+        let bytes = entry.bytes.clone();
+        self.passed = Some((entry.seq, Cached { bytes, hash }));
     }
 
     fn hash_of(&self, seq: u32) -> Option<[u8; 32]> {
-        let held = self.storing.get(&seq).or_else(|| self.cache.get(&seq));
         let restored = self.restored.filter(|(of, _)| *of == seq);
-        held.map(|held| held.hash)
-            .or(restored.map(|(_, hash)| hash))
+        let held = self.near(seq).map(|held| held.hash);
+        let passed = self.joins.get(&seq).map(|(hash, _)| *hash);
+        held.or(passed).or(restored.map(|(_, hash)| hash))
     }
 
     /// The next line to show, if one may be shown now.

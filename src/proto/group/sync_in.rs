@@ -11,6 +11,7 @@ use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, Kept};
 use crate::id::{NetworkId, PeerId, RoomTag};
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::{Entry, EntryKind};
 
 /// How an entry came.
@@ -172,7 +173,7 @@ impl Group {
         let Some(tag) = entries.first().map(|entry| entry.room) else {
             return;
         };
-        let (mut writes, mut kept) = (Vec::new(), Vec::new());
+        let (mut writes, mut kept, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries.into_iter().filter(|entry| entry.room == tag) {
             let Some(room) = self.rooms.get_mut(&tag) else {
                 return;
@@ -184,9 +185,17 @@ impl Group {
             } else if !is_own {
                 let roster = &cx.presence.roster;
                 let here = |id: &PeerId| roster.get(id).is_some();
-                let log = room.log_for(at, (entry.network, entry.seq - 1), here);
-                if log.is_some_and(|log| !log.names(entry.network)) {
-                    continue;
+                if let Some(log) = room.log_for(at, (entry.network, entry.seq - 1), here) {
+                    if !log.names(entry.network) {
+                        continue;
+                    }
+                    let hash = entry.hash(&id);
+                    let other = log.broken_by(&entry, &hash);
+                    if let Some(seq) = other.filter(|_| !is_sabotaged(Sabotage::PrevUnchecked)) {
+                        broken.push((at, seq, log.proof_of(seq), entry));
+                        continue;
+                    }
+                    log.pass(&entry, hash);
                 }
             }
             self.hlc.observe(cx.now.wall_ms, entry.hlc);
@@ -200,6 +209,9 @@ impl Group {
         let token = cx.core.persist(Batch { durability, writes });
         let pending = Pending::History { entries: kept };
         self.pending.insert(token, pending);
+        for (at, seq, first, entry) in broken {
+            self.contradicted(cx, (tag, at, seq), first, &entry);
+        }
         self.judge(cx);
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::frame::{LogRun, LogState};
 use crate::id::PeerId;
 use crate::limits::{SYNC_RUNS_MAX, SYNC_WANT_MAX};
+use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// Most entries asked for in one run: what is older than the rest comes from the newest backwards,
 /// so that a log that is filled in part is held without a gap.
@@ -23,7 +24,11 @@ pub fn lacking(
     let held: BTreeMap<(PeerId, u64), &LogState> = mine.collect();
     let (mut newer, mut older) = (Vec::new(), Vec::new());
     for log in theirs {
-        let least = log.floor.max(floor(log));
+        let own_floor = match is_sabotaged(Sabotage::FloorIgnored) {
+            true => 0,
+            false => floor(log),
+        };
+        let least = log.floor.max(own_floor);
         let run = |first, last| LogRun {
             author: log.author,
             epoch: log.epoch,

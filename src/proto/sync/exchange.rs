@@ -327,12 +327,6 @@ impl Exchange {
         self.came > 0 || self.given > 0
     }
 
-    /// Whether the other side told all that it holds.
-    #[must_use]
-    pub fn is_heard(&self) -> bool {
-        self.theirs_whole
-    }
-
     /// Whether the other side waits for something that this side has to say.
     #[must_use]
     pub fn is_serving(&self) -> bool {

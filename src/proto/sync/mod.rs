@@ -50,6 +50,9 @@ struct Live {
     /// Not written yet.
     out: VecDeque<(u8, Vec<u8>)>,
     finishing: bool,
+    /// Of what is left of these lines, in the frame that is next, the store was asked whether it may
+    /// be believed.
+    doubted: Option<BTreeSet<[u8; 16]>>,
     began: Instant,
     progress: Instant,
     /// When it goes on by itself.
@@ -243,10 +246,16 @@ impl Sync {
                 live.wake = Some(self.checks.ready_for(now, checks));
                 return false;
             }
-            if !parts.group.has_room_for(entries.len()) {
+            let room = live.exchange.subject.room;
+            let doubted = live.doubted.get_or_insert_with(|| {
+                Self::note_redactions(parts, &room, entries);
+                doubt_stubs(parts, room.tag(), entries)
+            });
+            if !parts.group.has_room_for(entries.len()) || parts.group.is_in_doubt(doubted) {
                 live.wake = Some(now + DISK_WAIT);
                 return false;
             }
+            live.doubted = None;
         }
         let len = payload.len() + HEAD_LEN;
         live.frames.pop_front();
@@ -330,7 +339,6 @@ impl Sync {
         };
         let subject = live.exchange.subject;
         let tag = subject.room.tag();
-        Self::note_redactions(parts, &subject.room, entries);
         let own = parts.cx.core.identity.id();
         let (mut taken, mut honest) = (Vec::new(), true);
         for bytes in entries {
@@ -348,7 +356,6 @@ impl Sync {
                 break;
             }
             if !parts.group.is_wanted(&own, &entry) {
-                parts.group.doubt_stub(&mut parts.cx, &entry);
                 continue;
             }
             // Known to be there: whoever came here looked.
@@ -357,6 +364,7 @@ impl Sync {
             let input = entry.signing_input(&subject.room);
             if verify(&entry.author, &input, &entry.signature())
                 || is_sabotaged(Sabotage::EntryUnverified)
+                || is_sabotaged(Sabotage::SyncUnverified)
             {
                 taken.push(entry);
             } else {
@@ -457,6 +465,15 @@ impl Sync {
             self.plans.asked(now, tag, live.peer, done);
         }
     }
+}
+
+/// Asks the store of what is left of lines whether their authors took them back in an earlier run;
+/// which these are.
+fn doubt_stubs(parts: &mut Parts, tag: RoomTag, entries: &[Vec<u8>]) -> BTreeSet<[u8; 16]> {
+    let parsed = entries.iter().filter_map(|bytes| Entry::parse(bytes).ok());
+    let stubs = parsed.filter(|entry| entry.redacted && entry.room == tag);
+    let doubted = stubs.filter_map(|stub| parts.group.doubt_stub(&mut parts.cx, &stub));
+    doubted.collect()
 }
 
 fn len_of(row: &Row) -> usize {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Byzantine, GROUP, INCARNATION, Send};
+use super::{Byzantine, GROUP, INCARNATION, Send, lobby};
 use crate::datagram::Destination;
 use crate::id::{Incarnation, Nonce, PublicKey, ShortId};
 use crate::limits::DATAGRAM_LEN_MAX;
@@ -12,7 +12,9 @@ use crate::sim::dice::Dice;
 use crate::text::PeerName;
 use crate::wire::presence::LOSS_UNKNOWN;
 use crate::wire::sync::{Hint, Relayed, SyncRequest, SyncResponse, Want};
-use crate::wire::{Body, Digest, Heartbeat, News, PeerRecord, ProbeReport, RecordFields, Suspect};
+use crate::wire::{
+    Body, Digest, Heartbeat, News, PeerRecord, ProbeReport, RecordFields, RoomDigest, Suspect,
+};
 
 /// Records in one answer: as many as fit with their hints.
 const RECORDS: usize = 3;
@@ -26,6 +28,12 @@ impl Byzantine {
     /// A roster that nobody has, so that whoever hears of it asks; with news of somebody who does
     /// not exist.
     pub(super) fn gossip(&mut self, dice: &mut Dice) -> Send {
+        // And it holds something else than everybody, for as long as it takes to be asked.
+        let other = RoomDigest {
+            room: lobby().tag(),
+            digest: [0xee; 8],
+            heads: Vec::new(),
+        };
         let nobody = News {
             id: nobody().id().short(),
             incarnation: INCARNATION,
@@ -46,7 +54,7 @@ impl Byzantine {
             group_sent: self.sequence,
             loss: LOSS_UNKNOWN,
             echoes: Vec::new(),
-            rooms: Vec::new(),
+            rooms: vec![other],
         }));
         self.own(GROUP, bytes)
     }

@@ -55,16 +55,15 @@ impl Checker {
         }
     }
 
-    /// The logs: what a live author wrote in its epoch is held by all from where they joined it
-    /// on, what was kept was shown, and what was written in private to somebody who is here came.
+    /// The logs: what an author wrote is held by all from where they joined it on, what was kept
+    /// was shown, and what was written in private to somebody who is here came.
     pub fn logs_converged<'a>(&mut self, now: Duration, disk: impl Fn(usize) -> &'a Disk) {
         let live = self.live();
         let rooms: Vec<RoomId> = self.rooms.values().copied().collect();
         for room in rooms {
             let is_in = |node: &usize| self.is_in(*node, &room.tag());
             let members: Vec<usize> = live.iter().copied().filter(is_in).collect();
-            // Whoever says something in passing does not look after it.
-            for &author in &members {
+            for author in 0..self.people.len() {
                 self.log_is_whole(now, room, (author, &members), &disk);
             }
             self.all_hold_the_same(now, room, &members, &disk);
@@ -77,7 +76,8 @@ impl Checker {
         self.letters_came(now, &live, &disk);
     }
 
-    /// All who are in one LAN with the author hold what it said there.
+    /// All who are in the room, in the LAN where the author is or was last, hold what it said there
+    /// and somebody has: the author, wherever it is now, or another who is here.
     fn log_is_whole<'a>(
         &mut self,
         now: Duration,
@@ -85,32 +85,46 @@ impl Checker {
         (author, live): (usize, &[usize]),
         disk: &impl Fn(usize) -> &'a Disk,
     ) {
-        let network = self.network_in(author, &room.tag());
-        let id = self.people[author].id;
+        let person = &self.people[author];
+        let (id, network) = (person.id, self.network_in(author, &room.tag()));
         // A log that a power cut or a restored backup ended is nobody's to tell of.
-        let Some(epoch) = disk(author).own_epoch(&room, network) else {
+        let epoch = disk(author).own_epoch(&room, network);
+        let Some(epoch) = epoch.filter(|_| person.honest) else {
             return;
         };
         let of = (room.tag(), author, epoch);
         let numbers = (of.0, of.1, of.2, 0)..=(of.0, of.1, of.2, u32::MAX);
-        let Some((&(.., last), _)) = self.numbers.range(numbers).last() else {
+        let sent = self.numbers.range(numbers).map(|(&(.., seq), _)| seq);
+        let held = |node: usize| -> BTreeSet<u32> {
+            let log = disk(node).log(room.0, id, epoch);
+            log.map(|(seq, _)| seq).collect()
+        };
+        let is_there = |node: &&usize| self.network_in(**node, &room.tag()) == network;
+        let there: Vec<usize> = live.iter().filter(is_there).copied().collect();
+        let is_here = self.live().contains(&author);
+        let holders = there.iter().chain(Some(&author).filter(|_| is_here));
+        let had: BTreeSet<u32> = holders.flat_map(|&node| held(node)).collect();
+        let is_old = |seq: u32| {
+            let key = (room.0, id, epoch, seq);
+            there.iter().any(|&node| disk(node).is_old(&key))
+        };
+        let said = sent.filter(|&seq| had.contains(&seq) && !is_old(seq));
+        let said: Vec<u32> = said.collect();
+        let Some(&last) = said.last() else {
             return;
         };
-        for &node in live {
-            if node == author || self.network_in(node, &room.tag()) != network {
-                continue;
-            }
-            let held: Vec<u32> = disk(node)
-                .log(room.0, id, epoch)
-                .map(|(seq, _)| seq)
-                .collect();
-            let first = held.first().map_or(last + 1, |seq| *seq);
-            let through = held.last().map_or(0, |seq| *seq);
-            let whole = held.len() == (through + 1).saturating_sub(first) as usize;
+        for node in there.into_iter().filter(|node| *node != author) {
+            let held = held(node);
+            let first = held.first().copied().unwrap_or(last);
+            let lacks = said
+                .iter()
+                .find(|seq| **seq >= first && !held.contains(seq));
             // Whoever came after the last line has nothing to hold.
             let late = held.is_empty() && self.joined_after(node, (of.0, author, epoch, last));
-            if !late && (!whole || through < last) {
-                let what = format!("of node {author}, 1 to {last} of {epoch}, holds {held:?}");
+            if let Some(lacks) = lacks.filter(|_| !late) {
+                let what = format!(
+                    "lacks line {lacks} of node {author}, which said {last} in {epoch} of {room:?}: holds {held:?}"
+                );
                 self.fail(now, node, 3, what);
             }
         }
@@ -158,9 +172,15 @@ impl Checker {
         disk: &impl Fn(usize) -> &'a Disk,
     ) {
         let honest = |id: &PeerId| self.node_of(id).is_some_and(|of| self.people[of].honest);
+        // What the store of one of them forgot because it is old.
+        let is_old = |at: &(PeerId, u64, u32)| {
+            let key = (room.0, at.0, at.1, at.2);
+            live.iter().any(|&node| disk(node).is_old(&key))
+        };
         let held = |node: usize| -> BTreeSet<(PeerId, u64, u32)> {
             let numbers = disk(node).numbers(room, self.network_in(node, &room.tag()));
-            numbers.filter(|(author, ..)| honest(author)).collect()
+            let numbers = numbers.filter(|(author, ..)| honest(author));
+            numbers.filter(|at| !is_old(at)).collect()
         };
         let mut first_on: BTreeMap<NetworkId, (usize, BTreeSet<_>)> = BTreeMap::new();
         let differs = live.iter().find_map(|&node| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Checker, Letter, LineAt, Truth};
-use crate::durable::{Batch, Kept, LogKey, Write, order_key};
+use crate::durable::{Batch, EntryHead, Kept, LogKey, Write, order_key};
 use crate::id::{MessageId, RoomTag};
 use crate::sim::disk::Disk;
 use crate::text::DisplayText;
@@ -63,14 +63,52 @@ impl Checker {
                     author,
                     epoch,
                     seq,
+                    hash,
+                    bytes,
                     ..
                 } if *author != self.people[node].id => {
                     let (room, author, epoch) = (*room, *author, *epoch);
+                    let key = (room.0, author, epoch, *seq);
+                    let head = EntryHead::of(bytes);
+                    let broken = head.and_then(|head| disk.broken_by(&key, (&head.prev, hash)));
+                    // What was there before this run is not looked at.
+                    let kept = &self.lines[node].kept;
+                    let broken = broken.filter(|(_, id)| kept.contains(id));
+                    if let Some((other, _)) = broken.filter(|_| !self.crammed.contains(&node)) {
+                        let of = self.node_of(&author);
+                        let what = format!(
+                            "takes line {seq} of node {of:?}, which does not join on to line {other} that it holds"
+                        );
+                        self.fail(now, node, 1, what);
+                    }
                     let log = LogKey {
                         room,
                         author,
                         epoch,
                     };
+                    // Until its store says so it may not know.
+                    if let Some(of) = self.node_of(&author)
+                        && disk.is_old(&key)
+                    {
+                        let line = (room.tag(), of, epoch, *seq);
+                        let times = self.stale.entry((node, line)).or_default();
+                        *times += 1;
+                        if *times > 1 {
+                            let what = format!(
+                                "asks again for line {seq} of node {of}, which it does not keep any more, and takes it"
+                            );
+                            self.fail(now, node, 6, what);
+                        }
+                    }
+                    let id = MessageId::of_entry(hash);
+                    let is_unknown = |of: &usize| {
+                        let person = &self.people[*of];
+                        person.honest && !self.crammed.contains(of) && !self.truth.contains_key(&id)
+                    };
+                    if let Some(of) = self.node_of(&author).filter(is_unknown) {
+                        let what = format!("takes line {seq} of node {of}, which never wrote it");
+                        self.fail(now, node, 1, what);
+                    }
                     // With a full disk it may have come before that was known, and waited.
                     let came_now = !self.crammed.contains(&node);
                     if came_now && disk.is_forked(&log) {

@@ -88,7 +88,8 @@ impl Checker {
                     && let Some(room) = self.rooms.get(&ack.room)
                 {
                     let key = (room.0, self.people[author].id, ack.epoch, ack.seq);
-                    if !disk.has(&key) {
+                    // What an author tells of and says that it does not have is passed over.
+                    if self.people[author].honest && !disk.has(&key) {
                         let what = format!("acknowledges line {} before it is kept", ack.seq);
                         self.fail(now, node, 9, what);
                     }

@@ -1,6 +1,7 @@
 //! Who is in which room, what was taken back there, and what no outsider may read.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Checker;
@@ -102,6 +103,14 @@ impl Checker {
             truth.is_some_and(|of| of.room == *room && (!own || of.author == node))
         };
         ever.filter(is_wanted).collect()
+    }
+
+    /// Somebody without its key was given something of a locked room's history.
+    pub fn gave_away(&mut self, now: Duration, room: RoomTag, from: SocketAddr) {
+        if let Some(&node) = self.at.get(&from) {
+            let what = format!("gives the history of {room:?} to somebody without its key");
+            self.fail(now, node, 1, what);
+        }
     }
 
     /// A node sends these bytes: what is said in a locked room is not to be read in them.

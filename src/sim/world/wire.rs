@@ -101,8 +101,8 @@ impl World {
         let Some(mut byzantine) = self.nodes[index].byzantine.take() else {
             return;
         };
-        let true_ms = self.true_ms();
-        let sends = byzantine.act(&mut self.dice, true_ms);
+        let times = (self.clock(index).mono, self.true_ms());
+        let sends = byzantine.act(&mut self.dice, times);
         let next = byzantine.pause(&mut self.dice);
         self.nodes[index].byzantine = Some(byzantine);
         self.emit(index, sends);
@@ -113,7 +113,11 @@ impl World {
         let Some(mut byzantine) = self.nodes[index].byzantine.take() else {
             return;
         };
-        let answer = byzantine.hear(source, group, bytes);
+        let times = (self.clock(index).mono, self.true_ms());
+        let answer = byzantine.hear(times, source, group, bytes);
+        if let Some((room, from)) = byzantine.was_given() {
+            self.checker.gave_away(self.now, room, from);
+        }
         self.nodes[index].byzantine = Some(byzantine);
         self.emit(index, answer);
     }

@@ -16,10 +16,10 @@ const SPREAD: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A real node and 1,000 simulated peers (`tests/lab/harness/simulated.rs`), whom one processor plays in
-/// real time; if it did not keep pace, the row of its own share would say 100 %.
+/// A real node and 500 simulated peers (`tests/lab/harness/simulated.rs`): one processor plays so many
+/// in real time, no thousand; if it did not keep pace, the row of its own share would say 100 %.
 pub fn hundreds(scale: Scale) -> Vec<Row> {
-    let count = scale.of(1000);
+    let count = scale.of(500);
     let spread = scale.time(SPREAD);
     let lan = Lan::new(2);
     traffic::count(&lan).expect("counters at the switch");

@@ -144,6 +144,15 @@ pub enum Write {
         /// The entry without its body.
         bytes: Vec<u8>,
     },
+    /// Entries of another that nobody can give any more: not to be asked for after a restart either.
+    Gone {
+        /// The log.
+        log: LogKey,
+        /// The first number.
+        first: u32,
+        /// The last.
+        last: u32,
+    },
     /// Forgets the oldest of a room: what is more than so many lines or came before a moment. Of
     /// each log a prefix goes, and its floor moves. Bounded: new as long as there may be more.
     Retain {
@@ -509,6 +518,8 @@ pub struct Snapshot {
     pub heads: Vec<Head>,
     /// Where all own logs are held to, also those that ended.
     pub own_logs: Vec<Head>,
+    /// What is known of them beyond that, of those of which it is anything.
+    pub holes: Vec<Holes>,
     /// The rooms this node is or was in.
     pub rooms: Vec<RoomRow>,
     /// The authors of the logs that are held, as far as known.
@@ -521,6 +532,37 @@ pub struct Snapshot {
     pub outbox: Vec<PublicKey>,
     /// Who was reached on which network, the latest first.
     pub neighbors: Vec<Neighbor>,
+}
+
+/// What is known of somebody's log beyond the first number that is missing of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holes {
+    /// The log.
+    pub log: LogKey,
+    /// What is held there, as first and last numbers, ascending: the first [`HELD_BEYOND_MAX`].
+    pub held: Vec<(u32, u32)>,
+    /// What nobody can give any more, as the same.
+    pub gone: Vec<(u32, u32)>,
+}
+
+/// Most entries beyond the first missing one that are known at the start.
+pub const HELD_BEYOND_MAX: usize = 4096;
+/// Most runs of numbers of a log that are kept as not to be had.
+pub const GONE_RUNS_MAX: usize = 256;
+
+/// Numbers as runs: first and last of each. `numbers` ascend.
+pub fn runs(numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs
+            .last_mut()
+            .filter(|run| run.1.checked_add(1) == Some(number))
+        {
+            Some(run) => run.1 = number,
+            None => runs.push((number, number)),
+        }
+    }
+    runs
 }
 
 /// The end of one own log.

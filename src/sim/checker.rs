@@ -156,8 +156,8 @@ struct Lines {
     hlc: u64,
     /// The keys of what was kept in this run, as they were then.
     keys: HashMap<MessageId, u64>,
-    /// The highest of what was shown in this run of each room.
-    highest: BTreeMap<RoomTag, u64>,
+    /// The highest of what was shown in this run of each room, and which that is.
+    highest: BTreeMap<RoomTag, (u64, MessageId)>,
     /// Number and place of the last one shown of each log.
     places: BTreeMap<LogOf, (u32, u64)>,
     /// The place of each that was shown in this run.

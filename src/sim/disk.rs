@@ -39,6 +39,8 @@ pub struct Disk {
     rooms: BTreeMap<RoomId, RoomRow>,
     people: BTreeMap<PeerId, PersonRow>,
     forks: BTreeMap<LogKey, ForkRow>,
+    /// What nobody can give any more: the last numbers of runs by the first.
+    gone: BTreeMap<LogKey, BTreeMap<u32, u32>>,
     /// How to take back what a power cut may lose, in the order it was written.
     unsynced: Vec<Undo>,
 }
@@ -81,6 +83,7 @@ impl Disk {
             rooms: BTreeMap::new(),
             people: BTreeMap::new(),
             forks: BTreeMap::new(),
+            gone: BTreeMap::new(),
             unsynced: Vec::new(),
         }
     }
@@ -143,6 +146,7 @@ impl Disk {
             Write::Person(person) => self.put_person(person),
             Write::Fork(fork) => self.put_fork(fork),
             Write::Stub { log, seq, bytes } => self.stub(log, *seq, bytes),
+            Write::Gone { log, first, last } => self.put_gone(log, (*first, *last)),
             Write::Retain {
                 room,
                 entries,

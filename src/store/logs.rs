@@ -101,6 +101,7 @@ fn make_room(conn: &Connection, key: &LogKey) -> rusqlite::Result<bool> {
         raise_floor(conn, &gone, &log, log.last())?;
         execute(conn, "DELETE FROM moved WHERE log = ?", [log.id])?;
         execute(conn, "DELETE FROM fork WHERE log = ?", [log.id])?;
+        execute(conn, "DELETE FROM gone WHERE log = ?", [log.id])?;
         execute(conn, "DELETE FROM log WHERE id = ?", [log.id])?;
     }
     let sql = "INSERT INTO begins (room, author, epoch) VALUES (?, ?, ?)
@@ -273,6 +274,8 @@ pub(super) fn raise_floor(
     let sql = "UPDATE log SET floor = ?, low = ?, head = ?, hash = coalesce(?, hash) WHERE id = ?";
     let low = low.unwrap_or(head + 1);
     execute(conn, sql, params![floor, low, head, hash, log.id])?;
+    let sql = "DELETE FROM gone WHERE log = ? AND last <= ?";
+    execute(conn, sql, [log.id, floor])?;
     order::settle(conn, moved, order::MOVES_MAX)?;
     Ok(true)
 }

@@ -27,6 +27,7 @@
 //! [`Durability::Process`]: crate::durable::Durability::Process
 
 mod history;
+mod holes;
 mod logs;
 mod neighbors;
 mod open;

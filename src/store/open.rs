@@ -26,7 +26,7 @@ pub(super) enum Step {
 }
 
 /// Each brings the schema from the version of its index to the next.
-pub(super) const MIGRATIONS: [Step; 6] = [
+pub(super) const MIGRATIONS: [Step; 7] = [
     Step::Sql(include_str!("migrations/0001_start.sql")),
     Step::Sql(include_str!("migrations/0002_neighbors.sql")),
     Step::SqlAndCode(
@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: [Step; 6] = [
     Step::Sql(include_str!("migrations/0004_came.sql")),
     Step::Sql(include_str!("migrations/0005_epochs.sql")),
     Step::Sql(include_str!("migrations/0006_bounds.sql")),
+    Step::Sql(include_str!("migrations/0007_gone.sql")),
 ];
 /// The version of the schema that this program knows (the header's `user_version`, offset 60).
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;

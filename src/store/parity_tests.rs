@@ -187,7 +187,12 @@ impl World {
                 skeleton: format!("name{}", self.below(3)),
                 key: author,
             },
-            13..22 => self.private(author),
+            13..15 => Write::Gone {
+                log,
+                first: seq,
+                last: seq + u32::try_from(self.below(3)).unwrap(),
+            },
+            15..22 => self.private(author),
             _ => Write::Entry {
                 room: log.room,
                 author: log.author,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ErrorCode, Row as SqlRow, TransactionBehavior, params
 
 use super::logs::{self, NewEntry};
 use super::order::sortable;
-use super::{history, neighbors, retention, rooms};
+use super::{history, holes, neighbors, retention, rooms};
 use crate::durable::{Kept, LogKey, PrivateRow, PrivateState, Query, Row, Snapshot};
 use crate::durable::{StoreFailure, Write};
 use crate::id::{MessageId, PeerId, PublicKey};
@@ -136,6 +136,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
         Write::Person(person) => rooms::put_person(conn, person)?,
         Write::Fork(fork) => rooms::put_fork(conn, own, fork)?,
         Write::Stub { log, seq, bytes } => logs::stub(conn, log, *seq, bytes)?,
+        Write::Gone { log, first, last } => holes::put_gone(conn, log, (*first, *last))?,
         Write::Retain {
             room,
             entries,
@@ -236,6 +237,7 @@ pub(super) fn snapshot(conn: &Connection, own: &PeerId) -> rusqlite::Result<Snap
         hlc_max,
         heads: logs::heads(conn, own)?,
         own_logs: logs::own_logs(conn, own)?,
+        holes: holes::all(conn, own)?,
         rooms: rooms::all(conn)?,
         people: rooms::authors(conn)?,
         forks: rooms::forks(conn)?,

@@ -26,6 +26,8 @@ pub struct Disk {
     /// The places of entries in the order, by their ids.
     keys: BTreeMap<[u8; 16], u64>,
     pub people: BTreeMap<PeerId, lanchat::durable::PersonRow>,
+    /// What nobody can give any more.
+    pub gone: Vec<(LogKey, (u32, u32))>,
 }
 
 impl Disk {
@@ -87,6 +89,7 @@ impl Disk {
                     held.clone_from(bytes);
                 }
             }
+            Write::Gone { log, first, last } => self.gone.push((*log, (*first, *last))),
             // Nothing that these scenarios look at.
             _ => {}
         }
@@ -230,6 +233,7 @@ impl Disk {
                 let heads = self.heads().into_iter();
                 heads.filter(|head| head.author != own).collect()
             },
+            holes: self.holes(own),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),

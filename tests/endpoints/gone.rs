@@ -68,6 +68,18 @@ fn a_line_that_nobody_holds_any_more_ends_neither_receipts_nor_its_author() {
     assert_eq!(last, Some((ReceiptState::Delivered, 2, 2)));
     assert_eq!(world.endpoint(1).stats().nacks_out, asked, "for ever");
     assert_eq!((gaps(&world, 1), world.errors(1)), (vec![1], vec![]));
+    // That is known after a restart as well: nothing is asked for, acknowledged late or told again.
+    world.kill(1);
+    world.nodes[1].events.clear();
+    world.boot(1);
+    world.run(seconds(5));
+    world.send(0, "#lobby", "six");
+    world.run(seconds(2));
+    let last = world.receipts(0).last().copied();
+    assert_eq!(last, Some((ReceiptState::Delivered, 2, 2)));
+    assert_eq!(world.endpoint(1).stats().nacks_out, 0, "once more");
+    assert_eq!(gaps(&world, 1), Vec::<u32>::new());
+    assert_eq!(world.texts(1, &lobby()), ["six"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanchat::durable::{EntryHead, Head, LogKey, Query, Row};
+use lanchat::durable::{EntryHead, Head, Holes, LogKey, Query, Row, runs};
 use lanchat::id::{NetworkId, PeerId, RoomId};
 
 use crate::world::{Disk, EntryKey};
@@ -28,6 +28,25 @@ impl Disk {
             }
         }
         heads.into_values().collect()
+    }
+
+    /// What is held beyond the heads of others' logs, and what is gone of them.
+    pub fn holes(&self, own: PeerId) -> Vec<Holes> {
+        let of = |head: Head| {
+            let log = LogKey {
+                room: head.room,
+                author: head.author,
+                epoch: head.epoch,
+            };
+            let first = (log.room.0, log.author, log.epoch, head.seq + 1);
+            let last = (log.room.0, log.author, log.epoch, u32::MAX);
+            let held = runs(self.entries.range(first..=last).map(|(key, _)| key.3));
+            let gone = self.gone.iter().filter(|(of, _)| *of == log);
+            let gone = gone.map(|(_, run)| *run).collect();
+            Holes { log, held, gone }
+        };
+        let others = self.heads().into_iter();
+        others.filter(|head| head.author != own).map(of).collect()
     }
 
     /// The numbers held of a log.

@@ -12,6 +12,7 @@ use super::room::Room;
 use super::seat::Seat;
 use super::shares::Shares;
 use crate::api::PeerState;
+use crate::durable::{LogKey, Write, runs};
 use crate::id::{PeerId, RoomTag};
 use crate::wire::{Body, Nack};
 
@@ -51,6 +52,7 @@ pub(super) fn ask(
         return false;
     };
     if log.give_up_gone(now, is_here) {
+        keep_gone(room, at);
         plan_ack(room, cx, at);
     }
     let Some(log) = room.logs.get_mut(at) else {
@@ -92,6 +94,19 @@ pub(super) fn ask(
         room.seat.send_to(cx.core, to, &nack);
     }
     tries >= QUICK_TRIES
+}
+
+/// What the author of a log itself said to be gone is not asked for after a restart either.
+fn keep_gone(room: &mut Room, at: &LogAt) {
+    let log = LogKey {
+        room: room.id,
+        author: at.0,
+        epoch: at.1,
+    };
+    let gone = room.logs.get_mut(at).map(|log| log.missing.take_gone());
+    let gone = runs(gone.into_iter().flatten()).into_iter();
+    let gone = gone.map(|(first, last)| Write::Gone { log, first, last });
+    room.seat.to_keep.extend(gone);
 }
 
 /// Whether somebody was not given up.

@@ -103,7 +103,7 @@ impl Group {
     /// keeps what is left of it.
     pub(super) fn judge(&mut self, cx: &mut Cx) {
         for (tag, room) in &mut self.rooms {
-            let writes = std::mem::take(&mut room.seat.stubs);
+            let writes = std::mem::take(&mut room.seat.to_keep);
             if !writes.is_empty() {
                 let token = cx.core.persist(Batch {
                     durability: Durability::Process,
@@ -558,7 +558,7 @@ pub(super) fn keep_stub(room: &mut Room, cx: &Cx, log: LogKey, entry: &Entry) {
     } else if let Some(held) = room.logs.get_mut(&(log.author, log.epoch)) {
         held.forget(seq);
     }
-    room.seat.stubs.push(Write::Stub { log, seq, bytes });
+    room.seat.to_keep.push(Write::Stub { log, seq, bytes });
 }
 
 /// The body of an entry that only memory holds is gone.

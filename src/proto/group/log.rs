@@ -8,8 +8,8 @@ use super::late::BehindGaps;
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
-use crate::durable::{EntryHead, Head};
-use crate::id::{NetworkId, RoomId};
+use crate::durable::{EntryHead, Head, Holes};
+use crate::id::{MessageId, NetworkId, RoomId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -89,6 +89,9 @@ struct Waiting {
 pub enum Line {
     /// An entry, and the key of its place in the order.
     Entry(Box<Entry>, u64),
+    /// The same of one that comes after what is behind it, and what its author said last before
+    /// the next gap, with the key that this gives it.
+    Late(Box<Entry>, u64, (u64, MessageId)),
     /// So many lines are missing here.
     Gap(u32),
 }
@@ -107,9 +110,9 @@ impl AuthorLog {
         }
     }
 
-    /// A log as the store had it.
+    /// A log as the store had it, with what it knew of it beyond its head.
     #[must_use]
-    pub fn restored(head: &Head) -> Self {
+    pub fn restored(head: &Head, holes: Option<&Holes>) -> Self {
         let (seq, floor) = (head.seq.min(SEQ_MAX), head.floor.min(SEQ_MAX));
         let mut held = Runs::default();
         held.insert_run(head.low.max(1), seq);
@@ -118,8 +121,20 @@ impl AuthorLog {
         } else {
             seq.max(floor)
         };
+        let mut missing = Missing::default();
+        if let Some(holes) = holes {
+            let is_above = |run: &&(u32, u32)| run.0 > seq.max(floor) && run.1 <= SEQ_MAX;
+            let held_beyond = holes.held.iter().filter(is_above);
+            held_beyond.for_each(|&(first, last)| held.insert_run(first, last));
+            for &(first, last) in holes.gone.iter().filter(is_above) {
+                missing.restore_gone(first, last);
+            }
+            // Some of it came after all.
+            let beyond = holes.held.iter().filter(is_above);
+            beyond.for_each(|&(first, last)| missing.held_run(first, last));
+        }
         let is_known = head.hash != [0; 32];
-        AuthorLog {
+        let mut log = AuthorLog {
             network: Some(head.network),
             floor,
             start,
@@ -129,8 +144,12 @@ impl AuthorLog {
             shown: seq.max(floor),
             restored: is_known.then_some((seq, head.hash)),
             forked: head.forked,
+            missing,
             ..AuthorLog::default()
-        }
+        };
+        log.advance();
+        log.shown = log.contiguous;
+        log
     }
 
     /// An entry names this network; whether that is the one of the entries before.
@@ -449,8 +468,12 @@ impl AuthorLog {
         }
         if seq <= self.shown {
             let Waiting { entry, key } = self.waiting.remove(&seq)?;
-            let key = self.gaps.late(seq, key);
-            return Some(Line::Entry(Box::new(entry), key));
+            let behind = self.last_behind(seq, key);
+            let (entry, key) = (Box::new(entry), self.gaps.late(seq, key));
+            return Some(match behind {
+                Some(last) => Line::Late(entry, key, last),
+                None => Line::Entry(entry, key),
+            });
         }
         if seq == self.shown + 1 {
             self.shown = seq;
@@ -480,6 +503,18 @@ impl AuthorLog {
             return self.next_line(now);
         }
         Some(Line::Gap(missing))
+    }
+
+    /// The last line that was shown behind this one, up to the next gap, and the key that it has
+    /// by the one of this.
+    fn last_behind(&self, seq: u32, key: u64) -> Option<(u64, MessageId)> {
+        let end = (seq..self.shown).find(|seq| !self.held.contains(seq + 1));
+        let (last, cached) = self
+            .cache
+            .range(seq..=end.unwrap_or(self.shown))
+            .next_back()?;
+        let key = key.saturating_add(u64::from(last - seq));
+        Some((key, MessageId::of_entry(&cached.hash)))
     }
 
     /// A line in its turn: behind the one before, whose place may not have been known when this

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
+use crate::durable::GONE_RUNS_MAX;
 use crate::id::PeerId;
 use crate::limits::NACK_RUNS_MAX;
 use crate::wire::Run;
@@ -20,9 +21,9 @@ pub const QUICK_TRIES: u32 = 12;
 const ASK_SLOWEST: Duration = Duration::from_secs(10);
 /// After so many tries, about half a minute, a number may be given up.
 pub const LAST_TRY: u32 = QUICK_TRIES + 8;
-/// Runs of numbers given up that are remembered. An author follows fewer lines than it takes to have
-/// more of them, so nobody is told that what is beyond was delivered.
-const GONE_RUNS_MAX: usize = FOLLOWED_MAX as usize;
+/// An author follows fewer lines than it takes to have more runs of them given up than are
+/// remembered, so nobody is told that what is beyond was delivered.
+const _: () = assert!(GONE_RUNS_MAX >= FOLLOWED_MAX as usize);
 /// Members remembered of whom it is known how much of one log they hold.
 const HOLDERS_MAX: usize = 8;
 
@@ -33,6 +34,8 @@ pub struct Missing {
     gone: Runs,
     /// Of what is given up its author itself said up to here that it does not hold it.
     denied: u32,
+    /// What was given up on that word since this was looked at last.
+    to_keep: Vec<u32>,
     /// Up to here its author did not give all that it said to hold.
     withheld: u32,
     /// Who showed lately to hold how much of the log.
@@ -67,6 +70,13 @@ impl Missing {
     pub fn held(&mut self, seq: u32) {
         self.asks.remove(&seq);
         self.gone.remove(seq);
+    }
+
+    /// These are stored.
+    pub fn held_run(&mut self, first: u32, last: u32) {
+        let above = self.gone.split_off(last.saturating_add(1));
+        let _ = self.gone.split_off(first);
+        above.for_each(|(first, last)| self.gone.insert_run(first, last));
     }
 
     /// Nothing is asked for any more.
@@ -130,11 +140,24 @@ impl Missing {
             self.asks.remove(seq);
             self.gone.insert(*seq);
         }
+        self.to_keep
+            .extend(over.iter().filter(|seq| **seq <= denied));
         let mut forgotten = None;
         while self.gone.len() > GONE_RUNS_MAX {
             forgotten = self.gone.pop_first().map(|(_, last)| last);
         }
         (!over.is_empty(), forgotten)
+    }
+
+    /// What its author denied and was given up since the last call.
+    pub fn take_gone(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.to_keep)
+    }
+
+    /// What was given up on its author's word in an earlier run.
+    pub fn restore_gone(&mut self, first: u32, last: u32) {
+        self.gone.insert_run(first, last);
+        self.denied = self.denied.max(last);
     }
 
     /// The author is back: what it has not denied is asked for anew, and what is asked for is asked

@@ -19,7 +19,7 @@ pub struct OwnPast {
 impl OwnPast {
     /// A log as the store had it.
     pub fn restore(&mut self, head: &Head) {
-        self.all.insert(head.epoch, AuthorLog::restored(head));
+        self.all.insert(head.epoch, AuthorLog::restored(head, None));
     }
 
     /// An own entry came back and is kept. `sent`: what this run knows of its log.

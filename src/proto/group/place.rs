@@ -46,12 +46,17 @@ impl Shown {
         self.highest
     }
 
+    /// This line has at least this key, wherever it was shown.
+    pub fn raise(&mut self, (key, id): (u64, MessageId)) {
+        if self.highest.is_none_or(|(highest, _)| highest <= key) {
+            self.highest = Some((key, id));
+        }
+    }
+
     /// Where a line goes; from now on it is shown there.
     pub fn place(&mut self, now: Instant, order: Order, id: MessageId) -> Place {
         self.settle(now);
-        if self.highest.is_none_or(|(key, _)| key <= order.0) {
-            self.highest = Some((order.0, id));
-        }
+        self.raise((order.0, id));
         let is_late = self.settled.is_some_and(|(settled, _)| order < settled);
         if is_late && !is_sabotaged(Sabotage::OrderByArrival) {
             return Place::Delayed;

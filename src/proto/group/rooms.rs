@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::log::AuthorLog;
+use super::logs::LogAt;
 use super::order::Hlc;
 use super::rates::Rates;
 use super::room::Room;
 use super::{Cx, Group};
-use crate::durable::Snapshot;
+use crate::durable::{Holes, Snapshot};
 use crate::id::{NetworkId, PeerId, RoomId, RoomTag, ShortId};
 use crate::limits::{HEARTBEAT_HEADS_MAX, HEARTBEAT_ROOMS_MAX};
 use crate::proto::core::Core;
@@ -32,6 +33,7 @@ impl Group {
             own_heads: but(&snapshot.own_heads, |head| is_open(&head.room)),
             epochs: but(&snapshot.epochs, |(room, _)| is_open(room)),
             heads: but(&snapshot.heads, |head| is_open(&head.room)),
+            holes: but(&snapshot.holes, |holes| is_open(&holes.log.room)),
             own_logs: but(&snapshot.own_logs, |head| is_open(&head.room)),
             forks: but(&snapshot.forks, |fork| is_open(&fork.log.room)),
             incarnation: snapshot.incarnation,
@@ -225,9 +227,13 @@ pub(super) fn new_room(
     let epochs = snapshot.epochs.iter().filter(|(of, _)| *of == id);
     epochs.for_each(|(_, epoch)| room.own.pass(*epoch));
     let others = snapshot.heads.iter().filter(|head| head.room == id);
+    let holes = snapshot.holes.iter().filter(|holes| holes.log.room == id);
+    let holes = holes.map(|holes| ((holes.log.author, holes.log.epoch), holes));
+    let holes: BTreeMap<LogAt, &Holes> = holes.collect();
     for head in others.filter(|head| head.author != core.identity.id()) {
         let at = (head.author, head.epoch);
-        room.logs.add(at, AuthorLog::restored(head), |_| false);
+        let log = AuthorLog::restored(head, holes.get(&at).copied());
+        room.logs.add(at, log, |_| false);
         room.arrive(head.network, came);
         room.is_new = false;
     }

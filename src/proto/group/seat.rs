@@ -46,8 +46,8 @@ pub struct Seat {
     pub seen: Seen,
     /// Parts of messages of which others came in an earlier run, with their keys where they are new.
     pub halves: Vec<(Entry, Option<u64>)>,
-    /// What was taken back, to be kept without its body.
-    pub stubs: Vec<Write>,
+    /// What nothing waits for: what was taken back, without its body; what nobody can give.
+    pub to_keep: Vec<Write>,
     /// The key of a locked room, and what seals with it.
     key: Option<(RoomKey, Seal)>,
     /// Who showed to have the key of a locked room.
@@ -75,7 +75,7 @@ impl Seat {
             early: TakenBack::default(),
             seen: Seen::default(),
             halves: Vec::new(),
-            stubs: Vec::new(),
+            to_keep: Vec::new(),
             key: None,
             proven: BTreeSet::new(),
             beacons: Beacons::default(),

@@ -44,6 +44,10 @@ impl Group {
         match line {
             Line::Entry(entry, key) if entry.kind.is_part() => room.say_part(cx, *entry, key),
             Line::Entry(entry, key) => room.say_line(cx, &Whole::of(&entry), false, key),
+            Line::Late(entry, key, last) => {
+                room.shown.raise(last);
+                Self::show_line(room, cx, author, Line::Entry(entry, key));
+            }
             Line::Gap(missing) => cx.core.event(Event::Gap {
                 conversation: room.conversation(),
                 from: cx.presence.reference_of_id(author),

@@ -127,7 +127,8 @@ impl Checker {
             let what = format!("stamps {:x} after it showed {:x}", entry.hlc, lines.hlc);
             return self.fail(now, node, 4, what);
         }
-        let highest = lines.highest.get(&entry.room).copied().unwrap_or(0);
+        let highest = lines.highest.get(&entry.room).copied();
+        let highest = highest.unwrap_or((0, MessageId([0; 16])));
         let deps: Vec<u64> = entry
             .deps
             .iter()
@@ -139,8 +140,12 @@ impl Checker {
                     .max(disk.place_of_id(of))
             })
             .collect();
-        if order_key(entry.hlc, None, &deps) <= highest {
-            let what = "an answer would stand before what it answers".to_owned();
+        if order_key(entry.hlc, None, &deps) <= highest.0 {
+            let shown = self.truth.get(&highest.1);
+            let (hlc, key) = (entry.hlc, highest.0);
+            let what = format!(
+                "says something at {hlc:x}, {deps:x?}, before what it showed, {key:x}, {shown:?}"
+            );
             return self.fail(now, node, 4, what);
         }
         if entry.hlc >> 16 > ms_max {
@@ -222,8 +227,8 @@ impl Checker {
             lines.hlc = lines.hlc.max(truth.hlc);
         }
         let key = lines.keys.get(&id).copied().unwrap_or(0);
-        let highest = lines.highest.entry(room).or_default();
-        *highest = key.max(*highest);
+        let highest = lines.highest.entry(room).or_insert((key, id));
+        *highest = (key, id).max(*highest);
         let above = self.puts_below(node, (&id, &truth, key), disk);
         if let Some(bottom) = above.filter(|_| !delayed && node != author) {
             let after = self

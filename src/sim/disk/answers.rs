@@ -311,6 +311,7 @@ impl Disk {
                 .heads()
                 .filter(|head| head.author == self.own)
                 .collect(),
+            holes: self.holes(),
             rooms,
             people: people
                 .filter(|person| authors.contains(&person.id))

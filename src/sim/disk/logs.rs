@@ -1,9 +1,12 @@
 //! The logs of a disk: entries and their places, floors, own heads.
 
 use std::collections::VecDeque;
+use std::ops::Bound;
 
 use super::{Disk, EntryKey, Undo};
-use crate::durable::{EntryHead, ForkRow, Kept, LogKey, order_key};
+use crate::durable::{
+    EntryHead, ForkRow, GONE_RUNS_MAX, HELD_BEYOND_MAX, Holes, Kept, LogKey, order_key, runs,
+};
 use crate::id::{NetworkId, RoomId};
 use crate::limits::STORED_EPOCHS_MAX;
 
@@ -169,11 +172,43 @@ impl Disk {
             self.raise_floor(&silent, u32::MAX);
             self.logs.remove(&silent);
             self.forks.remove(&silent);
+            self.gone.remove(&silent);
             self.begins
                 .insert(of, silent.epoch.max(begins.unwrap_or(0)));
         }
         self.logs.insert(*log, Log::new(network));
         true
+    }
+
+    pub(super) fn put_gone(&mut self, log: &LogKey, (first, last): (u32, u32)) -> bool {
+        if !self.logs.contains_key(log) {
+            return false;
+        }
+        let gone = self.gone.entry(*log).or_default();
+        let end = gone.entry(first).or_insert(last);
+        *end = last.max(*end);
+        while gone.len() > GONE_RUNS_MAX {
+            gone.pop_first();
+        }
+        true
+    }
+
+    /// What is known of the logs of others beyond the first number that is missing.
+    pub(super) fn holes(&self) -> Vec<Holes> {
+        let of = |(log, row): (&LogKey, &Log)| {
+            let beyond = self.entries.range((
+                Bound::Excluded(key_in(log, row.head)),
+                Bound::Included(key_in(log, u32::MAX)),
+            ));
+            let held = runs(beyond.map(|(key, _)| key.3).take(HELD_BEYOND_MAX));
+            let gone = self.gone.get(log).into_iter().flatten();
+            let gone: Vec<(u32, u32)> = gone.map(|(&first, &last)| (first, last)).collect();
+            let is_any = !held.is_empty() || !gone.is_empty();
+            let log = *log;
+            is_any.then_some(Holes { log, held, gone })
+        };
+        let others = self.logs.iter().filter(|(log, _)| log.author != self.own);
+        others.filter_map(of).collect()
     }
 
     fn note(&mut self, key: EntryKey, held: Held) {
@@ -281,6 +316,9 @@ impl Disk {
             }
             moved.extend(self.followers(&key, &held.hash));
         }
+        if let Some(gone) = self.gone.get_mut(log) {
+            gone.retain(|_, last| *last > floor);
+        }
         self.find_end(log, None);
         self.settle(moved);
         true
@@ -370,6 +408,7 @@ impl Disk {
                 _ => {
                     self.logs.remove(&log);
                     self.forks.remove(&log);
+                    self.gone.remove(&log);
                     continue;
                 }
             }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::*;
+use crate::durable::LogKey;
 use crate::proto::Identity;
 use crate::proto::group::missing::LAST_TRY;
 use crate::wire::EntryKind;
@@ -44,7 +45,7 @@ fn store(log: &mut AuthorLog, now: Instant, seq: u32) {
 
 fn lines(log: &mut AuthorLog, now: Instant) -> Vec<u32> {
     let line = |line| match line {
-        Line::Entry(entry, _) => entry.seq,
+        Line::Entry(entry, _) | Line::Late(entry, ..) => entry.seq,
         Line::Gap(missing) => 1000 + missing,
     };
     std::iter::from_fn(|| log.next_line(now))
@@ -66,6 +67,25 @@ fn a_gap_holds_later_lines_half_a_second_and_is_then_told() {
     take(&mut log, later, 3);
     assert_eq!(lines(&mut log, later), [2, 3]);
     assert_eq!(log.contiguous(), 4);
+}
+
+#[test]
+fn a_line_that_comes_into_a_gap_moves_what_is_behind_it_up_to_the_next_gap() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(0);
+    (1..=6).for_each(|seq| log.learn_head(seq, now));
+    [1, 3, 4, 6]
+        .iter()
+        .for_each(|seq| store(&mut log, now, *seq));
+    let later = now + GAP_HOLD * 2;
+    assert_eq!(lines(&mut log, now), [1]);
+    assert_eq!(lines(&mut log, later), [1001, 3, 4]);
+    assert_eq!(lines(&mut log, later + GAP_HOLD), [1001, 6]);
+    storing(&mut log, 2);
+    log.stored(later, entry(2), Some(900));
+    let line = log.next_line(later);
+    let last = MessageId::of_entry(&entry(4).hash(&RoomId::public("lobby")));
+    assert_eq!(line, Some(Line::Late(Box::new(entry(2)), 1, (902, last))));
 }
 
 #[test]
@@ -262,7 +282,7 @@ fn a_log_from_the_store_holds_what_the_store_holds_and_no_more() {
         floor: 2,
         forked: false,
     };
-    let log = AuthorLog::restored(&head);
+    let log = AuthorLog::restored(&head, None);
     assert!(log.has(5) && log.has(9) && !log.has(4) && !log.has(10));
     assert_eq!((log.contiguous(), log.held()), (9, Some(9)));
     assert!(!log.is_near(2) && log.is_near(3));
@@ -270,6 +290,48 @@ fn a_log_from_the_store_holds_what_the_store_holds_and_no_more() {
     assert_eq!(log.broken_by(&next, &[0; 32]), Some(9));
     next.prev = [4; 32];
     assert_eq!(log.broken_by(&next, &[0; 32]), None);
+}
+
+#[test]
+fn what_was_known_to_be_gone_is_not_asked_for_after_a_restart() {
+    let now = Instant::now();
+    let (room, author) = (RoomId::public("lobby"), entry(1).author_id());
+    let head = Head {
+        room,
+        author,
+        epoch: 7,
+        seq: 4,
+        hash: [4; 32],
+        network: NetworkId([0; 8]),
+        low: 1,
+        floor: 0,
+        forked: false,
+    };
+    let log = LogKey {
+        room,
+        author,
+        epoch: 7,
+    };
+    let holes = Holes {
+        log,
+        // Number 7 came after all, and 11 is missing still.
+        held: vec![(6, 8), (10, 10), (12, 13)],
+        gone: vec![(5, 5), (7, 7), (9, 9)],
+    };
+    let mut log = AuthorLog::restored(&head, Some(&holes));
+    assert_eq!((log.contiguous(), log.held()), (10, Some(10)));
+    assert!(log.has(7) && log.has(13) && !log.has(9) && !log.has(11));
+    log.learn_head(14, now);
+    assert_eq!(log.missing.len(), 2, "numbers 11 and 14");
+    take(&mut log, now, 14);
+    let later = now + GAP_HOLD;
+    assert_eq!(
+        lines(&mut log, later),
+        [1001, 14],
+        "the gaps before were told"
+    );
+    take(&mut log, later, 11);
+    assert_eq!((log.contiguous(), log.held()), (14, Some(14)));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::wire::{
     self, Body, Entry, EntryFields, EntryKind, Header, Heads, Hello, Known, Nack, Parsed,
     PeerRecord, ProbeAck, RecordFields, Repair, Run,
 };
+pub(super) use gossip::puppet;
 
 /// Most datagrams remembered of what is rare, and of the rest.
 const CAPTURED_MAX: usize = 64;

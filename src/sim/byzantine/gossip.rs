@@ -1,5 +1,6 @@
 //! What a byzantine node says of others: rosters that nobody has, records that nobody signed,
-//! people where they are not; and requests from addresses that are not its own.
+//! people where they are not, somebody who is nothing but a key of its own; and requests from
+//! addresses that are not its own.
 
 use std::net::SocketAddr;
 
@@ -64,7 +65,8 @@ impl Byzantine {
     pub(super) fn relay(&mut self, to: SocketAddr, request: &SyncRequest) -> Send {
         self.turn += 1;
         let is_forged = self.turn.is_multiple_of(4);
-        let mut chosen = match &request.want {
+        let puppet = puppet().id().short();
+        let chosen = match &request.want {
             Want::Ids(ids) => self.wanted(ids),
             Want::Range { first, last, .. } => {
                 let range = self.records.range(*first..=*last);
@@ -73,7 +75,6 @@ impl Byzantine {
                 turned.take(RECORDS).cloned().collect()
             }
         };
-        chosen.sort_by_key(|record| record.key.id());
         let forged = |record: PeerRecord| {
             let incarnation = Incarnation(record.incarnation.0 + 1);
             self.forge(record.key, incarnation).unwrap_or(record)
@@ -82,6 +83,18 @@ impl Byzantine {
             record: if is_forged { forged(record) } else { record },
             hint: Some(self.hint()),
         };
+        let mut records: Vec<Relayed> = chosen.into_iter().map(relayed).collect();
+        let is_asked = match &request.want {
+            Want::Ids(_) => false,
+            Want::Range { first, last, .. } => (*first..=*last).contains(&puppet),
+        };
+        if let Some(record) = self.puppet().filter(|_| is_asked && !is_forged) {
+            records.truncate(RECORDS - 1);
+            let address = off_link();
+            let hint = Some(Hint { address, age_s: 0 });
+            records.push(Relayed { record, hint });
+        }
+        records.sort_by_key(|relayed| relayed.record.key.id());
         let body = Body::SyncResponse(SyncResponse {
             echo: request.nonce,
             digest: Digest {
@@ -89,7 +102,7 @@ impl Byzantine {
                 xor: request.nonce.0,
             },
             next: None,
-            records: chosen.into_iter().map(relayed).collect(),
+            records,
         });
         let bytes = self.packet(&body);
         debug_assert!(bytes.len() <= DATAGRAM_LEN_MAX, "{}", bytes.len());
@@ -117,6 +130,19 @@ impl Byzantine {
             ..self.fields()?
         };
         PeerRecord::build(fields, &mut |bytes| self.identity.sign(bytes)).ok()
+    }
+
+    /// What it says in the name of its other key, each time of a new run: it tells everybody of
+    /// somebody whom nobody else can know, and where to look for them.
+    fn puppet(&self) -> Option<PeerRecord> {
+        let puppet = puppet();
+        let fields = RecordFields {
+            key: puppet.public(),
+            incarnation: Incarnation(INCARNATION.0 + self.turn as u64),
+            name: PeerName::new("puppet").ok()?,
+            ..self.fields()?
+        };
+        PeerRecord::build(fields, &mut |bytes| puppet.sign(bytes)).ok()
     }
 
     /// Says that somebody does not answer, alive or not.
@@ -148,9 +174,8 @@ impl Byzantine {
     /// Where somebody is not: at another node, or off the link.
     fn hint(&self) -> Hint {
         let peers: Vec<SocketAddr> = self.peers.iter().copied().collect();
-        let off_link = SocketAddr::from(([192, 168, 9, 9], super::super::world::CHAT_PORT));
         let address = match self.turn % 3 {
-            0 => off_link,
+            0 => off_link(),
             1 => self.address,
             _ => *peers
                 .get(self.turn % peers.len().max(1))
@@ -179,6 +204,16 @@ impl Byzantine {
             ..self.own(Destination::Unicast(to), bytes)
         })
     }
+}
+
+/// An address that no link of any node reaches.
+fn off_link() -> SocketAddr {
+    SocketAddr::from(([192, 168, 9, 9], super::super::world::CHAT_PORT))
+}
+
+/// Somebody who is nothing but a second key of a byzantine node: what is told of them is signed.
+pub(in crate::sim) fn puppet() -> Identity {
+    Identity::from_secret(blake3::hash(b"puppet").as_bytes())
 }
 
 /// Somebody who is nowhere.

@@ -267,8 +267,9 @@ impl Checker {
         let key = lines.keys.get(&id).copied().unwrap_or(0);
         let highest = lines.highest.entry(room).or_insert((key, id));
         *highest = (key, id).max(*highest);
-        let above = self.puts_below(node, (&id, &truth, key), disk);
-        if let Some(bottom) = above.filter(|_| !delayed && node != author) {
+        // What moved is not at the end, whatever its key: it may have come into a gap.
+        let above = self.puts_below(node, (&id, &truth, key), delayed, disk);
+        if let Some(bottom) = above.filter(|_| node != author) {
             let after = self
                 .truth
                 .get(&bottom)
@@ -307,6 +308,7 @@ impl Checker {
         &mut self,
         node: usize,
         (line, truth, key): (&MessageId, &Truth, u64),
+        moved: bool,
         disk: &Disk,
     ) -> Option<MessageId> {
         let (room, author, epoch, seq) = (truth.room, truth.author, truth.epoch, truth.seq);
@@ -341,6 +343,9 @@ impl Checker {
         lines.placed.insert(*line, place);
         let of = (room, author, epoch);
         lines.places.insert(of, (seq, place));
+        if moved {
+            return None;
+        }
         let bottom = lines.bottom.entry(room).or_insert((place, *line));
         if place < bottom.0 {
             return Some(bottom.1);

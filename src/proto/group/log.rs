@@ -1,5 +1,8 @@
 //! What is held of one author's log in a room, and what is missing of it.
 
+mod chain;
+mod turn;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -8,8 +11,8 @@ use super::late::BehindGaps;
 use super::missing::Missing;
 use super::runs::Runs;
 use super::sender::FOLLOWED_MAX;
-use crate::durable::{EntryHead, Head, Holes};
-use crate::id::{MessageId, NetworkId, RoomId};
+use crate::durable::{Head, Holes};
+use crate::id::{MessageId, NetworkId};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
 
@@ -438,157 +441,10 @@ impl AuthorLog {
         self.cache.remove(&seq);
     }
 
-    /// The entry of this number, if it is in memory and another than this one. A redacted form of
-    /// it is no other.
-    #[must_use]
-    pub fn other_than(&self, entry: &Entry, room: &RoomId) -> Option<&Vec<u8>> {
-        let held = self.storing.get(&entry.seq);
-        let held = held.or_else(|| self.cache.get(&entry.seq))?;
-        let is_same = held.bytes == entry.bytes || held.hash == entry.hash(room);
-        (!is_same).then_some(&held.bytes)
-    }
-
-    /// The number of a neighbour that this entry does not join on to, of those in memory.
-    #[must_use]
-    pub fn broken_by(&self, entry: &Entry, hash: &[u8; 32]) -> Option<u32> {
-        let before = entry.seq - 1;
-        if self.hash_of(before).is_some_and(|held| held != entry.prev) {
-            return Some(before);
-        }
-        let after = entry.seq.saturating_add(1);
-        let head = self.near(after).and_then(|held| EntryHead::of(&held.bytes));
-        let passed = self.joins.get(&after).map(|(_, prev)| *prev);
-        let prev = head.map(|head| head.prev).or(passed);
-        prev.is_some_and(|prev| prev != *hash).then_some(after)
-    }
-
-    /// An entry of this number, if it is in memory.
-    fn near(&self, seq: u32) -> Option<&Cached> {
-        let held = self.storing.get(&seq).or_else(|| self.cache.get(&seq));
-        let passed = self.passed.as_ref().filter(|(of, _)| *of == seq);
-        held.or(passed.map(|(_, passed)| passed))
-    }
-
-    /// The bytes of an entry, if they are in memory, to prove that another contradicts it.
-    #[must_use]
-    pub fn proof_of(&self, seq: u32) -> Option<Vec<u8>> {
-        self.near(seq).map(|held| held.bytes.clone())
-    }
-
-    /// An entry goes to the store as history: what is next to it has to join on to it.
-    pub fn pass(&mut self, entry: &Entry, hash: [u8; 32]) {
-        if self.restored.is_none_or(|(of, _)| of <= entry.seq) {
-            self.restored = Some((entry.seq, hash));
-        }
-        self.joins.insert(entry.seq, (hash, entry.prev));
-        if self.joins.len() > JOINS_MAX {
-            self.joins.pop_first();
-        }
-        let bytes = entry.bytes.clone();
-        self.passed = Some((entry.seq, Cached { bytes, hash }));
-    }
-
-    fn hash_of(&self, seq: u32) -> Option<[u8; 32]> {
-        let restored = self.restored.filter(|(of, _)| *of == seq);
-        let held = self.near(seq).map(|held| held.hash);
-        let passed = self.joins.get(&seq).map(|(hash, _)| *hash);
-        held.or(passed).or(restored.map(|(_, hash)| hash))
-    }
-
-    /// The next line to show, if one may be shown now.
-    pub fn next_line(&mut self, now: Instant) -> Option<Line> {
-        let (&seq, _) = self.waiting.first_key_value()?;
-        if self.skipped > 0 && seq > self.shown {
-            return Some(Line::Gap(std::mem::take(&mut self.skipped)));
-        }
-        if seq <= self.shown {
-            let Waiting { entry, key } = self.waiting.remove(&seq)?;
-            let behind = self.last_behind(seq, key);
-            let (entry, key) = (Box::new(entry), self.gaps.late(seq, key));
-            return Some(match behind {
-                Some(last) => Line::Late(entry, key, last),
-                None => Line::Entry(entry, key),
-            });
-        }
-        if seq == self.shown + 1 {
-            self.shown = seq;
-            let Waiting { entry, key } = self.waiting.remove(&seq)?;
-            self.gap_since = None;
-            self.note_gap(now);
-            return Some(self.in_turn(entry, key));
-        }
-        if self.storing.range(self.shown + 1..seq).next().is_some() {
-            // On its way to the disk: no gap.
-            return None;
-        }
-        let missing = seq - self.shown - 1 - self.held.count(self.shown + 1, seq - 1);
-        let held = self.gap_since.is_some_and(|since| now < since + GAP_HOLD);
-        // What is given up is not waited for.
-        let gone = self.missing.gone().count(self.shown + 1, seq - 1);
-        if missing > gone && held {
-            return None;
-        }
-        self.shown = seq - 1;
-        self.gap_since = None;
-        if missing == 0 {
-            // Held already and shown in an earlier run.
-            return self.next_line(now);
-        }
-        if is_sabotaged(Sabotage::GapSilent) {
-            return self.next_line(now);
-        }
-        Some(Line::Gap(missing))
-    }
-
-    /// The last line that was shown behind this one, up to the next gap, and the key that it has
-    /// by the one of this.
-    fn last_behind(&self, seq: u32, key: u64) -> Option<(u64, MessageId)> {
-        let end = (seq..self.shown).find(|seq| !self.held.contains(seq + 1));
-        let (last, cached) = self
-            .cache
-            .range(seq..=end.unwrap_or(self.shown))
-            .next_back()?;
-        let key = key.saturating_add(u64::from(last - seq));
-        Some((key, MessageId::of_entry(&cached.hash)))
-    }
-
-    /// A line in its turn: behind the one before, whose place may not have been known when this
-    /// one was stored.
-    fn in_turn(&mut self, entry: Entry, key: u64) -> Line {
-        // Behind a gap it is what the store says: the one before is not held there either.
-        let before = self.last_key.filter(|(seq, _)| seq + 1 == entry.seq);
-        let key = key.max(before.map_or(0, |(_, last)| last.saturating_add(1)));
-        if before.is_none() {
-            self.gaps.note(entry.seq, key);
-        }
-        self.last_key = Some((entry.seq, key));
-        Line::Entry(Box::new(entry), key)
-    }
-
     /// Whether something is on its way to the disk.
     #[must_use]
     pub fn is_storing(&self) -> bool {
         !self.storing.is_empty()
-    }
-
-    /// Whether lines wait for others that are missing.
-    #[must_use]
-    pub fn holds_back(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// The lines behind a gap wait no longer.
-    pub fn let_go(&mut self, now: Instant) {
-        if self.gap_since.is_some() {
-            self.gap_since = now.checked_sub(GAP_HOLD).or(self.gap_since);
-        }
-    }
-
-    fn note_gap(&mut self, now: Instant) {
-        let first = self.waiting.first_key_value().map(|(&seq, _)| seq);
-        if first.is_some_and(|seq| seq > self.shown + 1) {
-            self.gap_since.get_or_insert(now);
-        }
     }
 
     /// An entry's bytes, if still in memory.

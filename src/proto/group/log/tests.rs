@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::durable::LogKey;
+use crate::id::RoomId;
 use crate::proto::Identity;
 use crate::proto::group::missing::LAST_TRY;
 use crate::wire::EntryKind;

@@ -65,6 +65,33 @@ fn a_stub_that_comes_by_an_exchange_is_kept_once_the_store_told_of_its_redaction
     assert_eq!(EntryHead::of(bytes).unwrap().body, None);
 }
 
+/// Who is not in a room has its own lines there to itself: no digest of a member names them.
+#[test]
+fn a_line_of_somebody_outside_comes_to_a_member_that_was_away() {
+    let mut world = World::new(0.0, 93);
+    ["ana", "ben", "eva"].into_iter().for_each(|name| {
+        world.add(name);
+    });
+    world.run_until(seconds(30), World::all_listed);
+    world.ask(1, join("#tea"));
+    world.ask(2, join("#tea"));
+    world.run(seconds(2));
+    world.send(0, "#tea", "one");
+    world.run(seconds(2));
+    world.kill(1);
+    world.run(seconds(20));
+    world.send(0, "#tea", "two");
+    world.run(seconds(2));
+    world.kill(2);
+    world.boot(1);
+    let tea = RoomId::public("tea").0;
+    let both = |world: &World| {
+        let keys = world.nodes[1].disk.entries.keys();
+        keys.filter(|key| key.0 == tea).count() == 2
+    };
+    world.run_until(seconds(30), both);
+}
+
 #[test]
 fn a_visited_room_that_makes_way_uses_no_number_twice() {
     let mut world = World::new(0.0, 92);

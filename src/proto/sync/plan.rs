@@ -297,7 +297,7 @@ mod tests {
         let (mut plans, now) = (Plans::default(), Instant::now());
         let of = (RoomTag([1; 8]), PeerId([2; 32]));
         let d = Duration::from_millis(1);
-        let mut differs = |plans: &mut Plans, at: Instant| {
+        let differs = |plans: &mut Plans, at: Instant| {
             plans.compare(at, of, ([1; 8], [2; 8]), d);
             plans.compare(at + d, of, ([1; 8], [2; 8]), d)
         };

@@ -99,8 +99,11 @@ impl AuthorLog {
 
     /// Takes out what takes lines back and waits for its turn, with its place in the order.
     pub fn take_redactions(&mut self) -> Vec<(Entry, u64)> {
-        let is_one = |_: &u32, line: &mut Waiting| line.entry.kind.base() == EntryKind::REDACTION;
-        let taken = self.waiting.extract_if(.., is_one);
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let is_one = |(_, line): &(u32, Waiting)| line.entry.kind.base() == EntryKind::REDACTION;
+        let (taken, kept): (Vec<_>, Vec<_>) = waiting.partition(is_one);
+        self.waiting = kept.into_iter().collect();
+        let taken = taken.into_iter();
         taken.map(|(_, line)| (line.entry, line.key)).collect()
     }
 

@@ -123,6 +123,18 @@ pub enum Command {
     Quit,
 }
 
+impl Command {
+    /// Whether it is about a room by its name, so that what it does depends on the network.
+    #[must_use]
+    pub fn is_of_a_room(&self) -> bool {
+        match self {
+            Command::Send { to, .. } => to.starts_with('#'),
+            Command::Join { .. } | Command::Leave { .. } | Command::Topic { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// What a room is locked with: never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

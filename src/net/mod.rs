@@ -246,6 +246,18 @@ impl Net {
         true
     }
 
+    /// Whether the interfaces are other than [`Net::links`] by now. Changes nothing.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        interfaces::scan(&self.config).is_ok_and(|scan| scan.links != self.scan.links)
+    }
+
+    /// Whether the system says when interfaces change, see [`Net::take_changed`].
+    #[must_use]
+    pub fn hears_of_changes(&self) -> bool {
+        self.changes.is_some()
+    }
+
     /// Opens the presence sockets anew and forgets what failed: after the system slept, what is
     /// left of a card's groups is unknown. Returns whether [`Net::links`] changed.
     pub fn rebuild(&mut self) -> bool {

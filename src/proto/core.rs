@@ -8,6 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 
+use super::doubt::Doubt;
 use super::group::Refusal;
 use super::locked::Derivation;
 use super::locked::seal::Seal;
@@ -42,6 +43,8 @@ pub struct Core {
     pub(super) decided: BTreeMap<LinkId, Decided>,
     /// The network that this node was in last.
     pub(super) last_network: Option<NetworkId>,
+    /// Whether it is not known which networks the links are in.
+    pub(super) doubt: Option<Doubt>,
     /// Whether no group traffic reaches this node, as its record says.
     pub deaf: bool,
     /// Whether packets go out: not before the incarnation is saved, not after the leave.
@@ -74,6 +77,7 @@ impl Core {
             links: Vec::new(),
             decided: BTreeMap::new(),
             last_network: None,
+            doubt: None,
             deaf: false,
             open: false,
             group_sent: BTreeMap::new(),

@@ -48,6 +48,8 @@ pub struct Endpoint {
     saving: Option<Token>,
     /// What was written to people who may only not have been found yet.
     pub(super) early: Vec<Request>,
+    /// What is done in rooms once it is known which networks the links are in.
+    pub(super) held: Vec<Request>,
     /// When the driver was last asked to come back.
     asked: Option<Instant>,
     /// How often our own key was heard from a later run than this.
@@ -86,6 +88,7 @@ impl Endpoint {
             sync: Sync::new(now),
             saving: None,
             early: Vec::new(),
+            held: Vec::new(),
             asked: None,
             doubles: 0,
         };
@@ -131,15 +134,23 @@ impl Endpoint {
     /// reached by what is gone is Suspect, or asked for a sign of life by another way.
     pub fn set_links(&mut self, now: Now, links: &[Link]) {
         self.core.mono = now.mono;
-        if self.core.links == links {
-            return;
+        if self.core.links != links {
+            self.change_links(now, links);
         }
+        self.end_doubt(now);
+    }
+
+    fn change_links(&mut self, now: Now, links: &[Link]) {
         let first = self.core.links.is_empty();
         let is_same = are_same(&self.core.links, links);
+        let was_here = self.core.here();
         let before = std::mem::replace(&mut self.core.links, links.to_vec());
         let is_link = |id: &LinkId| links.iter().any(|link| link.id == *id);
         self.core.group_sent.retain(|id, _| is_link(id));
         self.core.decide_networks();
+        if !was_here.contains(&self.core.network()) {
+            self.presence.arrive(now.mono);
+        }
         self.group.links_changed(&self.core, now);
         if is_same {
             // What the system knows of a router comes and goes.
@@ -211,6 +222,9 @@ impl Endpoint {
             return;
         }
         self.catch_up(now);
+        if self.is_doubt_over(now.mono) {
+            self.end_doubt(now);
+        }
         if self.presence.is_round_due(now.mono) {
             let talking_to = self.private.talking_to(&self.direct);
             self.presence.set_conversations(talking_to);
@@ -281,6 +295,7 @@ impl Endpoint {
     /// Says GOODBYE, twice, 40 ms apart; [`Endpoint::has_left`] tells when it is done.
     pub fn leave(&mut self, now: Now) {
         self.core.mono = now.mono;
+        self.end_doubt(now);
         let talking_to = self.private.talking_to(&self.direct);
         self.presence.leave(&mut self.core, now, &talking_to);
         let (private, mut cx) = self.private_cx(now);
@@ -318,7 +333,8 @@ impl Endpoint {
             let peer = roster.get(&key.id());
             peer.is_some_and(|peer| peer.state != PeerState::Offline && peer.is_confirmed())
         };
-        self.early.is_empty() && self.group.is_settled() && self.private.is_settled(is_here)
+        let waits = !self.early.is_empty() || !self.held.is_empty();
+        !waits && self.group.is_settled() && self.private.is_settled(is_here)
     }
 
     /// The next thing to do; call until it is a [`Output::Timeout`].
@@ -332,7 +348,9 @@ impl Endpoint {
             return Output::Timeout(None, Timer::Idle);
         }
         let group = if self.core.open {
-            self.group.deadline(now.mono, self.presence.settled_at())
+            let settled = self.presence.settled_at();
+            let known = settled.map(|at| self.doubt_deadline().map_or(at, |until| at.max(until)));
+            self.group.deadline(now.mono, known)
         } else {
             None
         };
@@ -343,6 +361,7 @@ impl Endpoint {
             (self.direct.deadline(), Timer::Direct),
             (self.sync.deadline(), Timer::Direct),
             (self.early_deadline(), Timer::Presence),
+            (self.doubt_deadline(), Timer::Presence),
         ];
         let next = deadlines
             .into_iter()

@@ -7,6 +7,7 @@ pub mod config;
 mod core;
 pub mod crypto;
 pub mod direct;
+mod doubt;
 pub mod endpoint;
 mod gate;
 mod group;

@@ -22,6 +22,9 @@ impl Endpoint {
     /// here.
     pub fn handle_request(&mut self, now: Now, request: Request) {
         self.core.mono = now.mono;
+        let Some(request) = self.hold(request) else {
+            return;
+        };
         let reference = request.reference;
         let done = match request.command {
             Command::Send {

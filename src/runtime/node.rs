@@ -93,6 +93,8 @@ pub(super) struct Node<'f> {
     /// When the endpoint wants to be woken.
     deadline: Option<Instant>,
     pub(super) rescan_at: Instant,
+    /// When they were looked at last.
+    looked_at: Instant,
     pub(super) gaps: Gaps,
     /// How the network is to be used.
     net_config: NetConfig,
@@ -174,6 +176,7 @@ impl<'f> Node<'f> {
             outputs: VecDeque::new(),
             deadline: None,
             rescan_at: now.mono + ALONE,
+            looked_at: now.mono,
             gaps: Gaps::new(now),
             net_config: options.net,
             alone_at: now.mono + ALONE,
@@ -284,6 +287,7 @@ impl<'f> Node<'f> {
         self.events.clear();
         if self.net.take_changed() {
             self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
+            self.look(now);
         }
         if signalled {
             let mut notices = Vec::new();
@@ -437,19 +441,39 @@ impl<'f> Node<'f> {
         if self.ask_history(&request) {
             return;
         }
+        // Where the system says nothing of changes, a line may be the first to depend on one.
+        let is_stale = || self.looked_at + RESCAN_SOON <= now.mono;
+        if request.command.is_of_a_room() && !self.net.hears_of_changes() && is_stale() {
+            self.look(now);
+        }
         self.endpoint.handle_request(now, request);
         self.drain(now);
     }
 
     pub(super) fn rescan(&mut self, now: Now) {
         self.rescan_at = now.mono + RESCAN;
+        self.looked_at = now.mono;
         if self.net.rescan() {
             // What comes by a new link is not known yet.
             self.alone_at = now.mono + ALONE;
-            self.endpoint.set_links(now, self.net.links());
+        }
+        self.endpoint.set_links(now, self.net.links());
+        self.drain(now);
+        self.tell_network(now);
+    }
+
+    /// Looks whether the interfaces are others now. If so, what is done in rooms waits until all
+    /// of the change is there.
+    fn look(&mut self, now: Now) {
+        if self.endpoint.is_in_doubt() {
+            return;
+        }
+        self.looked_at = now.mono;
+        if self.net.is_outdated() {
+            self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
+            self.endpoint.links_in_doubt(now);
             self.drain(now);
         }
-        self.tell_network(now);
     }
 
     /// A `network` event if something changed. While nobody is found it says why.

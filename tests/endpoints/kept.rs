@@ -293,6 +293,43 @@ fn what_was_shown_and_could_not_be_kept_can_be_taken_back() {
     }
 }
 
+/// As after a full disk: an exchange brings the redaction before the line is kept.
+#[test]
+fn a_redaction_that_comes_again_is_told_once_though_its_line_is_not_kept() {
+    let mut world = three(0.0, 95);
+    (0..3).for_each(|at| world.ask(at, join("#games")));
+    world.run(seconds(2));
+    world.send(0, "#games", "the secret");
+    world.run(seconds(1));
+    let secret = told(&world, 2).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    world.run(seconds(1));
+    let of = |(_, bytes): &(usize, Vec<u8>)| match wire::parse(bytes) {
+        Ok(Parsed::Packet(packet)) => match packet.body {
+            Body::Data(entry) if entry.kind == EntryKind::REDACTION => Some(entry),
+            _ => None,
+        },
+        _ => None,
+    };
+    let redaction = world.sent.iter().find_map(of).unwrap();
+    let leave = Command::Leave {
+        room: "#games".into(),
+    };
+    world.ask(2, leave);
+    world.stop_hearing(2);
+    world.nodes[2].disk.entries.clear();
+    world.ask(2, join("#games"));
+    let ana = Identity::from_secret(&[1; 32]);
+    let bytes = packet(&ana, 1, &Body::Data(redaction));
+    let source = world.nodes[0].address;
+    world.inject(2, source, true, &bytes);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[2].disk.entries.len(), 1, "it came again");
+    let all = told(&world, 2).into_iter();
+    let redactions = all.filter(|(_, (kind, ..))| *kind == TextKind::Redaction);
+    assert_eq!(redactions.count(), 1);
+}
+
 #[test]
 fn rooms_and_stubs_of_a_full_disk_are_kept_once_there_is_room() {
     let mut world = three(0.0, 97);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lanchat::api::{Command, Event, ReceiptState};
 use lanchat::durable::EntryHead;
 use lanchat::id::{PeerId, RoomId};
+use lanchat::proto::Endpoint;
 use lanchat::wire::{self, Body, Nack, Parsed, Run};
 
 use crate::actor::Actor;
@@ -123,6 +124,80 @@ fn on_another_network_nothing_of_the_last_one_is_told_or_served() {
         let numbers: Vec<u32> = entries.map(|key| key.3).collect();
         assert_eq!(numbers, [1, 2, 1]);
     }
+}
+
+/// The system said that something changed, and not yet what: what is said then is said where the card
+/// is after it, and served to whoever is there.
+#[test]
+fn what_is_said_while_the_links_are_in_doubt_is_said_where_they_are_then() {
+    let mut world = three(0.0, 79);
+    world.send(0, "#lobby", "at the office");
+    world.run(seconds(3));
+    let office = told(&world, 0);
+    for other in [1, 2] {
+        world.kill(other);
+    }
+    world.with(0, Endpoint::links_in_doubt);
+    world.send(0, "#lobby", "on the way");
+    world.run(Duration::from_millis(250));
+    assert_eq!(world.nodes[0].disk.entries.len(), 1, "it waits");
+    assert!(!world.endpoint(0).is_settled());
+    world.forget();
+    place(&mut world, 0, 16);
+    world.run(seconds(1));
+    let here = told(&world, 0);
+    assert!(here.len() == 1 && here.is_disjoint(&office), "{here:?}");
+    let mut actor = Actor::new(77, 66);
+    assert_eq!(served(&mut world, &mut actor, 0), here);
+}
+
+/// Two come to another network at once, and the one is told so a moment before the other: what it says
+/// then was said while the other was there.
+#[test]
+fn what_is_said_while_others_are_in_doubt_is_no_history_to_them() {
+    let mut world = three(0.0, 81);
+    for index in [0, 1] {
+        world.with(index, Endpoint::links_in_doubt);
+    }
+    world.run(Duration::from_millis(200));
+    place(&mut world, 0, 16);
+    world.send(0, "#lobby", "here");
+    world.run(Duration::from_millis(10));
+    world.cut.insert((0, 1));
+    world.run(Duration::from_millis(40));
+    place(&mut world, 1, 16);
+    world.run(seconds(1));
+    world.cut.clear();
+    world.run(seconds(5));
+    assert_eq!(world.texts(1, &lobby()), ["here"]);
+}
+
+#[test]
+fn a_doubt_ends_where_nothing_changed_and_where_nobody_answers() {
+    let mut world = three(0.0, 80);
+    let same = [link(world.nodes[0].address, 24)];
+    world.with(0, Endpoint::links_in_doubt);
+    for text in ["one", "two"] {
+        world.send(0, "#lobby", text);
+    }
+    world.run(Duration::from_millis(250));
+    assert!(world.texts(1, &lobby()).is_empty());
+    world.with(0, |endpoint, now| endpoint.set_links(now, &same));
+    world.run(Duration::from_millis(250));
+    assert_eq!(world.texts(1, &lobby()), ["one", "two"]);
+    // A driver that forgets to say.
+    world.with(0, Endpoint::links_in_doubt);
+    world.send(0, "#lobby", "three");
+    world.run(seconds(2));
+    assert_eq!(world.texts(1, &lobby()), ["one", "two", "three"]);
+    // Who leaves meanwhile has said it.
+    world.with(0, Endpoint::links_in_doubt);
+    world.send(0, "#lobby", "four");
+    world.with(0, Endpoint::leave);
+    world.run(seconds(1));
+    let held = world.nodes[0].disk.entries.len();
+    assert_eq!(held, 4);
+    assert_eq!(world.errors(0), Vec::<String>::new());
 }
 
 /// Said at the office, taken back at the café: the office hears of it once its author is back, and

@@ -54,7 +54,7 @@ use logs::LogAt;
 use order::Hlc;
 use rates::Rates;
 use room::Room;
-pub use say::Refusal;
+pub use say::{Refusal, too_fast};
 use sender::Pace;
 pub use sync_in::{Given, Source};
 use unkept::Unkept;

@@ -62,10 +62,11 @@ impl Group {
         for room in self.rooms.values_mut() {
             room.own.be_on(core.here());
         }
+        let came_ms = core.doubt.map_or(now.wall_ms, |doubt| doubt.since_ms);
         for network in core.networks() {
             for room in self.rooms.values_mut() {
                 let network = room.seat.network_of(network);
-                room.arrive(network, now.wall_ms);
+                room.arrive(network, came_ms);
             }
         }
     }

@@ -165,6 +165,10 @@ impl Group {
     /// Sends what is stored and whose turn has come, the rooms in turn.
     fn send_ready(&mut self, cx: &mut Cx) {
         let now = cx.now.mono;
+        // What was said in a network that may be left waits too: it is for those who were there.
+        if cx.core.doubt.is_some() {
+            return;
+        }
         if !cx.core.open || cx.presence.settled_at().is_none_or(|at| at > now) {
             return;
         }
@@ -233,7 +237,7 @@ impl Group {
 }
 
 /// Too much waits to be sent.
-pub(super) fn too_fast() -> Refusal {
+pub fn too_fast() -> Refusal {
     let sentence = format!("{SEND_QUEUE_MAX} messages wait to be sent already");
     ("too_fast", sentence, "send more slowly".into())
 }

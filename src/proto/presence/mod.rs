@@ -223,6 +223,14 @@ impl Presence {
         self.opened.get_or_insert(now);
     }
 
+    /// This node came into another network: who is there is as unknown as at the start.
+    pub fn arrive(&mut self, now: Instant) {
+        if self.opened.is_some() {
+            self.opened = Some(now);
+            self.welcomed = None;
+        }
+    }
+
     /// When those who are here can be taken for known: what is said earlier waits until then, so
     /// that its receipt counts them.
     #[must_use]

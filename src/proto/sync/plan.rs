@@ -87,6 +87,7 @@ impl Plans {
             plan.prefer = Some(peer);
             plan.left = (plan.left + 1).min(4);
             plan.tried.remove(&peer);
+            plan.busy.remove(&peer);
         }
         plan.until = plan.until.max(at + PATIENCE);
         plan.due = Some(plan.due.map_or(at, |due| due.min(at)));
@@ -168,10 +169,12 @@ impl Plans {
     /// longer each time. One for another reason, as on joining, says nothing against it.
     pub fn went(&mut self, now: Instant, of: (RoomTag, PeerId), fruitful: bool) {
         let is_doubted = self.doubted.remove(&of);
-        if fruitful {
+        let is_busy = |plan: &Plan| plan.busy.contains(&of.1);
+        if fruitful || self.all.get(&of.0).is_some_and(is_busy) {
             self.vain.remove(&of);
+            return;
         }
-        if fruitful || !is_doubted {
+        if !is_doubted {
             return;
         }
         if self.vain.len() >= DIFFERS_MAX && !self.vain.contains_key(&of) {
@@ -190,19 +193,19 @@ impl Plans {
         plan.tried.insert(peer);
         plan.until = now + PATIENCE;
         plan.left -= u32::from(done && plan.left > 0);
-        if plan.left == 0 || plan.tried.len() >= TRIES_MAX {
+        let in_vain = plan.tried.difference(&plan.busy).count();
+        if plan.left == 0 || in_vain >= TRIES_MAX {
             self.all.remove(&room);
         } else {
             plan.due = Some(now + NEXT);
         }
     }
 
-    /// This one has no time: whoever else can be asked is asked first.
+    /// This one, who is being asked, has no time: whoever else can be asked is asked first.
     pub fn busy(&mut self, room: RoomTag, peer: PeerId) {
         if let Some(plan) = self.all.get_mut(&room) {
             plan.busy.insert(peer);
         }
-        self.vain.remove(&(room, peer));
     }
 
     /// The connection to this one went away while it was asked, which says nothing against it.
@@ -342,11 +345,13 @@ mod tests {
         let (one, other) = (PeerId([2; 32]), PeerId([3; 32]));
         let mut plans = Plans::default();
         plans.plan(room, Why::Heal, None, now);
-        for peer in [one, other] {
-            plans.asking(now, &room, peer);
-            plans.asked(now, room, peer, false);
-        }
+        plans.asking(now, &room, one);
         plans.busy(room, one);
+        plans.went(now, (room, one), false);
+        plans.asked(now, room, one, false);
+        assert!(!plans.is_vain(now, (room, one)));
+        plans.asking(now, &room, other);
+        plans.asked(now, room, other, false);
         plans.nobody(now, &room);
         assert_eq!(plans.due(now), []);
         assert_eq!(plans.due(now + LATER), [room]);
@@ -356,5 +361,28 @@ mod tests {
         plans.asked(now, room, one, false);
         plans.nobody(now + LATER, &room);
         assert_eq!(plans.deadline(), None, "asked in vain");
+    }
+
+    /// All others may not even be in the room.
+    #[test]
+    fn who_had_no_time_is_asked_again_however_many_others_were_asked_in_vain() {
+        let (now, room) = (Instant::now(), RoomTag([1; 8]));
+        let mut plans = Plans::default();
+        plans.plan(room, Why::Heal, None, now);
+        for number in 1..=6 {
+            let peer = PeerId([number; 32]);
+            plans.asking(now, &room, peer);
+            if number == 1 {
+                plans.busy(room, peer);
+            }
+            plans.asked(now, room, peer, false);
+        }
+        plans.nobody(now + NEXT, &room);
+        let plan = plans.get(&room).expect("not done");
+        assert!(!plan.tried.contains(&PeerId([1; 32])));
+        assert_eq!(plans.due(now + NEXT + LATER), [room]);
+        plans.asking(now, &room, PeerId([7; 32]));
+        plans.asked(now, room, PeerId([7; 32]), false);
+        assert!(plans.get(&room).is_none(), "six in vain");
     }
 }

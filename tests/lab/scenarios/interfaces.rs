@@ -22,6 +22,10 @@ pub const TESTS: &[Test] = &[
         addresses_that_change,
     ),
     (
+        "interfaces::a_line_written_while_addresses_change_is_for_who_is_there",
+        a_line_written_while_addresses_change,
+    ),
+    (
         "interfaces::a_card_that_joins_another_network_finds_who_is_there",
         a_card_that_joins_another_network,
     ),
@@ -179,6 +183,28 @@ fn addresses_that_change() {
     ];
     assert_within(BACK_WITHIN, changed, &met);
     they_talk(ana, ben, SOON);
+}
+
+/// Before it was looked at what changed: it is said on the new network, not in the log of the old one.
+fn a_line_written_while_addresses_change() {
+    let lan = Lan::new(2);
+    let nodes = pair_with(&lan, &["--no-ipv6"]);
+    meet_and_forget(&nodes);
+    let [ana, ben] = &nodes;
+    // Neither waits any more for whom else there may be.
+    they_talk(ana, ben, SOON);
+    for number in [2, 1] {
+        lan.host(number).ip(&format!(
+            "addr flush dev eth0\naddr add 10.99.0.{number}/24 brd + dev eth0\n"
+        ));
+    }
+    // Its datagrams are lost until the change is known, so it has to be served on the new network.
+    lan.isolate(2);
+    let id = ana.say("#lobby", "on the way");
+    ana.sees("ben", &["suspect"], SOON);
+    lan.rejoin(2);
+    ben.gets("on the way", SOON);
+    ana.delivered(&id, SOON);
 }
 
 fn a_card_that_joins_another_network() {

@@ -3,6 +3,8 @@
 mod life;
 mod wire;
 
+pub use wire::is_on_link;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -519,7 +521,7 @@ impl World {
         }
         let step = Step::Arrived(datagram.source, kind_of(bytes), bytes.len());
         self.trace.add(self.now, index, step);
-        self.checker.arrived(index, datagram.source, bytes.len());
+        self.checker.arrived(index, datagram.source, bytes);
         self.checker.accused(self.now, index, bytes);
         let refuted = self.checker.is_refuted(index, bytes);
         let arrival = Arrival {

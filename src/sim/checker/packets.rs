@@ -9,17 +9,36 @@ use crate::durable::LogKey;
 use crate::id::{Incarnation, MessageId};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::sim::disk::Disk;
+use crate::sim::trace::kind_of;
+use crate::sim::world::is_on_link;
 use crate::wire::{self, Body, Digest, Entry, Parsed};
 
 /// Most addresses that are nobody's of which bytes are counted.
 const STRANGERS_MAX: usize = 100_000;
+/// Bytes of a PROBE.
+const PROBE_LEN: usize = 98;
 
 impl Checker {
     /// A datagram came to a node from this address.
-    pub fn arrived(&mut self, node: usize, source: SocketAddr, len: usize) {
+    pub fn arrived(&mut self, node: usize, source: SocketAddr, bytes: &[u8]) {
+        self.may_go(node, source, bytes.len());
+        if kind_of(bytes) != wire::Kind::SyncResponse as u8 {
+            return;
+        }
+        // A page names addresses on the link, which may be anybody's: each is good for a PROBE.
+        if let Ok(Parsed::Packet(packet)) = wire::parse(bytes)
+            && let Body::SyncResponse(page) = packet.body
+        {
+            let hints = page.records.iter().filter_map(|told| told.hint);
+            let hints = hints.filter(|hint| is_on_link(hint.address.ip()));
+            hints.for_each(|hint| self.may_go(node, hint.address, PROBE_LEN));
+        }
+    }
+
+    fn may_go(&mut self, node: usize, to: SocketAddr, len: usize) {
         let is_full = self.strangers.len() >= STRANGERS_MAX;
-        if !self.at.contains_key(&source) && !is_full {
-            self.strangers.entry((node, source)).or_default().0 += len as u64;
+        if !self.at.contains_key(&to) && !is_full {
+            self.strangers.entry((node, to)).or_default().0 += len as u64;
         }
     }
 

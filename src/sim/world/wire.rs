@@ -133,7 +133,7 @@ impl World {
 }
 
 /// Whether an address is on the subnet of every node.
-fn is_on_link(ip: IpAddr) -> bool {
+pub fn is_on_link(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[..2] == [10, 77])
 }
 

@@ -40,19 +40,24 @@ impl Checker {
     /// Nobody who is gone is listed as here.
     pub fn dead_are_gone(&mut self, now: Duration) {
         for node in self.live() {
-            // Who hears nothing at all says so, and gives nobody up.
+            // Who hears nothing at all says that it is disconnected, and leaves its roster alone.
             let is_other = |of: &usize| *of != node && self.people[*of].alive;
             let mut others = (0..self.people.len()).filter(is_other);
             let is_alone = !others.any(|of| self.people[of].network == self.people[node].network);
+            if is_alone && self.people[node].cut_off {
+                continue;
+            }
             for of in 0..self.people.len() {
                 let (row, person) = (self.rows[node][of], &self.people[of]);
                 // Whoever tells of the dead has them listed for a while, as unconfirmed; so does
-                // who replays what they said, as long as it goes on.
-                let is_told = |since| self.replays || now < since + HEARSAY_SHOWN_MAX;
+                // who replays what they said.
+                let is_told = |since: Duration| {
+                    let last = row.replayed.map_or(since, |at| at.max(since));
+                    now < last + HEARSAY_SHOWN_MAX
+                };
                 let hearsay = |since| !row.confirmed && is_told(since);
                 let here = row.is_here() && !row.since.is_some_and(hearsay);
-                let doubts = is_alone && row.state == Some(PeerState::Suspect);
-                if here && !doubts && person.honest && !person.alive {
+                if here && person.honest && !person.alive {
                     let what = format!("still lists node {of}, which is gone: {row:?}");
                     self.fail(now, node, 3, what);
                 }

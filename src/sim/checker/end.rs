@@ -253,3 +253,68 @@ impl Checker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::Row;
+    use super::*;
+
+    /// Two who run and one who is dead, of whom the first still tells this.
+    fn with(row: Row) -> Checker {
+        let mut checker = Checker::default();
+        for number in 1..=3 {
+            let address = SocketAddr::from(([10, 77, 0, number], 5263));
+            checker.add(PeerId([number; 32]), address, true);
+        }
+        for node in [0, 1] {
+            checker.started(Duration::ZERO, node, 0);
+        }
+        checker.rows[0][2] = row;
+        checker
+    }
+
+    fn is_found(mut checker: Checker) -> bool {
+        checker.dead_are_gone(Duration::from_secs(100));
+        checker.violation.is_some()
+    }
+
+    #[test]
+    fn who_is_alone_may_list_the_dead_once_it_told_that_it_is_disconnected() {
+        for state in [PeerState::Online, PeerState::Suspect] {
+            let row = Row {
+                state: Some(state),
+                confirmed: true,
+                ..Row::default()
+            };
+            for (others, told) in [(0, true), (0, false), (1, true)] {
+                let mut checker = with(row);
+                checker.people[0].cut_off = told;
+                checker.people[1].alive = others > 0;
+                assert_eq!(is_found(checker), others > 0 || !told, "{state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_row_is_excused_for_a_while_after_the_last_replay() {
+        let at = |seconds| Some(Duration::from_secs(seconds));
+        for (since, replayed, found) in [
+            (at(70), None, false),
+            (at(10), None, true),
+            (at(10), at(70), false),
+            (at(10), at(50), true),
+        ] {
+            let row = Row {
+                state: Some(PeerState::Online),
+                since,
+                replayed,
+                ..Row::default()
+            };
+            let mut checker = with(row);
+            checker.replays = true;
+            assert_eq!(is_found(checker), found, "{since:?} {replayed:?}");
+        }
+    }
+}

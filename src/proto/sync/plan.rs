@@ -63,6 +63,8 @@ pub struct Plans {
     /// With whom an exchange brought nothing: until when their digests are not believed, and for
     /// how long the next time.
     vain: BTreeMap<(RoomTag, PeerId), (Instant, Duration)>,
+    /// Who is asked because what they tell says that they hold something else.
+    doubted: BTreeSet<(RoomTag, PeerId)>,
 }
 
 impl Plans {
@@ -96,6 +98,7 @@ impl Plans {
         self.all.remove(room);
         self.differs.retain(|(of, _), _| of != room);
         self.vain.retain(|(of, _), _| of != room);
+        self.doubted.retain(|(of, _)| of != room);
     }
 
     /// Somebody can be asked who could not before.
@@ -152,12 +155,26 @@ impl Plans {
         }
     }
 
-    /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did,
-    /// its digests are not believed for a while, longer each time.
+    /// What this one tells of a room says that it holds something else: it is asked at `at`.
+    pub fn doubt(&mut self, (room, peer): (RoomTag, PeerId), at: Instant) {
+        if self.doubted.len() >= DIFFERS_MAX {
+            self.doubted.pop_first();
+        }
+        self.doubted.insert((room, peer));
+        self.plan(room, Why::Heal, Some(peer), at);
+    }
+
+    /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did
+    /// although it told that it holds something else, its digests are not believed for a while,
+    /// longer each time. One for another reason, as on joining, says nothing against it.
     pub fn went(&mut self, now: Instant, of: (RoomTag, PeerId), fruitful: bool) {
+        let is_doubted = self.doubted.remove(&of);
         let is_busy = |plan: &Plan| plan.busy.contains(&of.1);
         if fruitful || self.all.get(&of.0).is_some_and(is_busy) {
             self.vain.remove(&of);
+            return;
+        }
+        if !is_doubted {
             return;
         }
         if self.vain.len() >= DIFFERS_MAX && !self.vain.contains_key(&of) {
@@ -220,6 +237,10 @@ impl Plans {
         let of = (room, peer);
         if own == theirs {
             self.differs.remove(&of);
+            // What was told was true, or is by now.
+            if let Some((_, wait)) = self.vain.get_mut(&of) {
+                *wait = VAIN_FIRST;
+            }
             return false;
         }
         if self.is_vain(now, of) {
@@ -272,6 +293,34 @@ mod tests {
                 .is_some_and(|plan| plan.tried.contains(&peer));
             assert_eq!(is_tried, round == AGAIN_MAX, "round {round}");
         }
+    }
+
+    #[test]
+    fn only_who_told_of_a_difference_is_believed_less_where_there_is_none() {
+        let (mut plans, now) = (Plans::default(), Instant::now());
+        let of = (RoomTag([1; 8]), PeerId([2; 32]));
+        let d = Duration::from_millis(1);
+        let differs = |plans: &mut Plans, at: Instant| {
+            plans.compare(at, of, ([1; 8], [2; 8]), d);
+            plans.compare(at + d, of, ([1; 8], [2; 8]), d)
+        };
+        // On joining: nobody had said anything yet.
+        plans.plan(of.0, Why::Join, None, now);
+        plans.went(now, of, false);
+        assert!(differs(&mut plans, now));
+        let mut at = now;
+        for wait in [VAIN_FIRST, VAIN_FIRST * 2, VAIN_FIRST * 4] {
+            plans.doubt(of, at);
+            plans.went(at, of, false);
+            assert!(!differs(&mut plans, at + wait - d * 2), "{wait:?}");
+            assert!(differs(&mut plans, at + wait), "{wait:?}");
+            at += wait;
+        }
+        // It tells the same as is held here: it is not one who never does.
+        plans.compare(at, of, ([1; 8], [1; 8]), d);
+        plans.doubt(of, at);
+        plans.went(at, of, false);
+        assert!(differs(&mut plans, at + VAIN_FIRST));
     }
 
     #[test]

@@ -55,10 +55,12 @@ impl AuthorLog {
     }
 
     /// Whether there is something to tell of: entries that are held, or were until they got old.
+    /// Who came when the last one was said may have it as history.
     #[must_use]
     pub fn is_served(&self) -> bool {
         let contiguous = self.contiguous();
-        contiguous > self.start() || (self.floor > 0 && contiguous == self.floor)
+        let is_old = self.floor > 0 && contiguous == self.floor;
+        contiguous > self.start() || is_old || self.has(contiguous)
     }
 
     /// Whether all of it is told of and served on this network.

@@ -123,6 +123,17 @@ fn a_log_far_ahead_is_joined_near_its_head() {
 }
 
 #[test]
+fn a_log_whose_last_line_came_as_history_is_told_of() {
+    let mut log = AuthorLog::new(3);
+    assert!(!log.is_served(), "known by its head alone");
+    log.filled(1);
+    assert!(!log.is_served());
+    log.filled(3);
+    assert!(log.is_served());
+    assert!(!AuthorLog::new(0).is_served());
+}
+
+#[test]
 fn the_lines_passed_over_on_the_way_to_a_far_head_are_told_as_a_gap() {
     let now = Instant::now();
     let mut log = AuthorLog::new(10);

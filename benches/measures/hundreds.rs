@@ -19,12 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A real node and 500 simulated peers (`tests/lab/harness/simulated.rs`): one processor plays so many
 /// in real time, no thousand; if it did not keep pace, the row of its own share would say 100 %.
 pub fn hundreds(scale: Scale) -> Vec<Row> {
-    let count = scale.of(500);
+    let asked = std::env::var("LANCHAT_HUNDREDS").ok();
+    let count = asked.and_then(|count| count.parse().ok());
+    let count: usize = count.unwrap_or_else(|| scale.of(500));
     let spread = scale.time(SPREAD);
     let lan = Lan::new(2);
     traffic::count(&lan).expect("counters at the switch");
     let data = world::disk_scratch();
     let peers = Simulated::met(lan.host(2), count, spread, lan.host(1));
+    let (met, taken) = (peers.cpu_time(), peers.taken);
+    eprintln!("met: {met:?} of a processor, {taken} datagrams");
     let started = now();
     let mut ana = Member::new(Node::start_in(lan.host(1), "ana", data.path(), &[]));
     let full = ana.until(started + PATIENCE, |ana| ana.present() == count);

@@ -4,8 +4,8 @@
 //! To the real node they look like as many hosts: source addresses, ports and packets are theirs.
 //! To each other they are a whole LAN too, whose datagrams pass in memory; so that a packet is not
 //! verified a thousand times on the core next to the one that is measured, they share what they
-//! know of signatures ([`lanchat::sim::share_signatures`]). A copy by another group path passes only
-//! on the wire.
+//! know of signatures ([`lanchat::sim::share_signatures`]). Copies of a HELLO by another group path pass
+//! only on the wire.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::env;
@@ -29,6 +29,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::attack::header;
 use super::lan::{Host, hardware};
 use super::process::Process;
 
@@ -44,6 +45,8 @@ const SETTLE: Duration = Duration::from_secs(30);
 const HOP: Duration = Duration::from_micros(200);
 /// A thousand meet within as much time of a processor, on a slow machine.
 const MEETING: Duration = Duration::from_secs(900);
+/// The kind of a packet that introduces its sender.
+const HELLO: u8 = 1;
 const CHAT_PORT: u16 = 5263;
 const PRESENCE_PORT: u16 = 5262;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 76, 67);
@@ -56,6 +59,8 @@ const SLOT_LEN: usize = 64 * 1024;
 pub struct Simulated {
     process: Process,
     says: Receiver<String>,
+    /// How many datagrams they took in until they had met.
+    pub taken: u64,
 }
 
 impl Simulated {
@@ -71,10 +76,11 @@ impl Simulated {
     /// thousand who meet are more work than one processor does in real time; a thousand at rest
     /// are not.
     pub fn met(host: &Host, count: usize, spread: Duration, real: &Host) -> Self {
-        let met = Simulated::run(host, count, spread, real, true);
-        let said = met.says.recv_timeout(MEETING);
+        let mut met = Simulated::run(host, count, spread, real, true);
+        let said = met.says.recv_timeout(MEETING).unwrap_or_default();
+        let taken = said.strip_prefix("settled ").and_then(|n| n.parse().ok());
         let stderr = met.process.stderr();
-        assert_eq!(said.as_deref(), Ok("settled"), "stderr:\n{stderr}");
+        met.taken = taken.unwrap_or_else(|| panic!("they did not meet, stderr:\n{stderr}"));
         met
     }
 
@@ -103,7 +109,11 @@ impl Simulated {
                 let _ = tell.send(line);
             }
         });
-        Simulated { process, says }
+        Simulated {
+            process,
+            says,
+            taken: 0,
+        }
     }
 
     /// Time on a processor so far.
@@ -143,7 +153,7 @@ pub fn play_role() {
     let mut world = World::new(count, Duration::from_millis(spread), real).expect("sockets");
     if meet {
         world.meet();
-        println!("settled");
+        println!("settled {}", world.taken);
         io::stdout().flush().expect("the pipe");
     }
     world.run().expect("the network");
@@ -230,6 +240,10 @@ struct World {
     deadlines: Vec<Option<Instant>>,
     due: BTreeSet<(Instant, usize)>,
     parcels: VecDeque<Parcel>,
+    /// Who said HELLO to the others already.
+    introduced: Vec<bool>,
+    /// How many of them were handed over.
+    taken: u64,
     chat: Wire,
     presence: Wire,
 }
@@ -248,6 +262,8 @@ impl World {
             deadlines: vec![None; count],
             due: BTreeSet::new(),
             parcels: VecDeque::new(),
+            introduced: vec![false; count],
+            taken: 0,
             chat: Wire::open(CHAT_PORT, false)?,
             presence: Wire::open(PRESENCE_PORT, true)?,
         })
@@ -365,6 +381,7 @@ impl World {
         let Some(parcel) = self.parcels.pop_front() else {
             return false;
         };
+        self.taken += 1;
         self.with(parcel.to, |peer, now| {
             peer.handle_datagram(now, parcel.arrival, &parcel.bytes);
         });
@@ -411,7 +428,14 @@ impl World {
     fn transmit(&mut self, from: usize, transmit: &lanchat::datagram::Transmit) {
         let to = match transmit.destination {
             Destination::Group(_, path) => match path {
-                Path::Bcast4 => SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into(),
+                Path::Bcast4 => {
+                    // It counts in what its sender tells that it sent, so in memory, too, it must not
+                    // be lost.
+                    if transmit.bytes.get(header::KIND) != Some(&HELLO) {
+                        self.pass_round(from, &transmit.bytes);
+                    }
+                    SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into()
+                }
                 Path::Mcast4 => {
                     self.pass_round(from, &transmit.bytes);
                     SocketAddrV4::new(GROUP, PRESENCE_PORT).into()
@@ -452,8 +476,17 @@ impl World {
         }
     }
 
-    /// Passes a group datagram to the others.
+    /// Passes a group datagram to the others. Of the HELLOs of those who meet only the first: nothing of
+    /// it is lost on the way, so whoever came before knows its sender then, and whoever comes later is
+    /// told of them. The others are most of what a crowd has to read while it meets.
     fn pass_round(&mut self, from: usize, bytes: &[u8]) {
+        let meets = matches!(self.pace, Pace::Virtual(_));
+        if meets && bytes.get(header::KIND) == Some(&HELLO) {
+            if self.introduced[from] {
+                return;
+            }
+            self.introduced[from] = true;
+        }
         let arrival = arrival(chat_address(from), true);
         let bytes: Rc<[u8]> = bytes.into();
         for to in (0..self.peers.len()).filter(|&to| to != from) {

@@ -474,6 +474,7 @@ impl Endpoint {
             // In a new run they may have missed what was said, or their ACK got lost.
             let (group, mut cx) = self.group_cx(now);
             group.member_back(&mut cx, &id);
+            group.tell_heads_of_visited(&mut cx, &id);
             let (private, mut cx) = self.private_cx(now);
             private.peer_confirmed(&mut cx, &id);
         }

@@ -7,7 +7,7 @@ use lanchat::api::{Command, Event, TextKind};
 use lanchat::durable::EntryHead;
 use lanchat::id::{NetworkId, RoomId};
 use lanchat::proto::Identity;
-use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Parsed};
+use lanchat::wire::{self, Body, Entry, EntryFields, EntryKind, Hello, Parsed, Welcome};
 
 use crate::hostile::packet;
 use crate::rooms::{join, told, topic};
@@ -63,6 +63,47 @@ fn a_stub_that_comes_by_an_exchange_is_kept_once_the_store_told_of_its_redaction
     assert_eq!(numbers, [1, 2]);
     let (_, bytes) = &entries[&stub];
     assert_eq!(EntryHead::of(bytes).unwrap().body, None);
+}
+
+/// Who is not in a room has its own lines there to itself: no digest of a member names them.
+#[test]
+fn who_spoke_into_a_room_from_outside_tells_where_that_log_stands() {
+    let mut world = World::new(0.0, 93);
+    ["ana", "ben"].into_iter().for_each(|name| {
+        world.add(name);
+    });
+    world.run_until(seconds(30), World::all_listed);
+    world.ask(1, join("#tea"));
+    world.run(seconds(2));
+    for text in ["one", "two"] {
+        world.send(0, "#tea", text);
+        world.run(seconds(2));
+    }
+    // Until the last HEADS were said.
+    world.run(seconds(20));
+    world.forget();
+    let eva = world.add("eva");
+    world.ask(eva, join("#tea"));
+    world.run_until(seconds(30), World::all_listed);
+    world.run(seconds(2));
+    let tea = RoomId::public("tea").tag();
+    let from_ana = world.sent.iter().filter(|(from, _)| *from == 0);
+    let bodies = from_ana.filter_map(|(_, bytes)| match wire::parse(bytes) {
+        Ok(Parsed::Packet(packet)) => Some(packet.body),
+        _ => None,
+    });
+    let (mut in_greeting, mut in_heads) = (Vec::new(), Vec::new());
+    for body in bodies {
+        match body {
+            Body::Hello(Hello { logs, .. }) | Body::Welcome(Welcome { logs, .. }) => {
+                in_greeting.extend(logs.iter().filter(|log| log.room == tea).map(|log| log.seq));
+            }
+            Body::Heads(heads) if heads.room == tea => in_heads.push(heads.seq),
+            _ => {}
+        }
+    }
+    assert!(in_greeting.contains(&2), "{in_greeting:?}");
+    assert!(in_heads.contains(&2), "{in_heads:?}");
 }
 
 #[test]
@@ -250,6 +291,43 @@ fn what_was_shown_and_could_not_be_kept_can_be_taken_back() {
         assert_eq!(texts, ["before"], "{index}");
         assert_eq!(node.disk.entries.len(), 5, "{index}");
     }
+}
+
+/// As after a full disk: an exchange brings the redaction before the line is kept.
+#[test]
+fn a_redaction_that_comes_again_is_told_once_though_its_line_is_not_kept() {
+    let mut world = three(0.0, 95);
+    (0..3).for_each(|at| world.ask(at, join("#games")));
+    world.run(seconds(2));
+    world.send(0, "#games", "the secret");
+    world.run(seconds(1));
+    let secret = told(&world, 2).last().unwrap().0;
+    world.ask(0, Command::Redact { id: secret });
+    world.run(seconds(1));
+    let of = |(_, bytes): &(usize, Vec<u8>)| match wire::parse(bytes) {
+        Ok(Parsed::Packet(packet)) => match packet.body {
+            Body::Data(entry) if entry.kind == EntryKind::REDACTION => Some(entry),
+            _ => None,
+        },
+        _ => None,
+    };
+    let redaction = world.sent.iter().find_map(of).unwrap();
+    let leave = Command::Leave {
+        room: "#games".into(),
+    };
+    world.ask(2, leave);
+    world.stop_hearing(2);
+    world.nodes[2].disk.entries.clear();
+    world.ask(2, join("#games"));
+    let ana = Identity::from_secret(&[1; 32]);
+    let bytes = packet(&ana, 1, &Body::Data(redaction));
+    let source = world.nodes[0].address;
+    world.inject(2, source, true, &bytes);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[2].disk.entries.len(), 1, "it came again");
+    let all = told(&world, 2).into_iter();
+    let redactions = all.filter(|(_, (kind, ..))| *kind == TextKind::Redaction);
+    assert_eq!(redactions.count(), 1);
 }
 
 #[test]

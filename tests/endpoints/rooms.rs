@@ -5,7 +5,7 @@ use std::time::Duration;
 use lanchat::api::{Command, Conversation, Event, ReceiptState, TextKind};
 use lanchat::id::MessageId;
 
-use super::world::{World, lobby, seconds, three};
+use super::world::{DISK, World, lobby, seconds, three};
 
 pub fn join(room: &str) -> Command {
     Command::Join {
@@ -314,6 +314,39 @@ fn what_was_taken_back_while_somebody_was_out_of_the_room_is_told_once_to_who_is
     let all = told(&world, 2).into_iter();
     let takes_back = |(_, (kind, ..)): &(MessageId, Told)| *kind == TextKind::Redaction;
     assert_eq!(all.filter(takes_back).count(), 1);
+}
+
+/// Left while the redaction waits behind a gap, or is on its way to the disk: it is in the store then
+/// and does not come again.
+#[test]
+fn what_was_taken_back_as_somebody_left_the_room_is_told_to_who_is_back() {
+    for after in [Duration::ZERO, DISK * 2] {
+        let mut world = three(0.0, 10);
+        (0..3).for_each(|at| world.ask(at, join("#games")));
+        world.run(seconds(2));
+        world.send(0, "#games", "the secret");
+        world.run(seconds(2));
+        let secret = told(&world, 2).last().unwrap().0;
+        world.stop_hearing(2);
+        world.send(0, "#games", "missed");
+        world.run(Duration::from_millis(1));
+        world.cut.clear();
+        world.ask(0, Command::Redact { id: secret });
+        let entries = |world: &World| world.nodes[2].disk.entries.len();
+        world.run_until(seconds(1), |world| entries(world) == 2);
+        world.run(after);
+        world.ask(2, leave("#games"));
+        world.run(Duration::from_millis(20));
+        let takes_back = |(_, (kind, ..)): &(MessageId, Told)| *kind == TextKind::Redaction;
+        let count = |world: &World| told(world, 2).into_iter().filter(takes_back).count();
+        assert_eq!(count(&world), 0, "it is not in the room");
+        world.ask(2, join("#games"));
+        world.run(seconds(20));
+        assert_eq!(count(&world), 1, "after {after:?}");
+        let has = |bytes: &[u8]| bytes.windows(10).any(|part| part == b"the secret");
+        let mut kept = world.nodes[2].disk.entries.values();
+        assert!(!kept.any(|(_, bytes)| has(bytes)), "after {after:?}");
+    }
 }
 
 #[test]

@@ -129,7 +129,12 @@ impl Group {
                 let asked = Asked::Half { room, entry, key };
                 self.pending.insert(token, Pending::Asked(asked));
             }
-            for (entry, key) in std::mem::take(&mut room.seat.unjudged) {
+            // Of a room that was left it waits until this node is back.
+            let unjudged = match room.seat.joined {
+                true => std::mem::take(&mut room.seat.unjudged),
+                false => Vec::new(),
+            };
+            for (entry, key) in unjudged {
                 let Some(&id) = entry.deps.first() else {
                     continue;
                 };
@@ -300,6 +305,9 @@ impl Group {
             return;
         };
         let author = entry.author_id();
+        if !room.seat.joined {
+            return room.seat.unjudged.push((entry.clone(), key));
+        }
         let Some(line) = line else {
             let id = entry.deps.first().copied().unwrap_or_default();
             let seen = room.seat.seen.get(&MessageId(id));
@@ -319,27 +327,14 @@ impl Group {
             forget_bytes(room, own, (author, at));
             room.seat.take_topic_back(&MessageId(id));
             tell(room, cx);
-            let from = match own {
-                true => cx.own_reference(),
-                false => cx.presence.reference_of(&entry.author),
-            };
-            let event = room.show(cx, from, &Whole::of(entry), own, key);
-            return cx.core.event(event);
+            return show_redaction(room, cx, entry, key);
         };
         if line.author != author || line.talk != Talk::Room(room.id) {
             return;
         }
-        let own = author == cx.core.identity.id();
-        let from = match own {
-            true => cx.own_reference(),
-            false => cx.presence.reference_of(&entry.author),
-        };
-        // Of a message of several parts each is taken back; people see it once. What could not be
-        // kept when it was shown may come again.
-        let id = MessageId::of_entry(&entry.hash(&room.id));
-        if !EntryKind(line.kind).continues() && room.seat.seen.get(&id).is_none() {
-            let event = room.show(cx, from, &Whole::of(entry), own, key);
-            cx.core.event(event);
+        // Of a message of several parts each is taken back; people see it once.
+        if !EntryKind(line.kind).continues() {
+            show_redaction(room, cx, entry, key);
         }
         self.forget_line(cx, tag, &author, Some(line));
     }
@@ -453,6 +448,22 @@ fn forget_bytes(room: &mut Room, own: bool, (author, (epoch, seq)): (PeerId, Own
     } else if let Some(log) = room.logs.get_mut(&(author, epoch)) {
         log.forget(seq);
     }
+}
+
+/// Tells people that a line was taken back, once: what could not be kept when it was shown may come
+/// again.
+fn show_redaction(room: &mut Room, cx: &mut Cx, entry: &Entry, key: u64) {
+    let id = MessageId::of_entry(&entry.hash(&room.id));
+    if room.seat.seen.get(&id).is_some() {
+        return;
+    }
+    let own = entry.author_id() == cx.core.identity.id();
+    let from = match own {
+        true => cx.own_reference(),
+        false => cx.presence.reference_of(&entry.author),
+    };
+    let event = room.show(cx, from, &Whole::of(entry), own, key);
+    cx.core.event(event);
 }
 
 /// Tells people of a room if they were told something else.

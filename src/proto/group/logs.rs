@@ -10,6 +10,7 @@ use super::log::AuthorLog;
 use super::sync_in::Given;
 use crate::id::{NetworkId, PeerId, ShortId};
 use crate::limits::{AUTHOR_EPOCHS_MAX, PEERS_MAX, ROOM_AUTHORS_MAX};
+use crate::wire::Entry;
 
 /// Whose log, and of which epoch.
 pub type LogAt = (PeerId, u64);
@@ -193,6 +194,12 @@ impl Logs {
                 told => log.denied(told.map(|(head, _)| *head)),
             }
         }
+    }
+
+    /// Takes out what takes lines back and waits for its turn, with its place in the order.
+    pub fn take_redactions(&mut self) -> Vec<(Entry, u64)> {
+        let logs = self.all.values_mut();
+        logs.flat_map(|log| log.take_redactions()).collect()
     }
 
     /// The full id of the author that packets name like this.

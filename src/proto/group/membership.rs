@@ -125,6 +125,7 @@ impl Group {
         }
         room.seat.joined = false;
         room.seat.proven.clear();
+        room.set_redactions_aside();
         room.logs = Logs::default();
         cx.core.rooms.retain(|listed| *listed != room.seat.listed);
         cx.core.event(described(room));

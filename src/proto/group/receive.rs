@@ -16,7 +16,7 @@ use crate::limits::ROOM_AUTHORS_MAX;
 use crate::proto::Now;
 use crate::proto::presence::names::person_write;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
-use crate::wire::{Body, Entry, HeadOf, Heads, OwnLog, RoomDigest};
+use crate::wire::{Body, Entry, EntryKind, HeadOf, Heads, OwnLog, RoomDigest};
 
 /// Most entries of others that wait for the store.
 pub(super) const RECEIVED_PENDING_MAX: usize = 4096;
@@ -315,11 +315,15 @@ impl Group {
     }
 
     fn received_stored(&mut self, cx: &mut Cx, tag: RoomTag, at: LogAt, entry: Entry, kept: Kept) {
-        // It may have been left meanwhile.
-        let Some(room) = self.rooms.get_mut(&tag).filter(|room| room.seat.joined) else {
+        let Some(room) = self.rooms.get_mut(&tag) else {
             return;
         };
-        let Some(log) = room.logs.get_mut(&at) else {
+        // It may have been left meanwhile.
+        let Some(log) = room.logs.get_mut(&at).filter(|_| room.seat.joined) else {
+            if entry.kind.base() == EntryKind::REDACTION && kept.is_new() {
+                let key = kept.key().max(entry.hlc);
+                room.seat.unjudged.push((entry, key));
+            }
             return;
         };
         let seq = entry.seq;

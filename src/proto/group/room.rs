@@ -90,6 +90,13 @@ impl Room {
         self.since.clear();
     }
 
+    /// This node leaves its seat: what takes a line back and waits for its turn is in the store, so
+    /// it does not come again. It is looked at once this node is back.
+    pub fn set_redactions_aside(&mut self) {
+        let waiting = self.logs.take_redactions();
+        self.seat.unjudged.extend(waiting);
+    }
+
     /// This node is in the room on this network, since `ms` (milliseconds since the Unix epoch)
     /// or longer.
     pub fn arrive(&mut self, network: NetworkId, ms: u64) {

@@ -10,7 +10,7 @@ use super::room::Room;
 use super::{Cx, Group};
 use crate::durable::{Holes, Snapshot};
 use crate::id::{NetworkId, PeerId, RoomId, RoomTag, ShortId};
-use crate::limits::{HEARTBEAT_HEADS_MAX, HEARTBEAT_ROOMS_MAX};
+use crate::limits::{HEARTBEAT_HEADS_MAX, HEARTBEAT_ROOMS_MAX, RECORD_ROOMS_MAX};
 use crate::proto::core::Core;
 use crate::proto::locked::RoomKey;
 use crate::proto::locked::seal::Seal;
@@ -103,14 +103,20 @@ impl Group {
         room.is_some_and(|room| room.logs.contains(author))
     }
 
-    /// Own logs of this network, for HELLO and WELCOME.
+    /// Own logs of this network, for HELLO and WELCOME: of the rooms that this node is in, then of
+    /// those where it said something without being in them, since nobody else may have it.
     #[must_use]
     pub fn own_logs(&self, network: NetworkId) -> Vec<OwnLog> {
-        let rooms = self.rooms.values();
-        rooms
-            .filter(|room| room.seat.is_told_openly() && !is_sabotaged(Sabotage::NoHeads))
-            .take(crate::limits::RECORD_ROOMS_MAX)
-            .map(|room| room.own_log_on(network))
+        let open = || self.rooms.values().filter(|room| !room.seat.is_locked());
+        let joined = open().filter(|room| room.seat.joined);
+        let visited = open().filter(|room| !room.seat.joined);
+        let said = |log: &OwnLog| log.epoch > 0;
+        let joined = joined.map(|room| room.own_log_on(network));
+        let visited = visited.map(|room| room.own_log_on(network)).filter(said);
+        joined
+            .chain(visited)
+            .filter(|_| !is_sabotaged(Sabotage::NoHeads))
+            .take(RECORD_ROOMS_MAX)
             .collect()
     }
 
@@ -144,13 +150,23 @@ impl Group {
     /// Tells a member that was given up and is back where the own logs stand: what was said
     /// meanwhile was not for it, and where no group path works nothing else would tell.
     pub fn tell_heads(&self, cx: &mut Cx, id: &PeerId) {
+        self.tell_heads_of(cx, id, |_| true);
+    }
+
+    /// The same of the rooms that this node only spoke into, which its heartbeats do not name.
+    pub fn tell_heads_of_visited(&self, cx: &mut Cx, id: &PeerId) {
+        self.tell_heads_of(cx, id, |room| !room.seat.joined);
+    }
+
+    fn tell_heads_of(&self, cx: &mut Cx, id: &PeerId, wanted: impl Fn(&Room) -> bool) {
         let Some(to) = cx.presence.address_of(id) else {
             return;
         };
         let network = cx.core.network_towards(to);
         let peer = cx.presence.roster.get(id);
         let is_in = |room: &Room| peer.is_some_and(|peer| room.seat.lists(peer));
-        let of_theirs: Vec<_> = self.rooms.iter().filter(|(_, room)| is_in(room)).collect();
+        let theirs = |(_, room): &(&RoomTag, &Room)| wanted(room) && is_in(room);
+        let of_theirs: Vec<_> = self.rooms.iter().filter(theirs).collect();
         for (tag, room) in of_theirs {
             let head = room.own.told_on(room.seat.network_of(network));
             if let Some((epoch, (first, seq))) = head.filter(|_| !is_sabotaged(Sabotage::NoHeads)) {

@@ -438,10 +438,10 @@ impl Sync {
         tracing::debug!(?why, "a member does not help");
         let of = self.live.get(&key);
         let of = of.map(|live| (live.exchange.subject.room.tag(), live.peer));
-        self.drop_exchange(parts, key);
         if let Some((room, peer)) = of.filter(|_| why == Refused::Busy) {
             self.plans.busy(room, peer);
         }
+        self.drop_exchange(parts, key);
     }
 
     /// An exchange is over: if it did not bring all, the next member is asked.

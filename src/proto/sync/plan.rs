@@ -63,6 +63,8 @@ pub struct Plans {
     /// With whom an exchange brought nothing: until when their digests are not believed, and for
     /// how long the next time.
     vain: BTreeMap<(RoomTag, PeerId), (Instant, Duration)>,
+    /// Who is asked because what they tell says that they hold something else.
+    doubted: BTreeSet<(RoomTag, PeerId)>,
 }
 
 impl Plans {
@@ -85,6 +87,7 @@ impl Plans {
             plan.prefer = Some(peer);
             plan.left = (plan.left + 1).min(4);
             plan.tried.remove(&peer);
+            plan.busy.remove(&peer);
         }
         plan.until = plan.until.max(at + PATIENCE);
         plan.due = Some(plan.due.map_or(at, |due| due.min(at)));
@@ -95,6 +98,7 @@ impl Plans {
         self.all.remove(room);
         self.differs.retain(|(of, _), _| of != room);
         self.vain.retain(|(of, _), _| of != room);
+        self.doubted.retain(|(of, _)| of != room);
     }
 
     /// Somebody can be asked who could not before.
@@ -151,11 +155,26 @@ impl Plans {
         }
     }
 
-    /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did,
-    /// its digests are not believed for a while, longer each time.
+    /// What this one tells of a room says that it holds something else: it is asked at `at`.
+    pub fn doubt(&mut self, (room, peer): (RoomTag, PeerId), at: Instant) {
+        if self.doubted.len() >= DIFFERS_MAX {
+            self.doubted.pop_first();
+        }
+        self.doubted.insert((room, peer));
+        self.plan(room, Why::Heal, Some(peer), at);
+    }
+
+    /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did
+    /// although it told that it holds something else, its digests are not believed for a while,
+    /// longer each time. One for another reason, as on joining, says nothing against it.
     pub fn went(&mut self, now: Instant, of: (RoomTag, PeerId), fruitful: bool) {
-        if fruitful {
+        let is_doubted = self.doubted.remove(&of);
+        let is_busy = |plan: &Plan| plan.busy.contains(&of.1);
+        if fruitful || self.all.get(&of.0).is_some_and(is_busy) {
             self.vain.remove(&of);
+            return;
+        }
+        if !is_doubted {
             return;
         }
         if self.vain.len() >= DIFFERS_MAX && !self.vain.contains_key(&of) {
@@ -174,19 +193,19 @@ impl Plans {
         plan.tried.insert(peer);
         plan.until = now + PATIENCE;
         plan.left -= u32::from(done && plan.left > 0);
-        if plan.left == 0 || plan.tried.len() >= TRIES_MAX {
+        let in_vain = plan.tried.difference(&plan.busy).count();
+        if plan.left == 0 || in_vain >= TRIES_MAX {
             self.all.remove(&room);
         } else {
             plan.due = Some(now + NEXT);
         }
     }
 
-    /// This one has no time: whoever else can be asked is asked first.
+    /// This one, who is being asked, has no time: whoever else can be asked is asked first.
     pub fn busy(&mut self, room: RoomTag, peer: PeerId) {
         if let Some(plan) = self.all.get_mut(&room) {
             plan.busy.insert(peer);
         }
-        self.vain.remove(&(room, peer));
     }
 
     /// The connection to this one went away while it was asked, which says nothing against it.
@@ -218,6 +237,10 @@ impl Plans {
         let of = (room, peer);
         if own == theirs {
             self.differs.remove(&of);
+            // What was told was true, or is by now.
+            if let Some((_, wait)) = self.vain.get_mut(&of) {
+                *wait = VAIN_FIRST;
+            }
             return false;
         }
         if self.is_vain(now, of) {
@@ -273,6 +296,34 @@ mod tests {
     }
 
     #[test]
+    fn only_who_told_of_a_difference_is_believed_less_where_there_is_none() {
+        let (mut plans, now) = (Plans::default(), Instant::now());
+        let of = (RoomTag([1; 8]), PeerId([2; 32]));
+        let d = Duration::from_millis(1);
+        let differs = |plans: &mut Plans, at: Instant| {
+            plans.compare(at, of, ([1; 8], [2; 8]), d);
+            plans.compare(at + d, of, ([1; 8], [2; 8]), d)
+        };
+        // On joining: nobody had said anything yet.
+        plans.plan(of.0, Why::Join, None, now);
+        plans.went(now, of, false);
+        assert!(differs(&mut plans, now));
+        let mut at = now;
+        for wait in [VAIN_FIRST, VAIN_FIRST * 2, VAIN_FIRST * 4] {
+            plans.doubt(of, at);
+            plans.went(at, of, false);
+            assert!(!differs(&mut plans, at + wait - d * 2), "{wait:?}");
+            assert!(differs(&mut plans, at + wait), "{wait:?}");
+            at += wait;
+        }
+        // It tells the same as is held here: it is not one who never does.
+        plans.compare(at, of, ([1; 8], [1; 8]), d);
+        plans.doubt(of, at);
+        plans.went(at, of, false);
+        assert!(differs(&mut plans, at + VAIN_FIRST));
+    }
+
+    #[test]
     fn who_was_asked_and_has_more_since_is_asked_again() {
         let (now, room, peer) = (Instant::now(), RoomTag([1; 8]), PeerId([2; 32]));
         let mut plans = Plans::default();
@@ -294,11 +345,13 @@ mod tests {
         let (one, other) = (PeerId([2; 32]), PeerId([3; 32]));
         let mut plans = Plans::default();
         plans.plan(room, Why::Heal, None, now);
-        for peer in [one, other] {
-            plans.asking(now, &room, peer);
-            plans.asked(now, room, peer, false);
-        }
+        plans.asking(now, &room, one);
         plans.busy(room, one);
+        plans.went(now, (room, one), false);
+        plans.asked(now, room, one, false);
+        assert!(!plans.is_vain(now, (room, one)));
+        plans.asking(now, &room, other);
+        plans.asked(now, room, other, false);
         plans.nobody(now, &room);
         assert_eq!(plans.due(now), []);
         assert_eq!(plans.due(now + LATER), [room]);
@@ -308,5 +361,28 @@ mod tests {
         plans.asked(now, room, one, false);
         plans.nobody(now + LATER, &room);
         assert_eq!(plans.deadline(), None, "asked in vain");
+    }
+
+    /// All others may not even be in the room.
+    #[test]
+    fn who_had_no_time_is_asked_again_however_many_others_were_asked_in_vain() {
+        let (now, room) = (Instant::now(), RoomTag([1; 8]));
+        let mut plans = Plans::default();
+        plans.plan(room, Why::Heal, None, now);
+        for number in 1..=6 {
+            let peer = PeerId([number; 32]);
+            plans.asking(now, &room, peer);
+            if number == 1 {
+                plans.busy(room, peer);
+            }
+            plans.asked(now, room, peer, false);
+        }
+        plans.nobody(now + NEXT, &room);
+        let plan = plans.get(&room).expect("not done");
+        assert!(!plan.tried.contains(&PeerId([1; 32])));
+        assert_eq!(plans.due(now + NEXT + LATER), [room]);
+        plans.asking(now, &room, PeerId([7; 32]));
+        plans.asked(now, room, PeerId([7; 32]), false);
+        assert!(plans.get(&room).is_none(), "six in vain");
     }
 }

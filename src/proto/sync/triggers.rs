@@ -73,7 +73,7 @@ impl Endpoint {
                 continue;
             }
             let at = now.mono + self.core.jitter(SPREAD);
-            self.sync.plans.plan(tag, Why::Heal, Some(peer), at);
+            self.sync.plans.doubt((tag, peer), at);
             self.sync.plans.somebody(now.mono, SPREAD);
         }
     }
@@ -103,7 +103,7 @@ impl Endpoint {
             let members = self.presence.roster.population() as f64;
             if self.core.unit() * members < CHOSEN {
                 let at = now.mono + self.core.jitter(SPREAD);
-                self.sync.plans.plan(digest.room, Why::Heal, Some(*id), at);
+                self.sync.plans.doubt(of, at);
                 self.sync.plans.somebody(now.mono, SPREAD);
             }
         }

@@ -107,8 +107,11 @@ impl Checker {
         let is_there = |node: &&usize| self.network_in(**node, &room.tag()) == network;
         let there: Vec<usize> = live.iter().filter(is_there).copied().collect();
         let is_here = self.live().contains(&author);
-        let holders = there.iter().chain(Some(&author).filter(|_| is_here));
-        let had: BTreeSet<u32> = holders.flat_map(|&node| held(node)).collect();
+        let mut had: BTreeSet<u32> = there.iter().flat_map(|&node| held(node)).collect();
+        if is_here {
+            let own = held(author).into_iter();
+            had.extend(own.filter(|&seq| self.author_gives((of.0, of.1, of.2, seq))));
+        }
         let is_old = |seq: u32| {
             let key = (room.0, id, epoch, seq);
             there.iter().any(|&node| disk(node).is_old(&key))
@@ -133,6 +136,15 @@ impl Checker {
                 self.fail(now, node, 3, what);
             }
         }
+    }
+
+    /// Whether a line's author hands it over: it is in that room; or the room is open and it was
+    /// said in this run. Of a room that was only spoken into, later runs know nothing.
+    fn author_gives(&self, line: LineAt) -> bool {
+        let (room, author) = (line.0, line.1);
+        let sent = self.sent_at.get(&line);
+        let in_this_run = sent.is_some_and(|&at| at >= self.people[author].since);
+        self.is_in(author, &room) || (in_this_run && !self.seals.contains_key(&room))
     }
 
     /// What a node kept of what was said while it was there, it showed.

@@ -133,6 +133,32 @@ fn the_lines_passed_over_on_the_way_to_a_far_head_are_told_as_a_gap() {
     assert_eq!(lines(&mut log, now), [1000 + first - 11, first]);
 }
 
+/// Its head was heard of, and what is before it comes by an exchange of histories.
+#[test]
+fn what_is_missing_before_the_start_of_a_log_is_told_too() {
+    let now = Instant::now();
+    let mut log = AuthorLog::new(8);
+    [2, 4, 5].iter().for_each(|seq| store(&mut log, now, *seq));
+    assert_eq!(lines(&mut log, now), [2]);
+    take(&mut log, now, 9);
+    assert_eq!(lines(&mut log, now), [] as [u32; 0]);
+    assert_eq!(log.deadline(), Some(now + GAP_HOLD));
+    let later = now + GAP_HOLD;
+    assert_eq!(lines(&mut log, later), [1001, 4, 5]);
+    assert_eq!(lines(&mut log, later + GAP_HOLD), [1003, 9]);
+    store(&mut log, later, 3);
+    assert_eq!(lines(&mut log, later), [3]);
+
+    let mut log = AuthorLog::new(0);
+    take(&mut log, now, 3);
+    assert_eq!(lines(&mut log, now + GAP_HOLD), [1002, 3]);
+    log.learn_head(1000, now);
+    (700..=702).for_each(|seq| store(&mut log, now, seq));
+    assert_eq!(lines(&mut log, now), [] as [u32; 0]);
+    let gap = 1000 + 700 - 4;
+    assert_eq!(lines(&mut log, now + GAP_HOLD), [gap, 700, 701, 702]);
+}
+
 #[test]
 fn a_head_without_bounds_costs_a_bounded_amount_of_memory() {
     let now = Instant::now();

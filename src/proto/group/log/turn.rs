@@ -5,12 +5,13 @@ use std::time::Instant;
 use super::{AuthorLog, GAP_HOLD, Line, Waiting};
 use crate::id::MessageId;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
-use crate::wire::Entry;
+use crate::wire::{Entry, EntryKind};
 
 impl AuthorLog {
     /// The next line to show, if one may be shown now.
     pub fn next_line(&mut self, now: Instant) -> Option<Line> {
         let (&seq, _) = self.waiting.first_key_value()?;
+        self.go_back(now, seq);
         if self.skipped > 0 && seq > self.shown {
             return Some(Line::Gap(std::mem::take(&mut self.skipped)));
         }
@@ -53,6 +54,18 @@ impl AuthorLog {
         Some(Line::Gap(missing))
     }
 
+    /// A line that is not wanted, since it is before the start, came all the same, and nothing behind
+    /// it was shown: from here on it goes in turn again, so that what is missing is told.
+    fn go_back(&mut self, now: Instant, seq: u32) {
+        let last = self.last_key.map(|(last, _)| last);
+        if seq <= self.shown && last.is_none_or(|last| last < seq) {
+            let before = last.unwrap_or(seq - 1);
+            self.skipped = self.skipped.saturating_sub(self.shown - before);
+            self.shown = before;
+            self.note_gap(now);
+        }
+    }
+
     /// The last line that was shown behind this one, up to the next gap, and the key that it has
     /// by the one of this.
     fn last_behind(&self, seq: u32, key: u64) -> Option<(u64, MessageId)> {
@@ -82,6 +95,16 @@ impl AuthorLog {
     #[must_use]
     pub fn holds_back(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Takes out what takes lines back and waits for its turn, with its place in the order.
+    pub fn take_redactions(&mut self) -> Vec<(Entry, u64)> {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let is_one = |(_, line): &(u32, Waiting)| line.entry.kind.base() == EntryKind::REDACTION;
+        let (taken, kept): (Vec<_>, Vec<_>) = waiting.partition(is_one);
+        self.waiting = kept.into_iter().collect();
+        let taken = taken.into_iter();
+        taken.map(|(_, line)| (line.entry, line.key)).collect()
     }
 
     /// The lines behind a gap wait no longer.

@@ -16,14 +16,14 @@ const SPREAD: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A real node and a thousand simulated peers (`tests/lab/harness/simulated.rs`), or `LANCHAT_HUNDREDS` of
-/// them. They are endpoints of the library, so what they send is what as many nodes send: heartbeats
+/// A real node and 500 simulated peers (`tests/lab/harness/simulated.rs`), or `LANCHAT_HUNDREDS` of
+/// them: a thousand want a processor for themselves, minutes to meet, and 4 GB. They are endpoints of the library, so what they send is what as many nodes send: heartbeats
 /// by their T_hb, probes in their share, news, answers. One processor plays so many in real time; if it did
 /// not keep pace, the row of its own share would say 100 %.
 pub fn hundreds(scale: Scale) -> Vec<Row> {
     let asked = std::env::var("LANCHAT_HUNDREDS").ok();
     let count = asked.and_then(|count| count.parse().ok());
-    let count: usize = count.unwrap_or_else(|| scale.of(1000));
+    let count: usize = count.unwrap_or_else(|| scale.of(500));
     let spread = scale.time(SPREAD);
     let lan = Lan::new(2);
     traffic::count(&lan).expect("counters at the switch");

@@ -37,6 +37,10 @@ use super::process::Process;
 const ROLE: &str = "--lab-simulated";
 /// Datagrams handed over in memory before the sockets are looked at again.
 const PARCELS_AT_ONCE: usize = 256;
+/// What is for all of them is handed over together with what comes within this time, to one after the
+/// other: what a peer knows is in the processor's caches once for all of it, and a thousand of them fit
+/// into no cache. What comes from the real node, and by unicast, waits for none of it.
+const GATHER: Duration = Duration::from_millis(250);
 /// For so long after the last began they introduce themselves: seven HELLOs take 16 s.
 const INTRODUCTION: Duration = Duration::from_secs(20);
 /// For so long after that what was to be said about them is said, before others come.
@@ -240,6 +244,11 @@ struct World {
     deadlines: Vec<Option<Instant>>,
     due: BTreeSet<(Instant, usize)>,
     parcels: VecDeque<Parcel>,
+    /// In real time: what was sent to all others, by whom, and until when more is waited for.
+    rounds: Vec<(usize, Rc<[u8]>)>,
+    gather_until: Instant,
+    /// The same once it is being handed over.
+    gathered: VecDeque<Parcel>,
     /// Who said HELLO to the others already.
     introduced: Vec<bool>,
     /// How many of them were handed over.
@@ -262,6 +271,9 @@ impl World {
             deadlines: vec![None; count],
             due: BTreeSet::new(),
             parcels: VecDeque::new(),
+            rounds: Vec::new(),
+            gather_until: now.mono,
+            gathered: VecDeque::new(),
             introduced: vec![false; count],
             taken: 0,
             chat: Wire::open(CHAT_PORT, false)?,
@@ -301,14 +313,18 @@ impl World {
         let mut buffer = vec![0; SLOT_LEN];
         loop {
             self.receive(&mut buffer);
+            self.gather();
             self.deliver();
             self.wake_due();
             let next_start = self.start_due();
             let now = self.pace.now().mono;
             let left = |at: Instant| at.saturating_duration_since(now);
             let next_due = self.due.first().map(|&(at, _)| left(at));
-            let at_once = (!self.parcels.is_empty()).then_some(Duration::ZERO);
-            let wait = [next_start, next_due, at_once, Some(Duration::from_secs(1))];
+            let is_idle = self.parcels.is_empty() && self.gathered.is_empty();
+            let at_once = (!is_idle).then_some(Duration::ZERO);
+            let gathered = (!self.rounds.is_empty()).then(|| left(self.gather_until));
+            let most = Some(Duration::from_secs(1));
+            let wait = [next_start, next_due, at_once, gathered, most];
             self.wait(wait.into_iter().flatten().min().unwrap_or_default())?;
         }
     }
@@ -368,6 +384,23 @@ impl World {
         }
     }
 
+    /// Begins to hand over what was gathered, by receiver.
+    fn gather(&mut self) {
+        let is_due = self.gather_until <= self.pace.now().mono && self.gathered.is_empty();
+        if self.rounds.is_empty() || !is_due {
+            return;
+        }
+        let rounds = std::mem::take(&mut self.rounds);
+        for to in 0..self.peers.len() {
+            let others = rounds.iter().filter(|(from, _)| *from != to);
+            self.gathered.extend(others.map(|(from, bytes)| Parcel {
+                to,
+                arrival: arrival(chat_address(*from), true),
+                bytes: Rc::clone(bytes),
+            }));
+        }
+    }
+
     /// Hands over some of what passes in memory.
     fn deliver(&mut self) {
         for _ in 0..PARCELS_AT_ONCE {
@@ -378,7 +411,8 @@ impl World {
     }
 
     fn deliver_one(&mut self) -> bool {
-        let Some(parcel) = self.parcels.pop_front() else {
+        let next = self.parcels.pop_front();
+        let Some(parcel) = next.or_else(|| self.gathered.pop_front()) else {
             return false;
         };
         self.taken += 1;
@@ -489,6 +523,13 @@ impl World {
         }
         let arrival = arrival(chat_address(from), true);
         let bytes: Rc<[u8]> = bytes.into();
+        if !meets {
+            if self.rounds.is_empty() {
+                self.gather_until = self.pace.now().mono + GATHER;
+            }
+            self.rounds.push((from, bytes));
+            return;
+        }
         for to in (0..self.peers.len()).filter(|&to| to != from) {
             self.parcels.push_back(Parcel {
                 to,

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::byzantine::puppet;
 use super::disk::Disk;
-use crate::api::{Conversation, Event, PeerState, ReceiptState};
+use crate::api::{Conversation, Event, NetworkState, PeerState, ReceiptState};
 use crate::id::{Incarnation, MessageId, NetworkId, PeerId, RoomId, RoomTag};
 use crate::proto::locked::seal::Seal;
 use crate::wire::EntryKind;
@@ -85,6 +85,8 @@ pub struct Person {
     pub still: (Duration, Option<Duration>),
     /// When it last went on, and for how long it had stood still or slept.
     pub went_on: Option<(Duration, detect::Pause)>,
+    /// Whether it told last that it is disconnected.
+    pub cut_off: bool,
 }
 
 /// What a node shows of another.
@@ -102,6 +104,8 @@ pub struct Row {
     pub left: Option<Duration>,
     /// Since when they are shown as Suspect.
     suspected: Option<Duration>,
+    /// When a packet came that names them as its sender while they were dead: a replay.
+    replayed: Option<Duration>,
 }
 
 impl Row {
@@ -253,6 +257,7 @@ impl Checker {
             absent: Duration::ZERO,
             still: (Duration::ZERO, None),
             went_on: None,
+            cut_off: false,
         });
         self.index.insert(id, index);
         self.at.insert(address, index);
@@ -271,6 +276,7 @@ impl Checker {
         let person = &mut self.people[node];
         (person.alive, person.since, person.goodbye) = (true, now, None);
         (person.still.1, person.went_on) = (None, None);
+        person.cut_off = false;
         self.accused.retain(|(at, _), _| *at != node);
         self.forget_rows(node);
         self.stale.retain(|(at, _), _| *at != node);
@@ -399,6 +405,9 @@ impl Checker {
                     }
                     Conversation::Peer(_) => {}
                 }
+            }
+            Event::Network { state, .. } => {
+                self.people[node].cut_off = *state == NetworkState::Down;
             }
             Event::Room { room, joined, .. } => {
                 let name = room.trim_start_matches('#');

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Checker, Row};
 use crate::api::PeerState;
+use crate::id::ShortId;
 use crate::wire::{self, Body, Parsed};
 
 /// The shortest time to refute is 500 ms after a refusal, of which a stop may take a timer's length.
@@ -60,11 +61,24 @@ impl Checker {
         now.saturating_sub(self.people[node].still.0)
     }
 
+    /// A packet came that names this sender: of somebody dead it is late, or said again by another.
+    fn replayed(&mut self, now: Duration, node: usize, sender: ShortId) {
+        if !self.replays {
+            return;
+        }
+        let is_sender = |person: &super::Person| person.id.short() == sender;
+        let of = self.people.iter().position(is_sender);
+        if let Some(of) = of.filter(|of| !self.people[*of].alive) {
+            self.rows[node][of].replayed = Some(now);
+        }
+    }
+
     /// A datagram came: a SUSPECT of somebody?
     pub fn accused(&mut self, now: Duration, node: usize, bytes: &[u8]) {
         let Ok(Parsed::Packet(packet)) = wire::parse(bytes) else {
             return;
         };
+        self.replayed(now, node, packet.header.sender);
         let Body::Suspect(suspect) = packet.body else {
             return;
         };

@@ -40,19 +40,24 @@ impl Checker {
     /// Nobody who is gone is listed as here.
     pub fn dead_are_gone(&mut self, now: Duration) {
         for node in self.live() {
-            // Who hears nothing at all says so, and gives nobody up.
+            // Who hears nothing at all says that it is disconnected, and leaves its roster alone.
             let is_other = |of: &usize| *of != node && self.people[*of].alive;
             let mut others = (0..self.people.len()).filter(is_other);
             let is_alone = !others.any(|of| self.people[of].network == self.people[node].network);
+            if is_alone && self.people[node].cut_off {
+                continue;
+            }
             for of in 0..self.people.len() {
                 let (row, person) = (self.rows[node][of], &self.people[of]);
                 // Whoever tells of the dead has them listed for a while, as unconfirmed; so does
-                // who replays what they said, as long as it goes on.
-                let is_told = |since| self.replays || now < since + HEARSAY_SHOWN_MAX;
+                // who replays what they said.
+                let is_told = |since: Duration| {
+                    let last = row.replayed.map_or(since, |at| at.max(since));
+                    now < last + HEARSAY_SHOWN_MAX
+                };
                 let hearsay = |since| !row.confirmed && is_told(since);
                 let here = row.is_here() && !row.since.is_some_and(hearsay);
-                let doubts = is_alone && row.state == Some(PeerState::Suspect);
-                if here && !doubts && person.honest && !person.alive {
+                if here && person.honest && !person.alive {
                     let what = format!("still lists node {of}, which is gone: {row:?}");
                     self.fail(now, node, 3, what);
                 }
@@ -257,6 +262,71 @@ impl Checker {
             let (from, to) = (letter.from, letter.to);
             let what = format!("{:?} to node {to} did not come", letter.text);
             self.fail(now, from, 3, what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::Row;
+    use super::*;
+
+    /// Two who run and one who is dead, of whom the first still tells this.
+    fn with(row: Row) -> Checker {
+        let mut checker = Checker::default();
+        for number in 1..=3 {
+            let address = SocketAddr::from(([10, 77, 0, number], 5263));
+            checker.add(PeerId([number; 32]), address, true);
+        }
+        for node in [0, 1] {
+            checker.started(Duration::ZERO, node, 0);
+        }
+        checker.rows[0][2] = row;
+        checker
+    }
+
+    fn is_found(mut checker: Checker) -> bool {
+        checker.dead_are_gone(Duration::from_secs(100));
+        checker.violation.is_some()
+    }
+
+    #[test]
+    fn who_is_alone_may_list_the_dead_once_it_told_that_it_is_disconnected() {
+        for state in [PeerState::Online, PeerState::Suspect] {
+            let row = Row {
+                state: Some(state),
+                confirmed: true,
+                ..Row::default()
+            };
+            for (others, told) in [(0, true), (0, false), (1, true)] {
+                let mut checker = with(row);
+                checker.people[0].cut_off = told;
+                checker.people[1].alive = others > 0;
+                assert_eq!(is_found(checker), others > 0 || !told, "{state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_row_is_excused_for_a_while_after_the_last_replay() {
+        let at = |seconds| Some(Duration::from_secs(seconds));
+        for (since, replayed, found) in [
+            (at(70), None, false),
+            (at(10), None, true),
+            (at(10), at(70), false),
+            (at(10), at(50), true),
+        ] {
+            let row = Row {
+                state: Some(PeerState::Online),
+                since,
+                replayed,
+                ..Row::default()
+            };
+            let mut checker = with(row);
+            checker.replays = true;
+            assert_eq!(is_found(checker), found, "{since:?} {replayed:?}");
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Real processes on hosts that exist only here (`tests/lab/harness`), everything in one run. What
 //! is stored goes to the disk that the build is on, as it does at a user's. `LANCHAT_BIN` measures
 //! another binary. `--quick` takes a tenth of the samples, to see that it works. All of it takes about
-//! half an hour; `crowd-50`, `crowd-200` and `hundreds` want the processors for themselves. `peers` is
+//! half an hour; `crowd-50`, `crowd-200` and `hundreds` want the processors for themselves. `LANCHAT_HUNDREDS=1000`
+//! plays so many in `hundreds`; before they met, minutes pass. `peers` is
 //! the comparison with other programs, for `benches/peers.sh`.
 
 #[cfg(target_os = "linux")]

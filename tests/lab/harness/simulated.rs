@@ -4,8 +4,8 @@
 //! To the real node they look like as many hosts: source addresses, ports and packets are theirs.
 //! To each other they are a whole LAN too, whose datagrams pass in memory; so that a packet is not
 //! verified a thousand times on the core next to the one that is measured, they share what they
-//! know of signatures ([`lanchat::sim::share_signatures`]). A copy by another group path passes only
-//! on the wire.
+//! know of signatures ([`lanchat::sim::share_signatures`]). Copies of a HELLO by another group path pass
+//! only on the wire.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::env;
@@ -29,6 +29,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::attack::header;
 use super::lan::{Host, hardware};
 use super::process::Process;
 
@@ -36,6 +37,10 @@ use super::process::Process;
 const ROLE: &str = "--lab-simulated";
 /// Datagrams handed over in memory before the sockets are looked at again.
 const PARCELS_AT_ONCE: usize = 256;
+/// What is for all of them is handed over together with what comes within this time, to one after the
+/// other: what a peer knows is in the processor's caches once for all of it, and a thousand of them fit
+/// into no cache. What comes from the real node, and by unicast, waits for none of it.
+const GATHER: Duration = Duration::from_millis(250);
 /// For so long after the last began they introduce themselves: seven HELLOs take 16 s.
 const INTRODUCTION: Duration = Duration::from_secs(20);
 /// For so long after that what was to be said about them is said, before others come.
@@ -44,6 +49,8 @@ const SETTLE: Duration = Duration::from_secs(30);
 const HOP: Duration = Duration::from_micros(200);
 /// A thousand meet within as much time of a processor, on a slow machine.
 const MEETING: Duration = Duration::from_secs(900);
+/// The kind of a packet that introduces its sender.
+const HELLO: u8 = 1;
 const CHAT_PORT: u16 = 5263;
 const PRESENCE_PORT: u16 = 5262;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 76, 67);
@@ -56,6 +63,8 @@ const SLOT_LEN: usize = 64 * 1024;
 pub struct Simulated {
     process: Process,
     says: Receiver<String>,
+    /// How many datagrams they took in until they had met.
+    pub taken: u64,
 }
 
 impl Simulated {
@@ -71,10 +80,11 @@ impl Simulated {
     /// thousand who meet are more work than one processor does in real time; a thousand at rest
     /// are not.
     pub fn met(host: &Host, count: usize, spread: Duration, real: &Host) -> Self {
-        let met = Simulated::run(host, count, spread, real, true);
-        let said = met.says.recv_timeout(MEETING);
+        let mut met = Simulated::run(host, count, spread, real, true);
+        let said = met.says.recv_timeout(MEETING).unwrap_or_default();
+        let taken = said.strip_prefix("settled ").and_then(|n| n.parse().ok());
         let stderr = met.process.stderr();
-        assert_eq!(said.as_deref(), Ok("settled"), "stderr:\n{stderr}");
+        met.taken = taken.unwrap_or_else(|| panic!("they did not meet, stderr:\n{stderr}"));
         met
     }
 
@@ -103,7 +113,11 @@ impl Simulated {
                 let _ = tell.send(line);
             }
         });
-        Simulated { process, says }
+        Simulated {
+            process,
+            says,
+            taken: 0,
+        }
     }
 
     /// Time on a processor so far.
@@ -143,7 +157,7 @@ pub fn play_role() {
     let mut world = World::new(count, Duration::from_millis(spread), real).expect("sockets");
     if meet {
         world.meet();
-        println!("settled");
+        println!("settled {}", world.taken);
         io::stdout().flush().expect("the pipe");
     }
     world.run().expect("the network");
@@ -230,6 +244,15 @@ struct World {
     deadlines: Vec<Option<Instant>>,
     due: BTreeSet<(Instant, usize)>,
     parcels: VecDeque<Parcel>,
+    /// In real time: what was sent to all others, by whom, and until when more is waited for.
+    rounds: Vec<(usize, Rc<[u8]>)>,
+    gather_until: Instant,
+    /// The same once it is being handed over.
+    gathered: VecDeque<Parcel>,
+    /// Who said HELLO to the others already.
+    introduced: Vec<bool>,
+    /// How many of them were handed over.
+    taken: u64,
     chat: Wire,
     presence: Wire,
 }
@@ -248,6 +271,11 @@ impl World {
             deadlines: vec![None; count],
             due: BTreeSet::new(),
             parcels: VecDeque::new(),
+            rounds: Vec::new(),
+            gather_until: now.mono,
+            gathered: VecDeque::new(),
+            introduced: vec![false; count],
+            taken: 0,
             chat: Wire::open(CHAT_PORT, false)?,
             presence: Wire::open(PRESENCE_PORT, true)?,
         })
@@ -285,14 +313,18 @@ impl World {
         let mut buffer = vec![0; SLOT_LEN];
         loop {
             self.receive(&mut buffer);
+            self.gather();
             self.deliver();
             self.wake_due();
             let next_start = self.start_due();
             let now = self.pace.now().mono;
             let left = |at: Instant| at.saturating_duration_since(now);
             let next_due = self.due.first().map(|&(at, _)| left(at));
-            let at_once = (!self.parcels.is_empty()).then_some(Duration::ZERO);
-            let wait = [next_start, next_due, at_once, Some(Duration::from_secs(1))];
+            let is_idle = self.parcels.is_empty() && self.gathered.is_empty();
+            let at_once = (!is_idle).then_some(Duration::ZERO);
+            let gathered = (!self.rounds.is_empty()).then(|| left(self.gather_until));
+            let most = Some(Duration::from_secs(1));
+            let wait = [next_start, next_due, at_once, gathered, most];
             self.wait(wait.into_iter().flatten().min().unwrap_or_default())?;
         }
     }
@@ -352,6 +384,23 @@ impl World {
         }
     }
 
+    /// Begins to hand over what was gathered, by receiver.
+    fn gather(&mut self) {
+        let is_due = self.gather_until <= self.pace.now().mono && self.gathered.is_empty();
+        if self.rounds.is_empty() || !is_due {
+            return;
+        }
+        let rounds = std::mem::take(&mut self.rounds);
+        for to in 0..self.peers.len() {
+            let others = rounds.iter().filter(|(from, _)| *from != to);
+            self.gathered.extend(others.map(|(from, bytes)| Parcel {
+                to,
+                arrival: arrival(chat_address(*from), true),
+                bytes: Rc::clone(bytes),
+            }));
+        }
+    }
+
     /// Hands over some of what passes in memory.
     fn deliver(&mut self) {
         for _ in 0..PARCELS_AT_ONCE {
@@ -362,9 +411,11 @@ impl World {
     }
 
     fn deliver_one(&mut self) -> bool {
-        let Some(parcel) = self.parcels.pop_front() else {
+        let next = self.parcels.pop_front();
+        let Some(parcel) = next.or_else(|| self.gathered.pop_front()) else {
             return false;
         };
+        self.taken += 1;
         self.with(parcel.to, |peer, now| {
             peer.handle_datagram(now, parcel.arrival, &parcel.bytes);
         });
@@ -411,7 +462,14 @@ impl World {
     fn transmit(&mut self, from: usize, transmit: &lanchat::datagram::Transmit) {
         let to = match transmit.destination {
             Destination::Group(_, path) => match path {
-                Path::Bcast4 => SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into(),
+                Path::Bcast4 => {
+                    // It counts in what its sender tells that it sent, so in memory, too, it must not
+                    // be lost.
+                    if transmit.bytes.get(header::KIND) != Some(&HELLO) {
+                        self.pass_round(from, &transmit.bytes);
+                    }
+                    SocketAddrV4::new(BROADCAST, PRESENCE_PORT).into()
+                }
                 Path::Mcast4 => {
                     self.pass_round(from, &transmit.bytes);
                     SocketAddrV4::new(GROUP, PRESENCE_PORT).into()
@@ -452,10 +510,26 @@ impl World {
         }
     }
 
-    /// Passes a group datagram to the others.
+    /// Passes a group datagram to the others. Of the HELLOs of those who meet only the first: nothing of
+    /// it is lost on the way, so whoever came before knows its sender then, and whoever comes later is
+    /// told of them. The others are most of what a crowd has to read while it meets.
     fn pass_round(&mut self, from: usize, bytes: &[u8]) {
+        let meets = matches!(self.pace, Pace::Virtual(_));
+        if meets && bytes.get(header::KIND) == Some(&HELLO) {
+            if self.introduced[from] {
+                return;
+            }
+            self.introduced[from] = true;
+        }
         let arrival = arrival(chat_address(from), true);
         let bytes: Rc<[u8]> = bytes.into();
+        if !meets {
+            if self.rounds.is_empty() {
+                self.gather_until = self.pace.now().mono + GATHER;
+            }
+            self.rounds.push((from, bytes));
+            return;
+        }
         for to in (0..self.peers.len()).filter(|&to| to != from) {
             self.parcels.push_back(Parcel {
                 to,

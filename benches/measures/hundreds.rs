@@ -22,8 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// not keep pace, the row of its own share would say 100 %.
 pub fn hundreds(scale: Scale) -> Vec<Row> {
     let asked = std::env::var("LANCHAT_HUNDREDS").ok();
-    let count = asked.and_then(|count| count.parse().ok());
+    let count = asked.map(|count| count.parse().expect("LANCHAT_HUNDREDS is a number"));
     let count: usize = count.unwrap_or_else(|| scale.of(500));
+    assert!(count > 0, "LANCHAT_HUNDREDS is at least 1");
     let spread = scale.time(SPREAD);
     let lan = Lan::new(2);
     traffic::count(&lan).expect("counters at the switch");

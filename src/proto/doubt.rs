@@ -57,6 +57,9 @@ impl Endpoint {
     /// The links are as this node was told last: what waited for that is done.
     pub(super) fn end_doubt(&mut self, now: Now) {
         self.core.doubt = None;
+        if !self.held.is_empty() {
+            self.retry_early(now);
+        }
         for request in std::mem::take(&mut self.held) {
             self.handle_request(now, request);
         }

@@ -377,7 +377,11 @@ impl Endpoint {
     /// When whoever is not found by then is not here.
     fn early_deadline(&self) -> Option<Instant> {
         let waits = !self.early.is_empty();
-        self.presence.settled_at().filter(|_| waits)
+        let settled = self.presence.settled_at().filter(|_| waits)?;
+        Some(
+            self.doubt_deadline()
+                .map_or(settled, |until| settled.max(until)),
+        )
     }
 
     /// Since when nobody is here but this node; none while somebody is, or before it speaks.

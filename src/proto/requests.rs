@@ -112,6 +112,10 @@ impl Endpoint {
 
     /// Tries again what was written to somebody not found yet, in the order it was written.
     pub(super) fn retry_early(&mut self, now: Now) {
+        // What is held was written behind it.
+        if self.is_in_doubt() {
+            return;
+        }
         for request in std::mem::take(&mut self.early) {
             self.handle_request(now, request);
         }

@@ -58,6 +58,10 @@ impl Node<'_> {
     /// Says goodbye, for the first reason to end that comes; but to end goes before to stop, and
     /// a failure before an end in order: what was to be written last may be what failed.
     pub(super) fn leave(&mut self, now: Now, purpose: Purpose) {
+        if self.leaving.is_none() && self.endpoint.is_in_doubt() {
+            // What waits for that is said where the card is now.
+            self.rescan(now);
+        }
         match &mut self.leaving {
             Some(leaving) => {
                 let failed = purpose == Purpose::End(ExitCode::Failed);

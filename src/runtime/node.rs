@@ -70,6 +70,8 @@ const ALONE: Duration = Duration::from_secs(3);
 const RESCAN: Duration = Duration::from_secs(5);
 /// How long after the system said that one changed: changes come in groups.
 const RESCAN_SOON: Duration = Duration::from_millis(250);
+/// Shortest time between two looks at them, however often it says so.
+const LOOK_MIN: Duration = Duration::from_millis(20);
 /// Upper bound of the first HELLO's random delay at a start by hand, in milliseconds.
 const FIRST_HELLO_MS_MAX: u64 = 5;
 /// The first HELLO leaves before the first screen is drawn, unless it takes longer than this.
@@ -93,8 +95,9 @@ pub(super) struct Node<'f> {
     /// When the endpoint wants to be woken.
     deadline: Option<Instant>,
     pub(super) rescan_at: Instant,
-    /// When they were looked at last.
+    /// When they were looked at last, and whether a change was told too soon after that.
     looked_at: Instant,
+    is_due: bool,
     pub(super) gaps: Gaps,
     /// How the network is to be used.
     net_config: NetConfig,
@@ -177,6 +180,7 @@ impl<'f> Node<'f> {
             deadline: None,
             rescan_at: now.mono + ALONE,
             looked_at: now.mono,
+            is_due: false,
             gaps: Gaps::new(now),
             net_config: options.net,
             alone_at: now.mono + ALONE,
@@ -287,7 +291,10 @@ impl<'f> Node<'f> {
         self.events.clear();
         if self.net.take_changed() {
             self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
-            self.look(now);
+            self.is_due = now.mono < self.looked_at + LOOK_MIN;
+            if !self.is_due {
+                self.look(now);
+            }
         }
         if signalled {
             let mut notices = Vec::new();
@@ -443,7 +450,8 @@ impl<'f> Node<'f> {
         }
         // Where the system says nothing of changes, a line may be the first to depend on one.
         let is_stale = || self.looked_at + RESCAN_SOON <= now.mono;
-        if request.command.is_of_a_room() && !self.net.hears_of_changes() && is_stale() {
+        let is_due = self.is_due || (!self.net.hears_of_changes() && is_stale());
+        if request.command.is_of_a_room() && is_due {
             self.look(now);
         }
         self.endpoint.handle_request(now, request);
@@ -452,7 +460,7 @@ impl<'f> Node<'f> {
 
     pub(super) fn rescan(&mut self, now: Now) {
         self.rescan_at = now.mono + RESCAN;
-        self.looked_at = now.mono;
+        (self.looked_at, self.is_due) = (now.mono, false);
         if self.net.rescan() {
             // What comes by a new link is not known yet.
             self.alone_at = now.mono + ALONE;
@@ -468,7 +476,7 @@ impl<'f> Node<'f> {
         if self.endpoint.is_in_doubt() {
             return;
         }
-        self.looked_at = now.mono;
+        (self.looked_at, self.is_due) = (now.mono, false);
         if self.net.is_outdated() {
             self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
             self.endpoint.links_in_doubt(now);

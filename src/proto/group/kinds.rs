@@ -129,12 +129,10 @@ impl Group {
                 let asked = Asked::Half { room, entry, key };
                 self.pending.insert(token, Pending::Asked(asked));
             }
-            // Of a room that was left it waits until this node is back.
-            let unjudged = match room.seat.joined {
-                true => std::mem::take(&mut room.seat.unjudged),
-                false => Vec::new(),
-            };
-            for (entry, key) in unjudged {
+            if room.seat.joined {
+                room.seat.unjudged.append(&mut room.seat.unshown);
+            }
+            for (entry, key) in std::mem::take(&mut room.seat.unjudged) {
                 let Some(&id) = entry.deps.first() else {
                     continue;
                 };
@@ -305,9 +303,6 @@ impl Group {
             return;
         };
         let author = entry.author_id();
-        if !room.seat.joined {
-            return room.seat.unjudged.push((entry.clone(), key));
-        }
         let Some(line) = line else {
             let id = entry.deps.first().copied().unwrap_or_default();
             let seen = room.seat.seen.get(&MessageId(id));
@@ -456,6 +451,9 @@ fn show_redaction(room: &mut Room, cx: &mut Cx, entry: &Entry, key: u64) {
     let id = MessageId::of_entry(&entry.hash(&room.id));
     if room.seat.seen.get(&id).is_some() {
         return;
+    }
+    if !room.seat.joined {
+        return room.seat.unshown.push((entry.clone(), key));
     }
     let own = entry.author_id() == cx.core.identity.id();
     let from = match own {

@@ -137,6 +137,7 @@ impl Group {
             self.watch.found.insert(name.clone(), members);
         }
         self.keep_room(cx, row, Answer::to(reference));
+        self.judge(cx);
         cx.presence.change_self(cx.core, cx.now);
         self.look(cx);
         Ok(())

@@ -323,6 +323,7 @@ impl Group {
             if entry.kind.base() == EntryKind::REDACTION && kept.is_new() {
                 let key = kept.key().max(entry.hlc);
                 room.seat.unjudged.push((entry, key));
+                self.judge(cx);
             }
             return;
         };

@@ -91,7 +91,7 @@ impl Room {
     }
 
     /// This node leaves its seat: what takes a line back and waits for its turn is in the store, so
-    /// it does not come again. It is looked at once this node is back.
+    /// it does not come again. It is carried out at once, and shown once this node is back.
     pub fn set_redactions_aside(&mut self) {
         let waiting = self.logs.take_redactions();
         self.seat.unjudged.extend(waiting);

@@ -40,6 +40,8 @@ pub struct Seat {
     pub recalled: bool,
     /// Redactions of which it is not known whose message they name, with their keys in the order.
     pub unjudged: Vec<(Entry, u64)>,
+    /// What took a line back while this node was not in the room: people see it once it is back.
+    pub unshown: Vec<(Entry, u64)>,
     /// Messages not held that their authors took back.
     pub early: TakenBack,
     /// The lines that people saw.
@@ -72,6 +74,7 @@ impl Seat {
             topics: BTreeMap::new(),
             recalled: false,
             unjudged: Vec::new(),
+            unshown: Vec::new(),
             early: TakenBack::default(),
             seen: Seen::default(),
             halves: Vec::new(),

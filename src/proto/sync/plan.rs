@@ -16,6 +16,8 @@ const VAIN_FIRST: Duration = Duration::from_secs(30);
 const VAIN_MAX: Duration = Duration::from_secs(3600);
 /// Before it is tried again where too much is under way.
 const LATER: Duration = Duration::from_secs(1);
+/// How often those who had no time are asked anew, after twice as long each time.
+const BUSY_MAX: u32 = 6;
 /// How long a plan waits for somebody to ask.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often somebody is asked again whose connection went away, as one of two does where both
@@ -38,6 +40,10 @@ pub struct Plan {
     pub tried: BTreeSet<PeerId>,
     /// Who of them had no time.
     busy: BTreeSet<PeerId>,
+    /// Who of them is asked because what they tell says that they hold something else.
+    doubted: BTreeSet<PeerId>,
+    /// How often those who had no time were asked anew.
+    rounds: u32,
     due: Option<Instant>,
     /// How many are to be asked still.
     left: u32,
@@ -63,8 +69,6 @@ pub struct Plans {
     /// With whom an exchange brought nothing: until when their digests are not believed, and for
     /// how long the next time.
     vain: BTreeMap<(RoomTag, PeerId), (Instant, Duration)>,
-    /// Who is asked because what they tell says that they hold something else.
-    doubted: BTreeSet<(RoomTag, PeerId)>,
 }
 
 impl Plans {
@@ -76,6 +80,8 @@ impl Plans {
             prefer,
             tried: BTreeSet::new(),
             busy: BTreeSet::new(),
+            doubted: BTreeSet::new(),
+            rounds: 0,
             due: Some(at),
             left,
             again: AGAIN_MAX,
@@ -98,7 +104,6 @@ impl Plans {
         self.all.remove(room);
         self.differs.retain(|(of, _), _| of != room);
         self.vain.retain(|(of, _), _| of != room);
-        self.doubted.retain(|(of, _)| of != room);
     }
 
     /// Somebody can be asked who could not before.
@@ -134,9 +139,13 @@ impl Plans {
     /// Nobody is there to be asked: waits for somebody.
     pub fn nobody(&mut self, now: Instant, room: &RoomTag) {
         if let Some(plan) = self.all.get_mut(room) {
-            for peer in std::mem::take(&mut plan.busy) {
-                plan.tried.remove(&peer);
-                plan.due = Some(now + LATER);
+            if plan.rounds < BUSY_MAX && !plan.busy.is_empty() {
+                plan.due = Some(now + LATER * 2u32.pow(plan.rounds));
+                plan.until = plan.until.max(now + PATIENCE);
+                plan.rounds += 1;
+                for peer in std::mem::take(&mut plan.busy) {
+                    plan.tried.remove(&peer);
+                }
             }
             if plan.due.is_some_and(|due| due > now) {
                 return;
@@ -157,24 +166,22 @@ impl Plans {
 
     /// What this one tells of a room says that it holds something else: it is asked at `at`.
     pub fn doubt(&mut self, (room, peer): (RoomTag, PeerId), at: Instant) {
-        if self.doubted.len() >= DIFFERS_MAX {
-            self.doubted.pop_first();
-        }
-        self.doubted.insert((room, peer));
         self.plan(room, Why::Heal, Some(peer), at);
+        if let Some(plan) = self.all.get_mut(&room) {
+            plan.doubted.insert(peer);
+        }
     }
 
     /// An exchange with this one is over; `fruitful`: something went either way. Where nothing did
     /// although it told that it holds something else, its digests are not believed for a while,
     /// longer each time. One for another reason, as on joining, says nothing against it.
     pub fn went(&mut self, now: Instant, of: (RoomTag, PeerId), fruitful: bool) {
-        let is_doubted = self.doubted.remove(&of);
-        let is_busy = |plan: &Plan| plan.busy.contains(&of.1);
-        if fruitful || self.all.get(&of.0).is_some_and(is_busy) {
+        let plan = self.all.get(&of.0);
+        if fruitful || plan.is_some_and(|plan| plan.busy.contains(&of.1)) {
             self.vain.remove(&of);
             return;
         }
-        if !is_doubted {
+        if !plan.is_some_and(|plan| plan.doubted.contains(&of.1)) {
             return;
         }
         if self.vain.len() >= DIFFERS_MAX && !self.vain.contains_key(&of) {
@@ -361,6 +368,31 @@ mod tests {
         plans.asked(now, room, one, false);
         plans.nobody(now + LATER, &room);
         assert_eq!(plans.deadline(), None, "asked in vain");
+    }
+
+    #[test]
+    fn who_never_has_time_is_asked_a_bounded_number_of_times() {
+        let (start, room, peer) = (Instant::now(), RoomTag([1; 8]), PeerId([2; 32]));
+        let mut plans = Plans::default();
+        plans.doubt((room, peer), start);
+        let (mut now, mut asked) = (start, 0);
+        while let Some(due) = plans.deadline() {
+            now = now.max(due);
+            assert!(asked <= BUSY_MAX + 1, "without end");
+            for room in plans.due(now) {
+                if plans.get(&room).expect("due").tried.contains(&peer) {
+                    plans.nobody(now, &room);
+                    continue;
+                }
+                plans.asking(now, &room, peer);
+                plans.busy(room, peer);
+                plans.went(now, (room, peer), false);
+                plans.asked(now, room, peer, false);
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, BUSY_MAX + 1);
+        assert!(now > start + LATER * 32, "{:?}", now - start);
     }
 
     /// All others may not even be in the room.

@@ -17,6 +17,8 @@ use crate::wire::{self, Body, Digest, Entry, Parsed};
 const STRANGERS_MAX: usize = 100_000;
 /// Bytes of a PROBE.
 const PROBE_LEN: usize = 98;
+/// What has to have come for one to go out.
+const HINTED: usize = PROBE_LEN.div_ceil(3);
 
 impl Checker {
     /// A datagram came to a node from this address.
@@ -31,7 +33,7 @@ impl Checker {
         {
             let hints = page.records.iter().filter_map(|told| told.hint);
             let hints = hints.filter(|hint| is_on_link(hint.address.ip()));
-            hints.for_each(|hint| self.may_go(node, hint.address, PROBE_LEN));
+            hints.for_each(|hint| self.may_go(node, hint.address, HINTED));
         }
     }
 

@@ -16,9 +16,13 @@ impl AuthorLog {
         (!is_same).then_some(&held.bytes)
     }
 
-    /// The number of a neighbour that this entry does not join on to, of those in memory.
+    /// The number of a neighbour that this entry does not join on to, of those in memory; its own
+    /// number, where that of another one is known.
     #[must_use]
     pub fn broken_by(&self, entry: &Entry, hash: &[u8; 32]) -> Option<u32> {
+        if self.hash_of(entry.seq).is_some_and(|held| held != *hash) {
+            return Some(entry.seq);
+        }
         let before = entry.seq - 1;
         if self.hash_of(before).is_some_and(|held| held != entry.prev) {
             return Some(before);

@@ -370,6 +370,15 @@ fn what_was_known_to_be_gone_is_not_asked_for_after_a_restart() {
     );
     take(&mut log, later, 11);
     assert_eq!((log.contiguous(), log.held()), (14, Some(14)));
+    assert_eq!(lines(&mut log, later), [11]);
+
+    // One that was given up in the earlier run comes after all, before anything is said in this one:
+    // the gaps around it were told then.
+    let mut log = AuthorLog::restored(&head, Some(&holes));
+    store(&mut log, now, 5);
+    assert_eq!(lines(&mut log, now), [5]);
+    take(&mut log, now, 11);
+    assert_eq!(lines(&mut log, now), [11], "nothing is told twice");
 }
 
 #[test]
@@ -407,4 +416,8 @@ fn an_entry_is_told_from_another_of_its_number_and_from_one_that_does_not_join()
     assert_eq!(log.broken_by(&entry(3), &[0; 32]), Some(2));
     assert_eq!(log.broken_by(&entry(1), &[0; 32]), None);
     assert_eq!(log.broken_by(&entry(1), &[5; 32]), Some(2));
+    // Two helpers give two of one number: what joins on to the second is not taken as well.
+    log.pass(&entry(8), [6; 32]);
+    assert_eq!(log.broken_by(&entry(8), &[6; 32]), None);
+    assert_eq!(log.broken_by(&entry(8), &[7; 32]), Some(8));
 }

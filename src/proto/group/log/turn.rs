@@ -58,7 +58,7 @@ impl AuthorLog {
     /// it was shown: from here on it goes in turn again, so that what is missing is told.
     fn go_back(&mut self, now: Instant, seq: u32) {
         let last = self.last_key.map(|(last, _)| last);
-        if seq <= self.shown && last.is_none_or(|last| last < seq) {
+        if seq <= self.start.min(self.shown) && last.is_none_or(|last| last < seq) {
             let before = last.unwrap_or(seq - 1);
             self.skipped = self.skipped.saturating_sub(self.shown - before);
             self.shown = before;

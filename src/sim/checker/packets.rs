@@ -17,8 +17,6 @@ use crate::wire::{self, Body, Digest, Entry, Parsed};
 const STRANGERS_MAX: usize = 100_000;
 /// Bytes of a PROBE.
 const PROBE_LEN: usize = 98;
-/// What has to have come for one to go out.
-const HINTED: usize = PROBE_LEN.div_ceil(3);
 
 impl Checker {
     /// A datagram came to a node from this address.
@@ -27,13 +25,14 @@ impl Checker {
         if kind_of(bytes) != wire::Kind::SyncResponse as u8 {
             return;
         }
-        // A page names addresses on the link, which may be anybody's: each is good for a PROBE.
+        // A page names addresses on the link, which may be anybody's: each is good for a PROBE
+        // and its repetitions.
         if let Ok(Parsed::Packet(packet)) = wire::parse(bytes)
             && let Body::SyncResponse(page) = packet.body
         {
             let hints = page.records.iter().filter_map(|told| told.hint);
             let hints = hints.filter(|hint| is_on_link(hint.address.ip()));
-            hints.for_each(|hint| self.may_go(node, hint.address, HINTED));
+            hints.for_each(|hint| self.may_go(node, hint.address, PROBE_LEN));
         }
     }
 

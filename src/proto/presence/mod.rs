@@ -76,6 +76,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// The same while somebody greeted us who knows more people than are here: with a third of all
 /// datagrams lost one of 25 starts misses somebody for longer than a second.
 const SETTLE_SHORT: Duration = Duration::from_secs(3);
+
 /// A packet that verified, and how it came.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {

@@ -1,6 +1,6 @@
 //! The list at the left: who and what stands in it, under which names, and how many are there.
 
-use super::log::Line;
+use super::line::Line;
 use super::model::Model;
 use super::people::Person;
 use crate::api::{Conversation, PeerState};

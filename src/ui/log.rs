@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::input::Editor;
+use super::line::{Change, Line, Mark, Said};
 use super::past::{Past, PastState};
-use crate::api::{ReceiptState, TextKind, Timestamp};
+use crate::api::Timestamp;
 use crate::id::{MessageId, PeerId};
 
 /// Most lines kept of one conversation.
@@ -17,127 +18,6 @@ pub const READ_BACK_MAX: usize = 20_000;
 const READ_BACK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most people in one line of comings and goings.
 const CHANGES_MAX: usize = 64;
-
-/// A line of a conversation.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Line {
-    /// Somebody said or did something.
-    Said(Said),
-    /// People came and went.
-    Presence {
-        /// When the last of them did.
-        time: Timestamp,
-        /// Who, each once, with the last that they did.
-        changes: Vec<Change>,
-    },
-    /// Lines of somebody are missing.
-    Gap {
-        /// When that was told.
-        time: Timestamp,
-        /// Whose.
-        from: PeerId,
-        /// Their name then.
-        name: String,
-        /// How many.
-        missing: u32,
-    },
-    /// Something that the program says.
-    Note {
-        /// When.
-        time: Timestamp,
-        /// What.
-        text: String,
-        /// Whether it is a warning.
-        alert: bool,
-    },
-}
-
-/// What somebody said.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Said {
-    /// The message.
-    pub id: MessageId,
-    /// Who said it.
-    pub from: PeerId,
-    /// Their name then.
-    pub name: String,
-    /// Whether it was this node.
-    pub own: bool,
-    /// Said or done.
-    pub kind: TextKind,
-    /// What.
-    pub text: String,
-    /// When, by the author's clock.
-    pub time: Timestamp,
-    /// By how many milliseconds the clock of its author was off, ahead if positive.
-    pub clock_off: Option<i64>,
-    /// Whether it came too late for its place.
-    pub delayed: bool,
-    /// How an own one stands, once that is known.
-    pub mark: Option<Mark>,
-    /// The message that it answers.
-    pub answers: Option<MessageId>,
-    /// Its author took it back.
-    pub redacted: bool,
-}
-
-/// How an own message stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mark {
-    /// In one word.
-    pub state: ReceiptState,
-    /// How many have it.
-    pub delivered: u32,
-    /// Of how many.
-    pub of: u32,
-}
-
-/// Somebody came or went.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Change {
-    /// Who.
-    pub id: PeerId,
-    /// Their name then.
-    pub name: String,
-    /// What they did.
-    pub kind: ChangeKind,
-}
-
-/// What somebody did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ChangeKind {
-    /// Is here now.
-    Online,
-    /// Said goodbye.
-    Left,
-    /// Was given up.
-    Offline,
-    /// Is in this room now.
-    Joined,
-    /// Is in this room no longer.
-    Parted,
-}
-
-impl Line {
-    /// When.
-    #[must_use]
-    pub fn time(&self) -> Timestamp {
-        match self {
-            Line::Said(said) => said.time,
-            Line::Presence { time, .. } | Line::Gap { time, .. } | Line::Note { time, .. } => *time,
-        }
-    }
-
-    /// Bytes it counts for: its text and a flat charge for the rest.
-    pub(super) fn cost(&self) -> usize {
-        64 + match self {
-            Line::Said(said) => said.text.len() + said.name.len(),
-            Line::Presence { changes, .. } => changes.len() * 64,
-            Line::Gap { name, .. } => name.len(),
-            Line::Note { text, .. } => text.len(),
-        }
-    }
-}
 
 /// A place in a log: this many rows of the line with this number are above it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -401,6 +281,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::ChangeKind;
     use super::*;
 
     fn note(text: &str) -> Line {

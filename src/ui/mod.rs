@@ -11,6 +11,7 @@ pub mod input;
 pub mod key;
 pub mod keymap;
 pub mod layout;
+pub mod line;
 mod list;
 pub mod log;
 mod mention;

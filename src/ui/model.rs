@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDateTime};
 
 use super::input::{Editor, Recall};
-use super::log::{Line, Log};
+use super::line::Line;
+use super::log::Log;
 use super::people::{FindError, People};
 use super::theme::Theme;
 use crate::api::{

@@ -1,7 +1,7 @@
 //! What the node tells, taken into the model.
 
 use super::input::Editor;
-use super::log::{Change, ChangeKind, Line, Mark, Said};
+use super::line::{Change, ChangeKind, Line, Mark, Said};
 use super::mention::find_word;
 use super::model::{Effect, Model, Notice, Pending, Room};
 use super::past;

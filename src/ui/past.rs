@@ -5,7 +5,8 @@
 //! from others, what was read back is asked for again.
 
 use super::layout::layout;
-use super::log::{Line, Log, READ_BACK_MAX, Said};
+use super::line::{Line, Said};
+use super::log::{Log, READ_BACK_MAX};
 use super::model::{Effect, Model, Pending};
 use super::news::said_of;
 use crate::api::{Command, Conversation, Event, TextKind};

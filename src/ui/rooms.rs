@@ -3,7 +3,8 @@
 use super::key::{Key, KeyCode};
 use super::keymap::Action;
 use super::layout::layout;
-use super::log::{Line, Place, Said};
+use super::line::{Line, Said};
+use super::log::Place;
 use super::model::{Asking, Effect, Model, Pending, Room};
 use super::rows::Layouter;
 use super::update::{refuse, tell};

@@ -8,7 +8,8 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line as Text, Span};
 
 use super::clocks;
-use super::log::{Change, ChangeKind, Line, Log, Mark, Said};
+use super::line::{Change, ChangeKind, Line, Mark, Said};
+use super::log::Log;
 use super::mention::find_word;
 use super::model::Model;
 use super::wrap;

@@ -203,7 +203,7 @@ fn a_gap_counts_down_as_its_lines_come_and_goes_with_the_last() {
     assert!(!picture.contains("missing"), "{picture}");
     let log = &chat.model.logs[&lobby()];
     let picked = log.picked.and_then(|number| log.get(number));
-    let Some(crate::ui::log::Line::Said(picked)) = picked else {
+    let Some(crate::ui::line::Line::Said(picked)) = picked else {
         panic!("nothing is picked")
     };
     assert_eq!(picked.text, "line 4", "what is picked stays");

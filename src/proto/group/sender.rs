@@ -1,11 +1,14 @@
-//! One epoch of the own log in a room: numbering, copies, heads, who has what.
+//! One epoch of the own log in a room: numbering, copies, heads.
+
+mod followed;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use self::followed::acked_within;
+pub use self::followed::{Followed, Recipients};
 use super::runs::Runs;
-use crate::api::{PeerRef, ReceiptState};
-use crate::id::{MessageId, NetworkId, PeerId};
+use crate::id::{MessageId, NetworkId};
 use crate::limits::ROOM_CACHE_ENTRIES;
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
 use crate::wire::Entry;
@@ -17,12 +20,6 @@ const COPY_GAP_MIN: Duration = Duration::from_millis(20);
 const COPY_GAP_MAX: Duration = Duration::from_millis(60);
 /// Above this many entries a second one copy has to do.
 const SINGLE_COPY_RATE: usize = 20;
-/// Most times that an entry goes again by unicast to a member that does not acknowledge it.
-const RESENDS_MAX: u32 = 16;
-/// After this many of them in vain the member is asked for a sign of life.
-const DOUBT_AFTER: u32 = 3;
-/// Slowest pace of that; the pace halves with every second one.
-const RESEND_SLOWEST: Duration = Duration::from_secs(5);
 /// HEADS go at so many t0 after the last copy; where much is lost once more early, since whoever heard
 /// neither the entry nor the first of them waits for the next.
 const HEADS_AT: [u32; 4] = [1, 4, 16, 64];
@@ -54,72 +51,12 @@ pub struct OwnSender {
     lately: VecDeque<Instant>,
 }
 
-/// An own message on its way.
-pub struct Followed {
-    /// The message's id.
-    pub id: MessageId,
-    /// Whether it is all of the message or its last part, of which the receipt is.
-    pub ends: bool,
-    /// The DATA packet, for byte-identical copies.
-    pub packet: Vec<u8>,
-    /// The entry, for repairs.
-    pub entry: Vec<u8>,
-    /// Members it is for, as events named them then.
-    pub of: BTreeMap<PeerId, PeerRef>,
-    /// Whether these are some of many.
-    pub is_sampled: bool,
-    /// Those that have it.
-    pub acked: BTreeSet<PeerId>,
-    /// Those that went before they had it.
-    pub left: BTreeSet<PeerId>,
-    copies: u32,
-    next_copy: Option<Instant>,
-    resends: u32,
-    next_resend: Option<Instant>,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct HeadsPlan {
     base: Duration,
     /// In units of the base, what is left of it.
     at: &'static [u32],
     next: Instant,
-}
-
-/// Who is to acknowledge a message.
-pub struct Recipients {
-    /// Members, as events name them.
-    pub of: BTreeMap<PeerId, PeerRef>,
-    /// Whether these are some of many.
-    pub is_sampled: bool,
-}
-
-/// What goes again to one member by unicast.
-#[derive(Default)]
-pub struct Resend {
-    /// The entries, with their numbers.
-    pub entries: Vec<(u32, Vec<u8>)>,
-    /// So often in vain that the address, or the member, may be dead.
-    pub doubtful: bool,
-}
-
-impl Followed {
-    /// Members that neither have it nor left.
-    pub fn missing(&self) -> impl Iterator<Item = &PeerId> {
-        self.of
-            .keys()
-            .filter(|id| !self.acked.contains(id) && !self.left.contains(id))
-    }
-
-    /// How it stands.
-    #[must_use]
-    pub fn state(&self) -> ReceiptState {
-        if self.missing().next().is_none() && !self.acked.is_empty() {
-            ReceiptState::Delivered
-        } else {
-            ReceiptState::Sent
-        }
-    }
 }
 
 impl OwnSender {
@@ -285,86 +222,6 @@ impl OwnSender {
         true
     }
 
-    /// Entries to send again by unicast: to whom, and which.
-    pub fn take_resends(&mut self, now: Instant, rtt: Duration) -> BTreeMap<PeerId, Resend> {
-        let mut due: BTreeMap<PeerId, Resend> = BTreeMap::new();
-        for (&seq, followed) in &mut self.followed {
-            if followed.next_resend.is_none_or(|at| at > now) {
-                continue;
-            }
-            for member in followed.missing() {
-                let resend = due.entry(*member).or_default();
-                resend.entries.push((seq, followed.entry.clone()));
-                resend.doubtful |= followed.resends >= DOUBT_AFTER;
-            }
-            followed.resends += 1;
-            let wait = acked_within(rtt, followed.of.len());
-            let wait = wait.saturating_mul(1 << (followed.resends / 2).min(10));
-            let again = followed.resends < RESENDS_MAX && followed.missing().next().is_some();
-            followed.next_resend = again.then(|| now + wait.min(RESEND_SLOWEST));
-        }
-        due
-    }
-
-    /// A member has everything up to `seq`. Returns the numbers whose receipt changed.
-    pub fn acknowledged(
-        &mut self,
-        member: &PeerId,
-        on: &BTreeSet<NetworkId>,
-        seq: u32,
-    ) -> Vec<u32> {
-        let mut changed = Vec::new();
-        let is_home = on.iter().any(|on| self.is_of(*on));
-        let said_there: Vec<&Runs> = on.iter().filter_map(|on| self.said_on.get(on)).collect();
-        // Who is on another network only passes over what was not said there.
-        let was_there = |number| is_home || said_there.iter().any(|said| said.contains(number));
-        for (&number, followed) in self.followed.range_mut(..=seq) {
-            if !was_there(number) {
-                continue;
-            }
-            if followed.of.contains_key(member) && followed.acked.insert(*member) {
-                followed.left.remove(member);
-                changed.push(number);
-            }
-        }
-        changed
-    }
-
-    /// A member went. Returns the numbers whose receipt changed.
-    pub fn member_left(&mut self, member: &PeerId) -> Vec<u32> {
-        let mut changed = Vec::new();
-        for (&number, followed) in &mut self.followed {
-            let waits = followed.of.contains_key(member) && !followed.acked.contains(member);
-            if waits && followed.left.insert(*member) {
-                changed.push(number);
-            }
-        }
-        changed
-    }
-
-    /// A member is back: what it has not acknowledged goes to it again. Returns the numbers whose
-    /// receipt changed.
-    pub fn member_back(&mut self, now: Instant, member: &PeerId) -> Vec<u32> {
-        let mut changed = Vec::new();
-        for (&number, followed) in &mut self.followed {
-            if !followed.of.contains_key(member) || followed.acked.contains(member) {
-                continue;
-            }
-            if followed.left.remove(member) {
-                changed.push(number);
-            }
-            followed.resends = 0;
-            followed.next_resend = Some(now);
-        }
-        changed
-    }
-
-    /// A followed message.
-    #[must_use]
-    pub fn followed(&self, seq: u32) -> Option<&Followed> {
-        self.followed.get(&seq)
-    }
-
     /// The bytes of an own entry, if still in memory.
     #[must_use]
     pub fn cached(&self, seq: u32) -> Option<&Vec<u8>> {
@@ -408,15 +265,6 @@ impl OwnSender {
             .flatten();
         heads.into_iter().chain(followed).min()
     }
-}
-
-/// A slow moment on the way of an ACK.
-const ACK_SLACK: Duration = Duration::from_millis(10);
-
-/// Within this time so many members have acknowledged what reached them: the more there are, the
-/// longer each holds its ACK back.
-fn acked_within(rtt: Duration, members: usize) -> Duration {
-    rtt * 3 + super::ack::ack_delay(members + 1) + ACK_SLACK
 }
 
 /// What copies and repairs are paced by.

@@ -103,6 +103,8 @@ pub(super) struct Node<'f> {
     front_end_tokens: Vec<Token>,
     /// `history` commands that the store has not answered.
     pub(super) histories: usize,
+    /// The front end may want more asked; until that is done nothing more of its input is read.
+    pub(super) requests_left: bool,
     /// Something is left to do without waiting.
     pub(super) hungry: bool,
     /// No flush before, until the first datagram is out.
@@ -179,6 +181,7 @@ impl<'f> Node<'f> {
             network: None,
             front_end_tokens: Vec::new(),
             histories: 0,
+            requests_left: false,
             hungry: true,
             flush_at: Some(now.mono + FIRST_FLUSH),
             output_gone: false,
@@ -325,6 +328,9 @@ impl<'f> Node<'f> {
     }
 
     fn take_input(&mut self, now: Now) {
+        if self.requests_left {
+            return;
+        }
         // Input that the poll cannot watch (a file), or that waited for room, has had no event.
         if self.front_end_tokens.is_empty() && self.front_end.is_hungry() {
             self.front_end_tokens.push(Token(FRONT_END_TOKEN));

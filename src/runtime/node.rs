@@ -71,6 +71,7 @@ const EVENTS_MAX: usize = 128;
 const FIRST_HELLO_MS_MAX: u64 = 5;
 /// The first HELLO leaves before the first screen is drawn, unless it takes longer than this.
 const FIRST_FLUSH: Duration = Duration::from_millis(10);
+
 pub(super) struct Node<'f> {
     poll: Poll,
     events: Events,

@@ -24,6 +24,7 @@ pub(super) use gossip::puppet;
 
 /// Most datagrams remembered of what is rare, and of the rest.
 const CAPTURED_MAX: usize = 64;
+
 /// A datagram that it sends.
 pub struct Send {
     pub source: SocketAddr,

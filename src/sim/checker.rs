@@ -31,6 +31,7 @@ use crate::proto::locked::seal::Seal;
 pub const LOBBY: &str = "lobby";
 /// How long after a fault something may still be wrong because of it.
 pub const AFTERMATH: Duration = Duration::from_secs(30);
+
 /// What is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {

@@ -43,6 +43,7 @@ pub struct Datagram {
     presence: bool,
     bytes: Box<[u8]>,
 }
+
 /// How a process ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Crash {

@@ -16,6 +16,7 @@ use crate::wire::{Body, Entry};
 
 /// Most entries of others that wait for the store.
 pub(super) const RECEIVED_PENDING_MAX: usize = 4096;
+
 /// Whether an entry is worth the check of its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Worth {

@@ -6,8 +6,10 @@ mod ending;
 pub mod front_end;
 mod gaps;
 mod history;
+mod interfaces;
 pub mod network;
 pub mod node;
+mod perform;
 #[cfg(unix)]
 pub mod signal;
 #[cfg(windows)]

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::ending::{Leaving, Purpose};
+use super::ending::Leaving;
 use super::front_end::FRONT_END_TOKEN;
 use super::gaps::Gaps;
+use super::interfaces::ALONE;
+use super::perform::drain;
 use super::signal::Signals;
-use super::workers::{BulkAnswer, BulkJob, BulkWorker, StoreAnswer, StoreJob, StoreWorker};
-use super::{Clock, Flow, FrontEnd, diagnosis, network};
-use crate::api::diagnosis::diagnose;
-use crate::api::{Command, Event, Request, SelfInfo, Status};
+use super::workers::{BulkAnswer, BulkWorker, StoreAnswer, StoreWorker};
+use super::{Clock, Flow, FrontEnd, network};
+use crate::api::{Event, SelfInfo, Status};
 use crate::error::{ExitCode, UserError};
 use crate::limits::Limits;
 use crate::limits::SOCKET_BUDGET;
@@ -64,20 +65,10 @@ const SIGNAL: Token = Token(1);
 
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 128;
-/// Whoever is here would have answered within this.
-const ALONE: Duration = Duration::from_secs(3);
-/// How often the interfaces are looked at.
-const RESCAN: Duration = Duration::from_secs(5);
-/// How long after the system said that one changed: changes come in groups.
-const RESCAN_SOON: Duration = Duration::from_millis(250);
-/// Shortest time between two looks at them, however often it says so.
-const LOOK_MIN: Duration = Duration::from_millis(20);
 /// Upper bound of the first HELLO's random delay at a start by hand, in milliseconds.
 const FIRST_HELLO_MS_MAX: u64 = 5;
 /// The first HELLO leaves before the first screen is drawn, unless it takes longer than this.
 const FIRST_FLUSH: Duration = Duration::from_millis(10);
-/// Rounds of requests and outputs in one turn; a front end that asks on and on waits a turn.
-const ROUNDS_MAX: usize = 16;
 
 pub(super) struct Node<'f> {
     poll: Poll,
@@ -86,31 +77,31 @@ pub(super) struct Node<'f> {
     pub(super) net: Net,
     pub(super) worker: Option<StoreWorker>,
     /// Derives the keys of locked rooms; begun with the first.
-    bulk: Option<BulkWorker>,
-    waker: Arc<Waker>,
+    pub(super) bulk: Option<BulkWorker>,
+    pub(super) waker: Arc<Waker>,
     pub(super) endpoint: Endpoint,
     pub(super) front_end: &'f mut dyn FrontEnd,
     /// What the endpoint wants done and nobody has done yet.
-    outputs: VecDeque<Output>,
+    pub(super) outputs: VecDeque<Output>,
     /// When the endpoint wants to be woken.
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     pub(super) rescan_at: Instant,
     /// When they were looked at last, and whether a change was told too soon after that.
-    looked_at: Instant,
-    is_due: bool,
+    pub(super) looked_at: Instant,
+    pub(super) is_due: bool,
     pub(super) gaps: Gaps,
     /// How the network is to be used.
-    net_config: NetConfig,
+    pub(super) net_config: NetConfig,
     /// From then on it is said why nobody is found, while nobody is.
-    alone_at: Instant,
+    pub(super) alone_at: Instant,
     /// The last `network` event.
-    network: Option<Event>,
+    pub(super) network: Option<Event>,
     /// Tokens for which the front end may have more to read.
     front_end_tokens: Vec<Token>,
     /// `history` commands that the store has not answered.
     pub(super) histories: usize,
     /// Something is left to do without waiting.
-    hungry: bool,
+    pub(super) hungry: bool,
     /// No flush before, until the first datagram is out.
     pub(super) flush_at: Option<Instant>,
     /// The output of the front end is gone.
@@ -289,13 +280,7 @@ impl<'f> Node<'f> {
             }
         }
         self.events.clear();
-        if self.net.take_changed() {
-            self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
-            self.is_due = now.mono < self.looked_at + LOOK_MIN;
-            if !self.is_due {
-                self.look(now);
-            }
-        }
+        self.heed_changes(now);
         if signalled {
             let mut notices = Vec::new();
             self.signals.take(|notice| notices.push(notice));
@@ -337,23 +322,6 @@ impl<'f> Node<'f> {
         }
     }
 
-    /// Has a key derived by a thread of its own, which is begun with the first.
-    fn derive(&mut self, now: Now, job: BulkJob) {
-        if self.bulk.is_none() {
-            match BulkWorker::for_keys(Arc::clone(&self.waker)) {
-                Ok(bulk) => self.bulk = Some(bulk),
-                Err(error) => {
-                    let why = Err(format!("the room's key cannot be made: {error}"));
-                    self.endpoint.handle_derived(now, job.0, why);
-                    return self.drain(now);
-                }
-            }
-        }
-        if let Some(bulk) = &mut self.bulk {
-            bulk.submit(job);
-        }
-    }
-
     fn take_input(&mut self, now: Now) {
         // Input that the poll cannot watch (a file), or that waited for room, has had no event.
         if self.front_end_tokens.is_empty() && self.front_end.is_hungry() {
@@ -377,138 +345,6 @@ impl<'f> Node<'f> {
         if self.deadline.is_some_and(|at| at <= now.mono) {
             self.endpoint.handle_timeout(now);
             self.drain(now);
-        }
-    }
-
-    /// Does what the endpoint wants done and asks it what the front end wants asked, until
-    /// neither wants anything.
-    pub(super) fn settle(&mut self, now: Now) {
-        for _ in 0..ROUNDS_MAX {
-            while let Some(request) = self.front_end.poll_request() {
-                self.handle_request(now, request);
-            }
-            while let Some(to) = self.net.next_unreachable() {
-                if to.refused {
-                    self.endpoint.handle_refused(now, to.at);
-                } else {
-                    self.endpoint.handle_unreachable(now, to.at);
-                }
-                self.drain(now);
-            }
-            if self.outputs.is_empty() {
-                self.hungry |= self.worker.as_ref().is_some_and(StoreWorker::has_refusals);
-                self.hungry |= self.bulk.as_ref().is_some_and(BulkWorker::has_refusals);
-                return;
-            }
-            while let Some(output) = self.outputs.pop_front() {
-                self.perform(now, output);
-            }
-        }
-        self.hungry = true;
-    }
-
-    fn perform(&mut self, now: Now, output: Output) {
-        let job = match output {
-            Output::Transmit(transmit) => {
-                self.net.send(now.mono, &transmit);
-                self.flush_at = None;
-                return;
-            }
-            // Which interface works how is known here, only whether anybody is heard is not.
-            Output::Event(Event::Network { .. }) => return self.tell_network(now),
-            Output::Event(event) => return self.front_end.handle_event(now, &event),
-            Output::Persist(batch, token) => StoreJob::Keep(token, batch),
-            Output::Load(query, token) => StoreJob::Find(token, query),
-            Output::Derive(from, token) => return self.derive(now, BulkJob(token, from)),
-            Output::Timeout(..) => return,
-        };
-        if let Some(worker) = &mut self.worker {
-            worker.submit(job);
-        }
-    }
-
-    fn handle_request(&mut self, now: Now, request: Request) {
-        if request.command == Command::Doctor {
-            let mut facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
-            diagnosis::name_holder(&mut facts);
-            let reference = request.reference.clone();
-            let event = network::diagnosis_event(&facts, &diagnose(&facts), reference);
-            self.front_end.handle_event(now, &event);
-        }
-        if request.command == Command::Quit {
-            let reply = Event::Reply {
-                reference: request.reference,
-                ok: true,
-                id: None,
-                passphrase: None,
-            };
-            self.front_end.handle_event(now, &reply);
-            return self.leave(now, Purpose::End(ExitCode::Done));
-        }
-        if self.ask_history(&request) {
-            return;
-        }
-        // Where the system says nothing of changes, a line may be the first to depend on one.
-        let is_stale = || self.looked_at + RESCAN_SOON <= now.mono;
-        let is_due = self.is_due || (!self.net.hears_of_changes() && is_stale());
-        if request.command.is_of_a_room() && is_due {
-            self.look(now);
-        }
-        self.endpoint.handle_request(now, request);
-        self.drain(now);
-    }
-
-    pub(super) fn rescan(&mut self, now: Now) {
-        self.rescan_at = now.mono + RESCAN;
-        (self.looked_at, self.is_due) = (now.mono, false);
-        if self.net.rescan() {
-            // What comes by a new link is not known yet.
-            self.alone_at = now.mono + ALONE;
-        }
-        self.endpoint.set_links(now, self.net.links());
-        self.drain(now);
-        self.tell_network(now);
-    }
-
-    /// Looks whether the interfaces are others now. If so, what is done in rooms waits until all
-    /// of the change is there.
-    fn look(&mut self, now: Now) {
-        if self.endpoint.is_in_doubt() {
-            return;
-        }
-        (self.looked_at, self.is_due) = (now.mono, false);
-        if self.net.is_outdated() {
-            self.rescan_at = self.rescan_at.min(now.mono + RESCAN_SOON);
-            self.endpoint.links_in_doubt(now);
-            self.drain(now);
-        }
-    }
-
-    /// A `network` event if something changed. While nobody is found it says why.
-    pub(super) fn tell_network(&mut self, now: Now) {
-        let states = self.net.states();
-        let mut event = network::network_event(&states, self.endpoint.is_disconnected());
-        if self.alone_at <= now.mono && self.endpoint.is_alone() {
-            let facts = diagnosis::facts(&self.net_config, &self.net, &self.endpoint);
-            network::add_causes(&mut event, &facts, &diagnose(&facts));
-        }
-        if self.network.as_ref() != Some(&event) {
-            self.front_end.handle_event(now, &event);
-            self.network = Some(event);
-        }
-    }
-
-    pub(super) fn drain(&mut self, now: Now) {
-        self.deadline = drain(&mut self.endpoint, &mut self.outputs, now);
-    }
-}
-
-/// Takes what the endpoint wants done; returns when it wants to be woken.
-fn drain(endpoint: &mut Endpoint, outputs: &mut VecDeque<Output>, now: Now) -> Option<Instant> {
-    loop {
-        match endpoint.poll_output(now) {
-            Output::Timeout(deadline, _) => return deadline,
-            output => outputs.push_back(output),
         }
     }
 }

@@ -7,33 +7,30 @@
 
 mod detect;
 mod end;
+mod known;
 mod lines;
 mod networks;
 mod packets;
+mod rows;
 mod seats;
+
+use known::{Letter, LineAt, Lines, LogOf, Truth};
+pub use known::{Person, Row};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::byzantine::puppet;
 use super::disk::{Disk, EntryKey};
 use crate::api::{Conversation, Event, NetworkState, PeerState, ReceiptState};
 use crate::id::{Incarnation, MessageId, NetworkId, PeerId, RoomId, RoomTag};
 use crate::proto::locked::seal::Seal;
-use crate::wire::EntryKind;
 
 /// The room that everybody is in.
 pub const LOBBY: &str = "lobby";
 /// How long after a fault something may still be wrong because of it.
 pub const AFTERMATH: Duration = Duration::from_secs(30);
-/// A dead peer's row may say so as late as this where nothing is wrong with the network.
-const DEAD_SHOWN_MAX: Duration = Duration::from_secs(60);
-/// For how long a GOODBYE keeps a late packet from reviving the row.
-const BURIED: Duration = Duration::from_secs(60);
-/// An ACK of a past run may still be on its way for so long.
-const LATE: Duration = Duration::from_secs(3);
 
 /// What is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,122 +51,6 @@ impl fmt::Display for Violation {
         let (invariant, what) = (self.invariant, &self.what);
         write!(f, "invariant {invariant} at {at:.6} s, node {node}: {what}")
     }
-}
-
-/// What is true of a node.
-#[derive(Clone, Debug)]
-pub struct Person {
-    /// Its id.
-    pub id: PeerId,
-    /// Its address.
-    pub address: SocketAddr,
-    /// The network that what it says in public belongs to.
-    pub network: NetworkId,
-    /// Whether it keeps to the protocol.
-    pub honest: bool,
-    /// Whether its process runs, suspended or not.
-    pub alive: bool,
-    /// Since when it runs, or does not.
-    pub since: Duration,
-    /// When it said GOODBYE in its last run.
-    pub goodbye: Option<Duration>,
-    /// When it last went on after it was stopped: then it hears a past at once.
-    pub resumed: Option<Duration>,
-    /// Its disk lost something: what it said and took may come again.
-    pub forgetful: bool,
-    /// Faults may explain what it shows, and what others show of it, until then.
-    pub disturbed: Duration,
-    /// The same of what others show of it.
-    pub absent: Duration,
-    /// How long its process stood still in all, and when it last began to.
-    pub still: (Duration, Option<Duration>),
-    /// When it last went on, and for how long it had stood still or slept.
-    pub went_on: Option<(Duration, detect::Pause)>,
-    /// Whether it told last that it is disconnected.
-    pub cut_off: bool,
-}
-
-/// What a node shows of another.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Row {
-    /// The state told last.
-    pub state: Option<PeerState>,
-    /// Whether an address is validated.
-    pub confirmed: bool,
-    /// When it became so.
-    pub validated: Option<Duration>,
-    /// Since when it is shown as here.
-    pub since: Option<Duration>,
-    /// When it was told that they left.
-    pub left: Option<Duration>,
-    /// Since when they are shown as Suspect.
-    suspected: Option<Duration>,
-    /// When a packet came that names them as its sender while they were dead: a replay.
-    replayed: Option<Duration>,
-}
-
-impl Row {
-    /// Whether somebody is shown as here.
-    #[must_use]
-    pub fn is_here(&self) -> bool {
-        matches!(self.state, Some(PeerState::Online | PeerState::Suspect))
-    }
-}
-
-/// A log: room, author and epoch.
-type LogOf = (RoomTag, usize, u64);
-
-/// An entry: its log's room, author and epoch, and its number.
-type LineAt = (RoomTag, usize, u64, u32);
-
-/// An entry that somebody made.
-#[derive(Clone, Debug)]
-struct Truth {
-    room: RoomTag,
-    author: usize,
-    epoch: u64,
-    seq: u32,
-    hlc: u64,
-    deps: Vec<MessageId>,
-    kind: EntryKind,
-    text: String,
-}
-
-/// A private message that somebody wrote.
-#[derive(Clone, Debug)]
-struct Letter {
-    from: usize,
-    to: usize,
-    text: String,
-    /// Whether the sender's disk has it.
-    kept: bool,
-    shown: u32,
-}
-
-/// What a node showed of a room.
-#[derive(Default)]
-struct Lines {
-    ever: BTreeSet<MessageId>,
-    /// The last one shown of each log in this run.
-    last: BTreeMap<LogOf, u32>,
-    /// What its clock showed when it started: what was stamped before is history.
-    begun_ms: u64,
-    /// Authors of whom a gap was told since their last line.
-    gaps: BTreeSet<(RoomTag, usize)>,
-    /// The highest stamp shown in this run that moves a clock.
-    hlc: u64,
-    /// The keys of what was kept in this run, as they were then.
-    keys: HashMap<MessageId, u64>,
-    /// The highest of what was shown in this run of each room, and which that is.
-    highest: BTreeMap<RoomTag, (u64, MessageId)>,
-    /// Number and place of the last one shown of each log.
-    places: BTreeMap<LogOf, (u32, u64)>,
-    /// The place of each that was shown in this run.
-    placed: HashMap<MessageId, u64>,
-    /// The last place in each room, and what stands there.
-    bottom: BTreeMap<RoomTag, (u64, MessageId)>,
-    /// Kept in this run; to be shown.
-    kept: BTreeSet<MessageId>,
 }
 
 /// The invariants and what they need to know.
@@ -314,20 +195,6 @@ impl Checker {
         self.lists[node] = 0;
     }
 
-    /// Counts who shows whom.
-    fn count(&mut self, now: Duration, (node, of): (usize, usize), was: Option<PeerState>) {
-        let state = self.rows[node][of].state;
-        let online = |state| usize::from(state == Some(PeerState::Online));
-        self.listed_by[of] = self.listed_by[of] + online(state) - online(was);
-        self.lists[node] = self.lists[node] + online(state) - online(was);
-        if self.watched == Some(of)
-            && let Some(state) = state
-            && Some(state) != was
-        {
-            self.seen.push((now, node, state));
-        }
-    }
-
     /// A node says GOODBYE.
     pub fn leaving(&mut self, now: Duration, node: usize) {
         self.people[node].goodbye = Some(now);
@@ -445,135 +312,6 @@ impl Checker {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn told_peer(&mut self, now: Duration, node: usize, event: &Event) {
-        let Event::Peer {
-            peer,
-            state,
-            confirmed,
-            addresses,
-            incompatible: false,
-            ..
-        } = event
-        else {
-            return;
-        };
-        let Some(of) = self.index.get(&peer.id).copied() else {
-            if peer.id == puppet().id() {
-                return;
-            }
-            let what = format!("shows {}, who does not exist", peer.id);
-            return self.fail(now, node, 1, what);
-        };
-        let before = self.rows[node][of];
-        let row = &mut self.rows[node][of];
-        (row.state, row.confirmed) = (Some(*state), *confirmed);
-        if *confirmed && !before.confirmed {
-            row.validated = Some(now);
-        }
-        row.since = row.is_here().then(|| before.since.unwrap_or(now));
-        if *state == PeerState::Left {
-            (row.left, row.confirmed) = (Some(now), false);
-        }
-        self.count(now, (node, of), before.state);
-        self.told_suspect(now, node, of, *state);
-        let person = self.people[of].clone();
-        if !person.honest {
-            return;
-        }
-        if peer.name != format!("node{of}") {
-            let what = format!("calls node {of} {:?}, which it does not itself", peer.name);
-            return self.fail(now, node, 1, what);
-        }
-        let here = matches!(state, PeerState::Online | PeerState::Suspect);
-        if here && *confirmed && addresses.first() != Some(&person.address.to_string()) {
-            let what = format!(
-                "takes node {of} to be at {addresses:?}, it is at {}",
-                person.address
-            );
-            return self.fail(now, node, 8, what);
-        }
-        match state {
-            PeerState::Left if person.alive && person.goodbye.is_none() => {
-                let knows = |at: Duration| at > person.since + LATE;
-                if before.validated.is_some_and(knows) {
-                    let what = format!("says that node {of} left, which it did not in this run");
-                    self.fail(now, node, 5, what);
-                }
-            }
-            PeerState::Offline if !self.took_its_time(now, (node, of), &before) => {}
-            PeerState::Offline if person.alive => self.told_offline(now, node, of),
-            PeerState::Online if !person.alive => {
-                // What it hears then may tell of a run before the last.
-                let resumed = self.people[node].resumed;
-                let catches_up =
-                    resumed.is_some() && (resumed == Some(now) || resumed == before.left);
-                let buried = before.left.zip(person.goodbye).filter(|_| !catches_up);
-                if buried.is_some_and(|(left, said)| left >= said && now < left + BURIED) {
-                    let what = format!("revives node {of}, which said GOODBYE");
-                    self.fail(now, node, 5, what);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn told_offline(&mut self, now: Duration, node: usize, of: usize) {
-        self.false_offlines[of] += 1;
-        if self.lenient {
-            return;
-        }
-        let calm = self.judges(now, node) && self.is_calm(now, of, Duration::ZERO);
-        if calm {
-            let what = format!("gives up node {of}, which is there");
-            self.fail(now, node, 5, what);
-        }
-    }
-
-    /// Whether a node has run undisturbed for `time` after the aftermath of the last fault.
-    fn is_calm(&self, now: Duration, node: usize, time: Duration) -> bool {
-        self.judges(now.saturating_sub(time), node) && now > self.people[node].absent + time
-    }
-
-    /// The same of what it shows, even if it stood still or slept.
-    fn judges(&self, now: Duration, node: usize) -> bool {
-        let person = &self.people[node];
-        person.honest
-            && person.alive
-            && person.goodbye.is_none()
-            && now > person.since + AFTERMATH
-            && now > person.disturbed
-    }
-
-    /// What is to hold at any moment, over all nodes.
-    pub fn each_second(&mut self, now: Duration) {
-        if self.lenient {
-            return;
-        }
-        self.woken_are_back(now);
-        let kept = if self.replays { 2 } else { 1 };
-        for node in 0..self.people.len() {
-            if !self.is_calm(now, node, DEAD_SHOWN_MAX * kept) {
-                continue;
-            }
-            for of in 0..self.people.len() {
-                let (row, person) = (self.rows[node][of], &self.people[of]);
-                let here = row.is_here();
-                let dead = !person.alive && now > person.since + DEAD_SHOWN_MAX * kept;
-                if dead && here && person.honest {
-                    let what = format!(
-                        "still shows node {of}, dead since {:.1} s",
-                        person.since.as_secs_f64()
-                    );
-                    self.fail(now, node, 5, what);
-                }
-                if of != node && !here && self.is_calm(now, of, AFTERMATH) {
-                    let what = format!("does not show node {of}, which is there: {row:?}");
-                    self.fail(now, node, 5, what);
-                }
-            }
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The logs: entries, where each begins and ends, floors, own heads.
+//! The logs: entries, where each begins and ends, floors.
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::order::{self, At, sortable};
-use super::sqlite::{Owner, execute, get, rows};
+use super::sqlite::{Owner, execute, rows};
 use super::{BEHIND_ROWS_MAX, ENTRY_ROWS_MAX};
-use crate::durable::{EntryHead, Head, KIND_TOPIC, Kept, LogKey, OwnHead, Row};
+use crate::durable::{EntryHead, KIND_TOPIC, Kept, LogKey, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
 use crate::limits::{Keep, STORED_EPOCHS_MAX};
 
@@ -325,132 +325,6 @@ pub(super) fn stub(
     let sql = "UPDATE entry SET bytes = ?3
                WHERE log = ?1 AND seq = ?2 AND bytes <> ?3 AND length(bytes) > 0";
     execute(conn, sql, params![log.id, seq, bytes])
-}
-
-/// The own head moves forward only, whatever order entries come in.
-pub(super) fn raise_own_head(conn: &Connection, new: &NewEntry<'_>) -> rusqlite::Result<()> {
-    let hlc = EntryHead::of(new.bytes).map_or(0, |head| head.hlc);
-    let sql = "UPDATE own_log SET seq = :seq, hash = :hash, hlc = :hlc
-               WHERE author = :author AND room = :room AND epoch = :epoch AND seq < :seq";
-    let epoch = new.log.epoch.cast_signed();
-    conn.prepare_cached(sql)?.execute(named_params! {
-        ":author": new.log.author.0, ":room": new.log.room.0, ":epoch": epoch,
-        ":seq": new.seq, ":hash": new.hash, ":hlc": hlc.cast_signed(),
-    })?;
-    Ok(())
-}
-
-/// Begins an own log; whether it was not known.
-pub(super) fn begin_own(
-    conn: &Connection,
-    own: &PeerId,
-    (room, epoch): (&RoomId, u64),
-    network: &NetworkId,
-) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO own_log (author, room, epoch, network, seq, hash, retired)
-               VALUES (?, ?, ?, ?, 0, zeroblob(32), 0) ON CONFLICT DO NOTHING";
-    let row = params![own.0, room.0, epoch.cast_signed(), network.0];
-    execute(conn, sql, row)
-}
-
-/// Ends an own epoch for good, also one that is not known here; whether it was not ended yet.
-pub(super) fn retire(
-    conn: &Connection,
-    own: &PeerId,
-    room: &RoomId,
-    epoch: u64,
-) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO own_log (author, room, epoch, network, seq, hash, retired)
-               VALUES (?, ?, ?, zeroblob(8), 0, zeroblob(32), 1)
-               ON CONFLICT DO UPDATE SET retired = 1 WHERE retired = 0";
-    execute(conn, sql, params![own.0, room.0, epoch.cast_signed()])
-}
-
-/// Where the own logs stand that may be continued: of several of one network the last.
-pub(super) fn own_heads(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<OwnHead>> {
-    let sql = "SELECT room, network, epoch, seq, hash FROM own_log
-               WHERE author = ? AND retired = 0 ORDER BY room, network, epoch < 0, epoch";
-    let all = rows(conn, sql, params![own.0], |row| {
-        Ok(OwnHead {
-            room: RoomId(get(row, "room")?),
-            network: NetworkId(get(row, "network")?),
-            epoch: get::<i64>(row, "epoch")?.cast_unsigned(),
-            seq: get(row, "seq")?,
-            hash: get(row, "hash")?,
-        })
-    })?;
-    let mut last: Vec<OwnHead> = Vec::new();
-    for head in all {
-        last.pop_if(|before| (before.room, before.network) == (head.room, head.network));
-        last.push(head);
-    }
-    Ok(last)
-}
-
-/// The greatest own epoch of each room, and the greatest clock.
-pub(super) fn own_past(
-    conn: &Connection,
-    own: &PeerId,
-) -> rusqlite::Result<(Vec<(RoomId, u64)>, u64)> {
-    let sql = "SELECT room, epoch, hlc FROM own_log WHERE author = ? ORDER BY room";
-    let all = rows(conn, sql, params![own.0], |row| {
-        let (epoch, hlc): (i64, i64) = (get(row, "epoch")?, get(row, "hlc")?);
-        Ok((
-            RoomId(get(row, "room")?),
-            epoch.cast_unsigned(),
-            hlc.cast_unsigned(),
-        ))
-    })?;
-    let mut epochs: Vec<(RoomId, u64)> = Vec::new();
-    for &(room, epoch, _) in &all {
-        match epochs.last_mut().filter(|last| last.0 == room) {
-            Some(last) => last.1 = last.1.max(epoch),
-            None => epochs.push((room, epoch)),
-        }
-    }
-    Ok((epochs, all.iter().map(|all| all.2).max().unwrap_or(0)))
-}
-
-pub(super) const HEAD: &str =
-    "SELECT log.id AS id, room, author, epoch, head, hash, network, low, floor,
-                    fork.log IS NOT NULL AS forked
-                    FROM log LEFT JOIN fork ON fork.log = log.id";
-
-fn read_head(row: &SqlRow<'_>) -> rusqlite::Result<Head> {
-    Ok(Head {
-        room: RoomId(get(row, "room")?),
-        author: PeerId(get(row, "author")?),
-        epoch: get::<i64>(row, "epoch")?.cast_unsigned(),
-        seq: get(row, "head")?,
-        hash: get(row, "hash")?,
-        network: NetworkId(get(row, "network")?),
-        low: get(row, "low")?,
-        floor: get(row, "floor")?,
-        forked: get(row, "forked")?,
-    })
-}
-
-/// Where the logs of others stand.
-pub(super) fn heads(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<Head>> {
-    let sql = format!("{HEAD} WHERE author <> ? ORDER BY room, author, epoch < 0, epoch");
-    rows(conn, &sql, params![own.0], read_head)
-}
-
-/// Where the own logs are held to, also those that ended.
-pub(super) fn own_logs(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<Head>> {
-    let sql = format!("{HEAD} WHERE author = ? ORDER BY room, epoch < 0, epoch");
-    rows(conn, &sql, params![own.0], read_head)
-}
-
-/// Where all logs of a room on a network stand.
-pub(super) fn vector(
-    conn: &Connection,
-    room: &RoomId,
-    network: &NetworkId,
-) -> rusqlite::Result<Vec<Row>> {
-    let sql = format!("{HEAD} WHERE room = ? AND network = ? ORDER BY author, epoch < 0, epoch");
-    let read = |row: &SqlRow<'_>| read_head(row).map(Row::Log);
-    rows(conn, &sql, params![room.0, network.0], read)
 }
 
 /// Entries by their numbers.

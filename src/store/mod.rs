@@ -26,6 +26,7 @@
 //!
 //! [`Durability::Process`]: crate::durable::Durability::Process
 
+mod heads;
 mod history;
 mod holes;
 mod logs;
@@ -34,6 +35,7 @@ mod open;
 mod order;
 #[cfg(test)]
 mod order_tests;
+mod own;
 #[cfg(test)]
 mod parity_tests;
 #[cfg(test)]

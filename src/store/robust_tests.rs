@@ -189,7 +189,7 @@ fn nothing_at_opening_walks_the_entries() {
     let store = Store::open(None, &OWN.id()).unwrap();
     let mut plans = Vec::new();
     for sql in [
-        super::logs::HEAD,
+        super::heads::HEAD,
         super::rooms::AUTHORS,
         "SELECT room, epoch, hlc FROM own_log WHERE author = ?",
     ] {

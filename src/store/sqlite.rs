@@ -5,7 +5,7 @@ use rusqlite::{Connection, ErrorCode, Row as SqlRow, TransactionBehavior, params
 
 use super::logs::{self, NewEntry};
 use super::order::sortable;
-use super::{history, holes, neighbors, retention, rooms};
+use super::{heads, history, holes, neighbors, own, retention, rooms};
 use crate::durable::{Kept, LogKey, PrivateRow, PrivateState, Query, Row, Snapshot};
 use crate::durable::{StoreFailure, Write};
 use crate::id::{MessageId, PeerId, PublicKey};
@@ -86,7 +86,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
             room,
             network,
             epoch,
-        } => logs::begin_own(conn, own, (room, *epoch), network)?,
+        } => own::begin_own(conn, own, (room, *epoch), network)?,
         Write::Entry {
             room,
             author,
@@ -110,7 +110,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
                 came_ms: *came_ms,
             };
             if author == *own {
-                logs::raise_own_head(conn, &new)?;
+                own::raise_own_head(conn, &new)?;
             }
             return logs::put(conn, owner, &new);
         }
@@ -131,7 +131,7 @@ pub(super) fn put(conn: &Connection, owner: &Owner, write: &Write) -> rusqlite::
             Some(row) => logs::raise_floor(conn, log, &row, i64::from(*floor))?,
             None => false,
         },
-        Write::Retire { room, epoch } => logs::retire(conn, own, room, *epoch)?,
+        Write::Retire { room, epoch } => own::retire(conn, own, room, *epoch)?,
         Write::Room(room) => rooms::put(conn, room)?,
         Write::Person(person) => rooms::put_person(conn, person)?,
         Write::Fork(fork) => rooms::put_fork(conn, own, fork)?,
@@ -199,7 +199,7 @@ pub(super) fn query(conn: &Connection, own: &PeerId, query: &Query) -> rusqlite:
             logs::entries(conn, &log, seqs, *network)
         }
         Query::Outbox { to } => outbox(conn, to),
-        Query::Vector { room, network } => logs::vector(conn, room, network),
+        Query::Vector { room, network } => heads::vector(conn, room, network),
         Query::Range {
             log,
             first,
@@ -229,14 +229,14 @@ pub(super) fn snapshot(conn: &Connection, own: &PeerId) -> rusqlite::Result<Snap
     })?;
     let sql = "SELECT DISTINCT receiver FROM private_out WHERE state = 0 ORDER BY receiver";
     let outbox = rows(conn, sql, [], |row| Ok(PublicKey(get(row, "receiver")?)))?;
-    let (epochs, hlc_max) = logs::own_past(conn, own)?;
+    let (epochs, hlc_max) = own::own_past(conn, own)?;
     Ok(Snapshot {
         incarnation: incarnation.cast_unsigned(),
-        own_heads: logs::own_heads(conn, own)?,
+        own_heads: own::own_heads(conn, own)?,
         epochs,
         hlc_max,
-        heads: logs::heads(conn, own)?,
-        own_logs: logs::own_logs(conn, own)?,
+        heads: heads::heads(conn, own)?,
+        own_logs: heads::own_logs(conn, own)?,
         holes: holes::all(conn, own)?,
         rooms: rooms::all(conn)?,
         people: rooms::authors(conn)?,

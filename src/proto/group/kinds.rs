@@ -4,20 +4,20 @@
 //! behind it. A redaction by another than the author of what it names is kept and shown as
 //! nothing; whose that was, the store knows.
 
+mod halves;
 mod redact;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod taken_back;
 
 use serde_json::Value;
 
+use self::halves::around;
+pub(super) use self::taken_back::keep_stub;
 use super::membership::described;
-use super::own::OwnAt;
-use super::parts::{Parts, Run, Whole};
 use super::room::Room;
 use super::say::Saying;
 use super::seat::LOCKED_BODY_LEN_MAX;
 use super::{Cx, Group, Pending, Refusal};
-use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk, Write};
+use crate::durable::{Batch, Durability, HistoryQuery, LineRow, LogKey, Query, Row, Talk};
 use crate::id::{MessageId, PeerId, RoomTag};
 use crate::limits::ENTRY_PARTS_MAX;
 use crate::text::{DisplayText, RoomName};
@@ -114,17 +114,13 @@ impl Group {
                 self.pending.insert(token, Pending::Keep(writes));
             }
             for (entry, key) in std::mem::take(&mut room.seat.halves) {
-                let (first, last) = (entry.seq.saturating_sub(ENTRY_PARTS_MAX), entry.seq);
-                let token = cx.core.load(Query::Range {
-                    log: LogKey {
-                        room: room.id,
-                        author: entry.author_id(),
-                        epoch: entry.epoch,
-                    },
-                    first: first.max(1),
-                    last: last.saturating_add(ENTRY_PARTS_MAX),
-                    bytes_max: usize::MAX,
-                });
+                let log = LogKey {
+                    room: room.id,
+                    author: entry.author_id(),
+                    epoch: entry.epoch,
+                };
+                let first = entry.seq.saturating_sub(ENTRY_PARTS_MAX).max(1);
+                let token = cx.core.load(around(log, first, entry.seq));
                 let (room, entry) = (*tag, Box::new(entry));
                 let asked = Asked::Half { room, entry, key };
                 self.pending.insert(token, Pending::Asked(asked));
@@ -226,242 +222,6 @@ impl Group {
             Asked::Left { room, author } => self.forget_line(cx, room, &author, lines().next()),
         }
     }
-
-    /// A run may have ended between a redaction and what it takes back: the last ones are looked
-    /// at again.
-    fn look_for_left<'a>(
-        &mut self,
-        cx: &mut Cx,
-        room: RoomTag,
-        lines: impl Iterator<Item = &'a LineRow>,
-    ) {
-        for line in lines.filter(|line| line.kind == EntryKind::REDACTION.0) {
-            let Some(&id) = line.deps.first() else {
-                continue;
-            };
-            let (id, author) = (MessageId(id), line.author);
-            let token = cx.core.load(Query::Message { id });
-            let asked = Asked::Left { room, author };
-            self.pending.insert(token, Pending::Asked(asked));
-        }
-    }
-
-    /// The store has what is around a part: perhaps the message is whole now.
-    fn whole_again(
-        &mut self,
-        cx: &mut Cx,
-        tag: RoomTag,
-        (entry, key): (&Entry, Option<u64>),
-        rows: &[Row],
-    ) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
-            return;
-        };
-        let of = |row: &Row| match row {
-            Row::Entry { bytes, .. } => Entry::parse(bytes).ok(),
-            _ => None,
-        };
-        let at = (entry.author_id(), entry.epoch);
-        let mut parts: BTreeMap<u32, Entry> = BTreeMap::new();
-        let kept = rows.iter().filter_map(of);
-        parts.extend(kept.map(|part| (part.seq, part)));
-        // What waits here is not in the store where the disk is full.
-        for seq in room.parts.joined(&at, entry) {
-            let waiting = room.parts.get(&at, seq).cloned();
-            let waiting = waiting.map(|part| (seq, part));
-            parts.extend(waiting.filter(|_| !parts.contains_key(&seq)));
-        }
-        let mut around = Parts::default();
-        let parts = parts.into_values().filter(|part| part.kind.is_part());
-        let runs = parts.filter_map(|part| around.add(part, 0));
-        let is_in = |run: &Run| run.entries.iter().any(|part| part.seq == entry.seq);
-        let runs: Vec<Run> = runs.filter(is_in).collect();
-        let Some((run, whole)) = runs.first().and_then(|run| Some((run, run.whole()?))) else {
-            return;
-        };
-        let waits = |part: &Entry| room.parts.get(&at, part.seq).is_some();
-        let is_new = key.is_some() || run.entries.iter().any(waits);
-        let first = whole.first.seq;
-        let last = run.entries.last().map_or(first, |part| part.seq);
-        room.parts.remove(&at, first..=last);
-        let id = MessageId::of_entry(&whole.first.hash(&room.id));
-        // What came in earlier runs alone was shown then.
-        if is_new && room.seat.seen.get(&id).is_none() {
-            let key = key.unwrap_or(0).max(whole.first.hlc);
-            room.say_line(cx, &whole, false, key);
-        }
-    }
-
-    fn judged(
-        &mut self,
-        cx: &mut Cx,
-        tag: RoomTag,
-        (entry, key): (&Entry, u64),
-        line: Option<&LineRow>,
-    ) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
-            return;
-        };
-        let author = entry.author_id();
-        let Some(line) = line else {
-            let id = entry.deps.first().copied().unwrap_or_default();
-            let seen = room.seat.seen.get(&MessageId(id));
-            if seen.is_some_and(|(of, _)| of != author) {
-                return;
-            }
-            // Perhaps it comes later, or is kept later.
-            room.seat.note_early(entry);
-            let own = author == cx.core.identity.id();
-            let part = room.seat.seen.part(&id).filter(|(of, _)| *of == author);
-            if let Some(part) = part {
-                // People see the redaction of the first one.
-                return forget_bytes(room, own, part);
-            }
-            let Some((_, at)) = seen else { return };
-            // It was shown, and is not kept.
-            forget_bytes(room, own, (author, at));
-            room.seat.take_topic_back(&MessageId(id));
-            tell(room, cx);
-            return show_redaction(room, cx, entry, key);
-        };
-        if line.author != author || line.talk != Talk::Room(room.id) {
-            return;
-        }
-        // Of a message of several parts each is taken back; people see it once.
-        if !EntryKind(line.kind).continues() {
-            show_redaction(room, cx, entry, key);
-        }
-        self.forget_line(cx, tag, &author, Some(line));
-    }
-
-    /// Of a line that its author took back nothing but the stub is to be kept.
-    fn forget_line(&mut self, cx: &mut Cx, tag: RoomTag, author: &PeerId, line: Option<&LineRow>) {
-        let Some((room, line)) = self.rooms.get_mut(&tag).zip(line) else {
-            return;
-        };
-        let is_theirs = line.author == *author && line.talk == Talk::Room(room.id);
-        if is_theirs && line.kind == EntryKind::TOPIC.0 {
-            room.seat.take_topic_back(&line.id);
-            tell(room, cx);
-        }
-        let at = line.at.filter(|_| is_theirs && line.body.is_some());
-        let Some((epoch, seq)) = at else { return };
-        let (room, author) = (room.id, *author);
-        let log = LogKey {
-            room,
-            author,
-            epoch,
-        };
-        let token = cx.core.load(Query::Entries {
-            room,
-            author,
-            epoch,
-            seqs: vec![seq],
-            network: None,
-        });
-        let asked = Asked::Body { room: tag, log };
-        self.pending.insert(token, Pending::Asked(asked));
-    }
-
-    /// Asks the store, once, whether what is left of an entry may be believed: its author's
-    /// redaction may have come in an earlier run. Which entry that is, if it is in doubt.
-    pub fn doubt_stub(&mut self, cx: &mut Cx, entry: &Entry) -> Option<[u8; 16]> {
-        let room = self.rooms.get_mut(&entry.room)?;
-        let (author, id) = (entry.author_id(), entry.hash(&room.id));
-        let id = MessageId::of_entry(&id).0;
-        let is_known = room.seat.early.contains(&author, &id);
-        if !entry.redacted || !room.seat.joined || is_known {
-            return None;
-        }
-        if !room.seat.early.ask(author, id) {
-            return Some(id);
-        }
-        let query = Query::Behind {
-            room: room.id,
-            author,
-            id,
-        };
-        let token = cx.core.load(query);
-        let room = entry.room;
-        let asked = Asked::Stub { room, author, id };
-        self.pending.insert(token, Pending::Asked(asked));
-        Some(id)
-    }
-
-    /// Whether the store has not said yet what may be believed of what is left of these.
-    #[must_use]
-    pub fn is_in_doubt(&self, ids: &BTreeSet<[u8; 16]>) -> bool {
-        let is_one = |pending: &Pending| match pending {
-            Pending::Asked(Asked::Stub { id, .. }) => ids.contains(id),
-            _ => false,
-        };
-        !ids.is_empty() && self.pending.values().any(is_one)
-    }
-
-    /// What was taken back is kept without its body from now on.
-    fn forget_body(&mut self, cx: &mut Cx, tag: RoomTag, log: LogKey, seq: u32, bytes: &[u8]) {
-        let Some(room) = self.rooms.get_mut(&tag) else {
-            return;
-        };
-        if let Some(entry) = Entry::parse(bytes).ok().filter(|entry| entry.seq == seq) {
-            keep_stub(room, cx, log, &entry);
-        }
-    }
-
-    /// A genuine redaction was seen: what is left of what it names may come.
-    pub fn note_taken_back(&mut self, entry: &Entry) {
-        if let Some(room) = self.rooms.get_mut(&entry.room) {
-            room.seat.note_early(entry);
-        }
-    }
-
-    /// Whether what is left of an entry may be believed: its author's redaction is held.
-    pub(super) fn is_taken_back(&self, entry: &Entry) -> bool {
-        let room = self.rooms.get(&entry.room);
-        room.is_some_and(|room| room.is_taken_back(entry))
-    }
-}
-
-/// Keeps an entry without its body from now on.
-pub(super) fn keep_stub(room: &mut Room, cx: &Cx, log: LogKey, entry: &Entry) {
-    let (seq, bytes) = (entry.seq, entry.stub().bytes);
-    if log.author == cx.core.identity.id() {
-        room.own.put_stub((log.epoch, seq), &bytes);
-    } else if let Some(held) = room.logs.get_mut(&(log.author, log.epoch)) {
-        held.forget(seq);
-    }
-    room.seat.to_keep.push(Write::Stub { log, seq, bytes });
-}
-
-/// The body of an entry that only memory holds is gone.
-fn forget_bytes(room: &mut Room, own: bool, (author, (epoch, seq)): (PeerId, OwnAt)) {
-    if own {
-        let held = room.own.get(epoch).and_then(|log| log.cached(seq));
-        if let Some(entry) = held.and_then(|bytes| Entry::parse(bytes).ok()) {
-            room.own.put_stub((epoch, seq), &entry.stub().bytes);
-        }
-    } else if let Some(log) = room.logs.get_mut(&(author, epoch)) {
-        log.forget(seq);
-    }
-}
-
-/// Tells people that a line was taken back, once: what could not be kept when it was shown may come
-/// again.
-fn show_redaction(room: &mut Room, cx: &mut Cx, entry: &Entry, key: u64) {
-    let id = MessageId::of_entry(&entry.hash(&room.id));
-    if room.seat.seen.get(&id).is_some() {
-        return;
-    }
-    if !room.seat.joined {
-        return room.seat.unshown.push((entry.clone(), key));
-    }
-    let own = entry.author_id() == cx.core.identity.id();
-    let from = match own {
-        true => cx.own_reference(),
-        false => cx.presence.reference_of(&entry.author),
-    };
-    let event = room.show(cx, from, &Whole::of(entry), own, key);
-    cx.core.event(event);
 }
 
 /// Tells people of a room if they were told something else.

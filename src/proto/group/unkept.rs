@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::ack::plan_ack;
 use super::logs::LogAt;
-use super::receive::is_refused;
 use super::say::{begin_epoch, next_entries, said_by};
+use super::stored::is_refused;
 use super::{Cx, Group, Pending};
 use crate::api::Event;
 use crate::durable::{Batch, Durability, Kept, LogKey, RoomRow, Stored, Write};

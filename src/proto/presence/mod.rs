@@ -1,6 +1,7 @@
 //! Presence: who is here.
 
 pub mod address;
+pub mod addresses;
 pub mod beacon;
 mod compare;
 mod deaf;
@@ -28,6 +29,7 @@ mod schedule;
 mod sources;
 pub mod speak;
 mod strangers;
+mod summary;
 mod suspect;
 mod sync;
 mod tick;

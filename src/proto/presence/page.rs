@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::beacon::heartbeat_mean;
-use super::digest::is_on;
 use super::roster::Peer;
+use super::summary::is_on;
 use super::{Heard, Presence};
 use crate::api::PeerState;
 use crate::datagram::Link;

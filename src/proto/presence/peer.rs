@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::address::Addresses;
+use super::addresses::Addresses;
 use super::probe::Probing;
 use super::suspect::Watch;
 use crate::api::PeerState;

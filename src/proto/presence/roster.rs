@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::address::Addresses;
-use super::digest::{Summary, Sums};
+use super::addresses::Addresses;
+use super::digest::Sums;
 use super::peer::new_peer;
 pub use super::peer::{Hearsay, Peer, Rtt};
+use super::summary::Summary;
 use super::suspect::Watch;
 use crate::api::{Event, PeerRef, PeerState};
 use crate::datagram::{Link, LinkId};

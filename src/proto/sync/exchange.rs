@@ -5,14 +5,17 @@
 //! DONE answer it, a WANT of nothing says that nothing more is wanted. When both said so the asker
 //! ends the stream. What is held is read from the store each time, so that it is never guessed.
 
+mod lack;
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::compare::lacking;
-use super::frame::{ENTRIES_LEN_MAX, ENTRIES_MAX, Frame, LogRun, LogState, VECTOR_LOGS_MAX, Why};
-use crate::durable::{Head, LogKey, Query, Row};
+use self::lack::len_of;
+use self::rows::{entries_of, people_of};
+use super::frame::{ENTRIES_LEN_MAX, Frame, LogRun, LogState, Why};
+use crate::durable::{LogKey, Query, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
-use crate::limits::{SYNC_ENTRIES_MAX, SYNC_LOGS_MAX, SYNC_WANT_MAX};
-use crate::proto::group::Given;
+use crate::limits::{SYNC_LOGS_MAX, SYNC_WANT_MAX};
 
 /// What an exchange is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -286,41 +289,6 @@ impl Exchange {
         Ok(acts)
     }
 
-    /// Whether this side holds all that the other one claimed to hold.
-    #[must_use]
-    pub fn is_content(&self) -> bool {
-        self.content && self.withheld.is_empty()
-    }
-
-    /// Whether this entry, which came, may come now: unasked, of any log that the other side told of;
-    /// else one that was asked for.
-    #[must_use]
-    pub fn expects(&mut self, author: &PeerId, epoch: u64, seq: u32) -> bool {
-        *self.brought.entry((*author, epoch)).or_default() += 1;
-        if self.wanted.is_empty() {
-            let mut theirs = self.theirs.iter();
-            return theirs.any(|log| log.author == *author && log.epoch == epoch);
-        }
-        self.wanted.iter().any(|run| {
-            run.author == *author && run.epoch == epoch && (run.first..=run.last).contains(&seq)
-        })
-    }
-
-    /// What the other side told and gave of its own logs, once it gave all that it would.
-    #[must_use]
-    pub fn given_by(&self, peer: &PeerId) -> Option<Given> {
-        let is_over = self.theirs_whole && self.content && self.came < SYNC_ENTRIES_MAX;
-        let own = self.theirs.iter().filter(|log| log.author == *peer);
-        let of = |log: &LogState| {
-            let gave = !self.claimed.contains(&(log.author, log.epoch));
-            (log.epoch, (log.head, gave))
-        };
-        is_over.then(|| Given {
-            logs: own.map(of).collect(),
-            is_whole: self.theirs.len() < SYNC_LOGS_MAX,
-        })
-    }
-
     /// Whether anything went either way.
     #[must_use]
     pub fn is_fruitful(&self) -> bool {
@@ -341,83 +309,6 @@ impl Exchange {
             why: self.subject.why,
             entries: self.subject.entries,
             since_ms: self.subject.since_ms,
-        }
-    }
-
-    fn read_vector(&mut self, rows: &[Row]) {
-        let heads = rows.iter().filter_map(|row| match row {
-            Row::Log(head) => Some(head),
-            _ => None,
-        });
-        let heads: Vec<&Head> = heads.take(SYNC_LOGS_MAX).collect();
-        self.mine = heads.iter().filter_map(|head| state_of(head)).collect();
-        let floors = heads.iter();
-        self.floors = floors
-            .map(|head| ((head.author, head.epoch), head.floor))
-            .collect();
-    }
-
-    fn tell_vector(&self, acts: &mut Vec<Act>) {
-        let mut rest = self.mine.as_slice();
-        loop {
-            let (part, others) = rest.split_at(rest.len().min(VECTOR_LOGS_MAX));
-            rest = others;
-            acts.push(Act::Send(Frame::Vector {
-                proof: match self.role {
-                    Role::Asker => [0; 32],
-                    Role::Helper => self.proof,
-                },
-                more: !rest.is_empty(),
-                logs: part.to_vec(),
-            }));
-            if rest.is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Asks for what is lacking; logs of which nothing came are given up.
-    fn want(&mut self, acts: &mut Vec<Act>) {
-        if self.content {
-            return;
-        }
-        let forward = self.subject.why != Why::Join || self.role == Role::Helper;
-        loop {
-            let theirs = self.theirs.iter();
-            let withheld = &self.withheld;
-            let offered = theirs.filter(|log| !withheld.contains(&(log.author, log.epoch)));
-            let offered: Vec<LogState> = offered.copied().collect();
-            let floors = &self.floors;
-            let floor = |log: &LogState| {
-                let floor = floors.get(&(log.author, log.epoch));
-                floor.copied().unwrap_or(0)
-            };
-            let lacks = lacking(&self.mine, &offered, forward, floor);
-            let stuck = lacks.iter().filter(|run| self.wanted.contains(run));
-            let brought = |run: &&LogRun| {
-                let count = self.brought.get(&(run.author, run.epoch)).copied();
-                count.unwrap_or(0) > run.last - run.first
-            };
-            let of = |run: &LogRun| (run.author, run.epoch);
-            let claimed = stuck.clone().filter(|run| !brought(run)).map(of);
-            let claimed: Vec<(PeerId, u64)> = claimed.collect();
-            let stuck: Vec<(PeerId, u64)> = stuck.map(of).collect();
-            self.claimed.extend(claimed);
-            self.wanted.clear();
-            if stuck.is_empty() {
-                // An endless log is heard of elsewhere, or another time.
-                let lacks = match self.came < SYNC_ENTRIES_MAX {
-                    true => lacks,
-                    false => Vec::new(),
-                };
-                self.content = lacks.is_empty();
-                self.allowed = len_of(&lacks);
-                self.wanted.clone_from(&lacks);
-                self.brought.clear();
-                acts.push(Act::Send(Frame::Want(lacks)));
-                return;
-            }
-            self.withheld.extend(stuck);
         }
     }
 
@@ -452,123 +343,5 @@ impl Exchange {
     }
 }
 
-/// How many entries these runs name.
-fn len_of(runs: &[LogRun]) -> u32 {
-    let len = |run: &LogRun| (run.last - run.first).saturating_add(1);
-    runs.iter().map(len).fold(0, u32::saturating_add)
-}
-
-/// How a log of the store is told; none where nothing of it is held.
-fn state_of(head: &Head) -> Option<LogState> {
-    let mut hash = [0; 16];
-    hash.copy_from_slice(&head.hash[..16]);
-    let floor = head.floor.max(head.low.saturating_sub(1));
-    (head.seq > 0 && head.epoch > 0 && floor <= head.seq).then_some(LogState {
-        author: head.author,
-        epoch: head.epoch,
-        network: head.network,
-        floor,
-        head: head.seq.min(u32::MAX - 1),
-        hash,
-        forked: head.forked,
-    })
-}
-
-/// Puts entries into frames.
-fn entries_of(rows: &[Row], acts: &mut Vec<Act>) {
-    let (mut part, mut len) = (Vec::new(), 0);
-    let mut send = |part: Vec<Vec<u8>>| {
-        if !part.is_empty() {
-            acts.push(Act::Send(Frame::Entries(part)));
-        }
-    };
-    for row in rows {
-        let (Row::Entry { bytes, .. } | Row::Held { bytes, .. }) = row else {
-            continue;
-        };
-        if len + bytes.len() + 2 > ENTRIES_LEN_MAX || part.len() == ENTRIES_MAX {
-            send(std::mem::take(&mut part));
-            len = 0;
-        }
-        len += bytes.len() + 2;
-        part.push(bytes.clone());
-    }
-    send(part);
-}
-
-fn people_of(rows: &[Row], acts: &mut Vec<Act>) {
-    let records = rows.iter().filter_map(|row| match row {
-        Row::Person(person) => Some(person.record.clone()),
-        _ => None,
-    });
-    let records: Vec<Vec<u8>> = records.collect();
-    for part in records.chunks(super::frame::PEOPLE_MAX) {
-        acts.push(Act::Send(Frame::People(part.to_vec())));
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::durable::PersonRow;
-    use crate::id::PublicKey;
-
-    /// Else a screen that reads the lines at once shows them of nobody.
-    #[test]
-    fn a_newcomer_is_told_the_names_before_the_lines() {
-        let author = PeerId([1; 32]);
-        let subject = Subject {
-            room: RoomId([3; 32]),
-            network: NetworkId([4; 8]),
-            why: Why::Join,
-            entries: 200,
-            since_ms: 0,
-        };
-        let mut helper = Exchange::new(Role::Helper, subject, [0; 32]);
-        let vector = Frame::Vector {
-            proof: [0; 32],
-            more: false,
-            logs: Vec::new(),
-        };
-        helper.handle(vector).expect("nothing held");
-        let mut said = Vec::new();
-        while let Some(query) = helper.next_query(true) {
-            let rows = match query {
-                Query::Vector { room, network } => vec![Row::Log(Head {
-                    room,
-                    author,
-                    epoch: 1,
-                    seq: 1,
-                    hash: [5; 32],
-                    network,
-                    low: 1,
-                    floor: 0,
-                    forked: false,
-                })],
-                Query::People { .. } => vec![Row::Person(PersonRow {
-                    id: author,
-                    key: PublicKey([1; 32]),
-                    incarnation: 1,
-                    record_seq: 1,
-                    record: vec![6; 200],
-                })],
-                _ => vec![Row::Entry {
-                    seq: 1,
-                    bytes: vec![7; 200],
-                }],
-            };
-            said.extend(helper.loaded(&rows));
-        }
-        let kinds = said.iter().filter_map(|act| match act {
-            Act::Send(frame) => Some(frame.kind()),
-            _ => None,
-        });
-        let kinds: Vec<u8> = kinds.collect();
-        let of = |frame: &Frame| frame.kind();
-        let people = of(&Frame::People(Vec::new()));
-        let entries = of(&Frame::Entries(Vec::new()));
-        let done = of(&Frame::Done { more: false });
-        let places = [people, entries, done].map(|kind| kinds.iter().position(|k| *k == kind));
-        assert!(places[0].is_some() && places.is_sorted(), "{kinds:?}");
-    }
-}
+mod tests;

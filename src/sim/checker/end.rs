@@ -166,7 +166,7 @@ impl Checker {
             let Some((came, came_ms)) = came else {
                 return true;
             };
-            let since = came.max(self.people[node].since) + super::LATE;
+            let since = came.max(self.people[node].since) + super::rows::LATE;
             let sent = self.sent_at.get(&(of.0, of.1, of.2, truth.seq));
             // An epoch that its author left.
             let mut later = self
@@ -237,7 +237,7 @@ impl Checker {
         let network = self.network_in(node, &line.0);
         let sat = self.sat_on(node, &line.0, network);
         let sat = sat.map_or(Duration::ZERO, |(at, _)| at);
-        let joined = met.max(self.people[node].since).max(sat) + super::LATE;
+        let joined = met.max(self.people[node].since).max(sat) + super::rows::LATE;
         let sent = self.sent_at.get(&line);
         sent.is_none_or(|&at| joined > at)
     }

@@ -7,9 +7,10 @@ use super::super::room::Room;
 use super::super::say::{Saying, too_fast};
 use super::super::{Cx, Group, Pending, Refusal};
 use super::Asked;
-use crate::durable::{LineRow, LogKey, Query, Row, Talk};
+use super::halves::around;
+use crate::durable::{LineRow, LogKey, Row, Talk};
 use crate::id::{MessageId, PeerId, RoomTag};
-use crate::limits::{ENTRY_PARTS_MAX, SEND_QUEUE_MAX};
+use crate::limits::SEND_QUEUE_MAX;
 use crate::wire::{Entry, EntryKind};
 
 impl Group {
@@ -56,12 +57,7 @@ impl Group {
                 author,
                 epoch,
             };
-            let token = cx.core.load(Query::Range {
-                log,
-                first: seq + 1,
-                last: seq.saturating_add(ENTRY_PARTS_MAX),
-                bytes_max: usize::MAX,
-            });
+            let token = cx.core.load(around(log, seq + 1, seq));
             let asked = Asked::Parts {
                 room: tag,
                 first: (epoch, id),

@@ -2,11 +2,13 @@
 
 #![allow(clippy::disallowed_methods)]
 
+use super::bounds::CATCH_UP_MAX;
 use super::*;
 use crate::durable::LogKey;
 use crate::id::RoomId;
 use crate::proto::Identity;
 use crate::proto::group::missing::LAST_TRY;
+use crate::proto::group::sender::FOLLOWED_MAX;
 use crate::wire::EntryKind;
 use crate::wire::group::EntryFields;
 

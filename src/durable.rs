@@ -13,7 +13,9 @@ pub use entry::{
     BODY_REDACTED, EntryHead, KIND_CONTINUES, KIND_MORE, KIND_TOPIC, Parts, order_key,
 };
 pub use query::{HistoryQuery, LineRow, Query, Row};
-pub use snapshot::{GONE_RUNS_MAX, HELD_BEYOND_MAX, Head, Holes, OwnHead, Snapshot, runs};
+pub use snapshot::{
+    GONE_RUNS_MAX, HELD_BEYOND_MAX, Head, Holes, OwnHead, Snapshot, incarnation_of, runs,
+};
 pub use write::{ForkRow, Neighbor, PersonRow, PrivateRow, PrivateState, RoomRow, Write};
 
 /// Which log of whom.

@@ -3,6 +3,13 @@
 use super::{ForkRow, LogKey, Neighbor, PersonRow, RoomRow};
 use crate::id::{NetworkId, PeerId, PublicKey, RoomId};
 
+/// The incarnation of a run that begins `now_ms` since the Unix epoch, where the last one had
+/// `last` (0 if there was none): it grows whatever the clock says.
+#[must_use]
+pub fn incarnation_of(now_ms: u64, last: u64) -> u64 {
+    now_ms.max(last.saturating_add(1))
+}
+
 /// What the store knew when the node started.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Snapshot {

@@ -1,5 +1,7 @@
 //! The identity of a node: its key and what is signed with it.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
@@ -75,10 +77,46 @@ pub fn verify(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
     verify_alone(key, bytes, signature)
 }
 
+/// Most keys kept unpacked.
+const KEYS_MAX: usize = 64;
+
+/// Keys by which something was signed, as the check of a signature needs them: to unpack one is an
+/// eighth of the check.
+#[derive(Default)]
+pub struct Keys(BTreeMap<PublicKey, VerifyingKey>);
+
+impl Keys {
+    /// As [`verify`].
+    pub fn verify(&mut self, key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
+        #[cfg(feature = "sim")]
+        if let Some(known) = shared::verify(key, bytes, signature) {
+            return known;
+        }
+        let kept = self.0.get(key);
+        let Some(unpacked) = kept.copied().or_else(|| unpack(key)) else {
+            return false;
+        };
+        let is_kept = kept.is_some();
+        let signature = Signature::from_bytes(signature);
+        let holds = unpacked.verify_strict(bytes, &signature).is_ok();
+        // Only what somebody signed by, or anybody could fill it.
+        if holds && !is_kept {
+            if self.0.len() >= KEYS_MAX {
+                self.0.pop_first();
+            }
+            self.0.insert(*key, unpacked);
+        }
+        holds
+    }
+}
+
+fn unpack(key: &PublicKey) -> Option<VerifyingKey> {
+    VerifyingKey::from_bytes(&key.0).ok()
+}
+
 fn verify_alone(key: &PublicKey, bytes: &[u8], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(&key.0)
-        .and_then(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)))
-        .is_ok()
+    let signature = Signature::from_bytes(signature);
+    unpack(key).is_some_and(|key| key.verify_strict(bytes, &signature).is_ok())
 }
 
 /// Signatures where many nodes share a thread, and only where a simulation asked for it.
@@ -218,6 +256,28 @@ pub mod shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kept_key_says_the_same_and_only_who_signed_is_kept() {
+        let mut keys = Keys::default();
+        let all: Vec<Identity> = (0..=KEYS_MAX)
+            .map(|number| Identity::from_secret(&[u8::try_from(number).expect("small"); 32]))
+            .collect();
+        for _ in 0..2 {
+            for who in &all {
+                let signature = who.sign(b"hello");
+                assert!(keys.verify(&who.public(), b"hello", &signature));
+                assert!(keys.verify(&who.public(), b"hello", &signature), "kept");
+                assert!(!keys.verify(&who.public(), b"hullo", &signature));
+            }
+        }
+        assert_eq!(keys.0.len(), KEYS_MAX);
+        let kept: Vec<PublicKey> = keys.0.keys().copied().collect();
+        let stranger = Identity::from_secret(&[99; 32]);
+        assert!(!keys.verify(&stranger.public(), b"hello", &stranger.sign(b"other")));
+        assert!(!keys.verify(&PublicKey([0; 32]), b"hello", &[0; 64]));
+        assert!(keys.0.keys().eq(&kept));
+    }
 
     #[test]
     fn a_signature_holds_for_its_bytes_and_key_only() {

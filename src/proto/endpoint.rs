@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::core::Core;
+use super::crypto::Keys;
 use super::direct::Direct;
 use super::gate::Gate;
 use super::group::{Cx, Group, rooms};
@@ -14,7 +15,7 @@ use super::sync::{Parts, Sync};
 use super::{Config, Identity, Now, Timer};
 use crate::api::{Event, Request};
 use crate::datagram::Transmit;
-use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write};
+use crate::durable::{Batch, Durability, Loaded, Query, Stored, Token, Write, incarnation_of};
 use crate::id::Incarnation;
 
 /// What an endpoint wants done.
@@ -38,6 +39,7 @@ pub enum Output {
 pub struct Endpoint {
     pub(super) core: Core,
     pub(super) gate: Gate,
+    pub(super) keys: Keys,
     pub(super) presence: Presence,
     pub(super) group: Group,
     pub(super) private: Private,
@@ -68,7 +70,7 @@ impl Endpoint {
     )]
     pub fn new(now: Now, identity: Identity, mut config: Config) -> Self {
         let snapshot = std::mem::take(&mut config.snapshot);
-        let incarnation = Incarnation(now.wall_ms.max(snapshot.incarnation.saturating_add(1)));
+        let incarnation = Incarnation(incarnation_of(now.wall_ms, snapshot.incarnation));
         let mut core = Core::new(now.mono, identity, config, incarnation);
         core.rooms = rooms::listed_at_start(&core.config, &snapshot);
         let presence = Presence::new(&mut core, now, &snapshot).expect("an own record fits");
@@ -80,6 +82,7 @@ impl Endpoint {
         let mut endpoint = Endpoint {
             core,
             gate,
+            keys: Keys::default(),
             presence,
             group,
             private,
@@ -186,11 +189,17 @@ impl Endpoint {
 
     /// The next thing to do; call until it is a [`Output::Timeout`].
     pub fn poll_output(&mut self, now: Now) -> Output {
-        self.pump(now);
-        if let Some(output) = self.core.pop() {
-            return output;
+        match self.poll_work(now) {
+            Some(output) => output,
+            None => self.next_timeout(now),
         }
-        self.next_timeout(now)
+    }
+
+    /// The next thing to do, if there is one: as [`Endpoint::poll_output`], without a look at when
+    /// the driver is to come back. Who tells several things at once asks for that once, at last.
+    pub fn poll_work(&mut self, now: Now) -> Option<Output> {
+        self.pump(now);
+        self.core.pop()
     }
 
     /// Nothing leaves after the last GOODBYE.

@@ -3,21 +3,23 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 
 use super::ending::Leaving;
 use super::front_end::FRONT_END_TOKEN;
 use super::gaps::Gaps;
 use super::interfaces::ALONE;
-use super::perform::drain;
 use super::signal::Signals;
 use super::workers::{BulkAnswer, BulkWorker, StoreAnswer, StoreWorker};
 use super::{Clock, Flow, FrontEnd, network};
 use crate::api::{Event, SelfInfo, Status};
+use crate::durable::Snapshot;
 use crate::error::{ExitCode, UserError};
 use crate::limits::Limits;
 use crate::limits::SOCKET_BUDGET;
@@ -85,6 +87,8 @@ pub(super) struct Node<'f> {
     pub(super) outputs: VecDeque<Output>,
     /// When the endpoint wants to be woken.
     pub(super) deadline: Option<Instant>,
+    /// Whether it was asked that since it was last told something.
+    pub(super) is_asked: bool,
     pub(super) rescan_at: Instant,
     /// When they were looked at last, and whether a change was told too soon after that.
     pub(super) looked_at: Instant,
@@ -100,6 +104,8 @@ pub(super) struct Node<'f> {
     front_end_tokens: Vec<Token>,
     /// `history` commands that the store has not answered.
     pub(super) histories: usize,
+    /// The front end may want more asked; until that is done nothing more of its input is read.
+    pub(super) requests_left: bool,
     /// Something is left to do without waiting.
     pub(super) hungry: bool,
     /// No flush before, until the first datagram is out.
@@ -114,13 +120,10 @@ impl<'f> Node<'f> {
     fn start(options: NodeOptions, front_end: &'f mut dyn FrontEnd) -> Result<Self, UserError> {
         // The random delay of the first HELLO passes while the store and the sockets are opened.
         let begun = Clock::now();
-        let mut store = Store::open(options.data_dir.as_deref(), &options.identity.id())?;
-        store.set_keep(options.limits.keep);
-        let snapshot = store.snapshot()?;
         let poll = Poll::new().map_err(system_error)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system_error)?);
         let signals = Signals::register(poll.registry(), SIGNAL, &waker).map_err(system_error)?;
-        let net = Net::open(&options.net, poll.registry())?;
+        let ((store, snapshot), net) = open_both(&options, begun, poll.registry())?;
         if net.links().is_empty() {
             let sentence = "there is no network interface to use, not even the loopback";
             return Err(UserError::new(ExitCode::Network, sentence)
@@ -169,6 +172,7 @@ impl<'f> Node<'f> {
             front_end,
             outputs: VecDeque::new(),
             deadline: None,
+            is_asked: false,
             rescan_at: now.mono + ALONE,
             looked_at: now.mono,
             is_due: false,
@@ -178,6 +182,7 @@ impl<'f> Node<'f> {
             network: None,
             front_end_tokens: Vec::new(),
             histories: 0,
+            requests_left: false,
             hungry: true,
             flush_at: Some(now.mono + FIRST_FLUSH),
             output_gone: false,
@@ -204,10 +209,10 @@ impl<'f> Node<'f> {
 
     fn run(&mut self) -> Result<ExitCode, UserError> {
         loop {
-            let now = Clock::now().mono;
+            let now = Clock::now();
             let due = self.due(now);
             self.gaps.expect(due);
-            self.poll(Some(due.saturating_duration_since(now)))
+            self.poll(Some(due.saturating_duration_since(now.mono)))
                 .map_err(system_error)?;
             if let Some(code) = self.turn(Clock::now()) {
                 return Ok(code);
@@ -227,10 +232,11 @@ impl<'f> Node<'f> {
     }
 
     /// Until when to wait for an event.
-    fn due(&self, now: Instant) -> Instant {
+    fn due(&mut self, now: Now) -> Instant {
+        let deadline = self.deadline(now);
         // What was written may have made room for more input, so this is asked only now.
-        if self.hungry || self.front_end.is_hungry() {
-            return now;
+        if self.hungry || self.front_end.is_hungry() || !self.outputs.is_empty() {
+            return now.mono;
         }
         let drain = match self.front_end.flow() {
             Flow::Drain(deadline) if self.leaving.is_none() => Some(deadline),
@@ -238,7 +244,7 @@ impl<'f> Node<'f> {
         };
         let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
         let deadlines = [
-            self.deadline,
+            deadline,
             self.front_end.deadline(),
             self.flush_at,
             drain,
@@ -293,10 +299,10 @@ impl<'f> Node<'f> {
     /// Takes in some of what came. Returns whether there may be more.
     pub(super) fn receive(&mut self, now: Now) -> bool {
         let (endpoint, outputs) = (&mut self.endpoint, &mut self.outputs);
-        let deadline = &mut self.deadline;
+        self.is_asked = false;
         self.net.receive(SOCKET_BUDGET, &mut |arrival, bytes| {
             endpoint.handle_datagram(now, arrival, bytes);
-            *deadline = drain(endpoint, outputs, now);
+            outputs.extend(std::iter::from_fn(|| endpoint.poll_work(now)));
         })
     }
 
@@ -323,6 +329,9 @@ impl<'f> Node<'f> {
     }
 
     fn take_input(&mut self, now: Now) {
+        if self.requests_left {
+            return;
+        }
         // Input that the poll cannot watch (a file), or that waited for room, has had no event.
         if self.front_end_tokens.is_empty() && self.front_end.is_hungry() {
             self.front_end_tokens.push(Token(FRONT_END_TOKEN));
@@ -342,11 +351,34 @@ impl<'f> Node<'f> {
         if self.rescan_at <= now.mono {
             self.rescan(now);
         }
-        if self.deadline.is_some_and(|at| at <= now.mono) {
+        if self.deadline(now).is_some_and(|at| at <= now.mono) {
             self.endpoint.handle_timeout(now);
             self.drain(now);
         }
     }
+}
+
+/// The store waits for the disk, the sockets do not: both are opened at the same time. What is
+/// wrong with the store is said first.
+fn open_both(
+    options: &NodeOptions,
+    begun: Now,
+    registry: &Registry,
+) -> Result<((Store, Snapshot), Net), UserError> {
+    let open_store = || {
+        let (dir, id) = (options.data_dir.as_deref(), options.identity.id());
+        let (mut store, snapshot) = Store::open_for_run(dir, &id, begun.wall_ms)?;
+        store.set_keep(options.limits.keep);
+        Ok((store, snapshot))
+    };
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("opening".to_owned());
+        let opening = builder.spawn_scoped(scope, open_store);
+        let opening = opening.map_err(system_error)?;
+        let net = Net::open(&options.net, registry);
+        let store = opening.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((store?, net?))
+    })
 }
 
 fn system_error(error: io::Error) -> UserError {

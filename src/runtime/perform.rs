@@ -1,7 +1,6 @@
 //! What the endpoint wants done, and what the front end wants asked: each request and each output is
 //! brought to whoever it is for.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,19 +11,27 @@ use super::{diagnosis, network};
 use crate::api::diagnosis::diagnose;
 use crate::api::{Command, Event, Request};
 use crate::error::ExitCode;
-use crate::proto::{Endpoint, Now, Output};
+use crate::proto::{Now, Output};
 
 /// Rounds of requests and outputs in one turn; a front end that asks on and on waits a turn.
 const ROUNDS_MAX: usize = 16;
+/// Requests taken in one turn. A line takes a signature: of more, read at once from a pipe, the
+/// sockets would be full before they are looked at again.
+const REQUESTS_MAX: usize = 64;
 
 impl Node<'_> {
     /// Does what the endpoint wants done and asks it what the front end wants asked, until
     /// neither wants anything.
     pub(super) fn settle(&mut self, now: Now) {
+        let mut taken = 0;
         for _ in 0..ROUNDS_MAX {
-            while let Some(request) = self.front_end.poll_request() {
+            while taken < REQUESTS_MAX
+                && let Some(request) = self.front_end.poll_request()
+            {
+                taken += 1;
                 self.handle_request(now, request);
             }
+            self.requests_left = taken == REQUESTS_MAX;
             while let Some(to) = self.net.next_unreachable() {
                 if to.refused {
                     self.endpoint.handle_refused(now, to.at);
@@ -34,6 +41,7 @@ impl Node<'_> {
                 self.drain(now);
             }
             if self.outputs.is_empty() {
+                self.hungry |= self.requests_left;
                 self.hungry |= self.worker.as_ref().is_some_and(StoreWorker::has_refusals);
                 self.hungry |= self.bulk.as_ref().is_some_and(BulkWorker::has_refusals);
                 return;
@@ -110,21 +118,23 @@ impl Node<'_> {
         self.drain(now);
     }
 
+    /// Takes what the endpoint wants done. When it wants to be woken is asked once a turn: it looks
+    /// at everything for that.
     pub(super) fn drain(&mut self, now: Now) {
-        self.deadline = drain(&mut self.endpoint, &mut self.outputs, now);
+        self.is_asked = false;
+        let endpoint = &mut self.endpoint;
+        self.outputs
+            .extend(std::iter::from_fn(|| endpoint.poll_work(now)));
     }
-}
 
-/// Takes what the endpoint wants done; returns when it wants to be woken.
-pub(super) fn drain(
-    endpoint: &mut Endpoint,
-    outputs: &mut VecDeque<Output>,
-    now: Now,
-) -> Option<Instant> {
-    loop {
-        match endpoint.poll_output(now) {
-            Output::Timeout(deadline, _) => return deadline,
-            output => outputs.push_back(output),
+    /// When the endpoint wants to be woken.
+    pub(super) fn deadline(&mut self, now: Now) -> Option<Instant> {
+        while !self.is_asked {
+            match self.endpoint.poll_output(now) {
+                Output::Timeout(deadline, _) => (self.deadline, self.is_asked) = (deadline, true),
+                output => self.outputs.push_back(output),
+            }
         }
+        self.deadline
     }
 }

@@ -26,6 +26,8 @@ enum Act {
     FailLast,
     /// Has input that the poll does not know of, and quits when it may read it.
     Read,
+    /// Asks more than one turn takes, and is done.
+    AskMuch,
     /// Stays; another thing has to end it.
     Stay,
 }
@@ -97,11 +99,20 @@ impl FrontEnd for Script {
         self.flushed = Some(now.mono);
         match self.act {
             Act::Quit(code) => self.flow = Flow::Quit(code),
+            Act::AskMuch if self.flow == Flow::Continue => {
+                let room = "#none".to_owned();
+                for number in 0..1000 {
+                    let mut request = Request::from(Command::Leave { room: room.clone() });
+                    request.reference = Some(number.into());
+                    self.requests.push(request);
+                }
+                self.flow = Flow::Quit(ExitCode::Done);
+            }
             Act::Drain => self.flow = Flow::Drain(now.mono + Duration::from_millis(50)),
             Act::Fail(kind) => return Err(kind.into()),
             Act::FailLast if self.flow == Flow::Continue => self.flow = Flow::Quit(ExitCode::Done),
             Act::FailLast => return Err(io::ErrorKind::StorageFull.into()),
-            Act::Request | Act::Read | Act::Stay => {}
+            Act::Request | Act::Read | Act::AskMuch | Act::Stay => {}
         }
         Ok(())
     }
@@ -188,6 +199,17 @@ fn quit_is_answered_and_ends_with_0() {
         .iter()
         .any(|event| matches!(event, Event::Reply { reference: Some(r), ok: true, .. } if *r == 7));
     assert!(replied, "{:?}", script.events);
+}
+
+#[test]
+fn what_was_asked_before_the_end_is_answered_however_much_it_is() {
+    let (code, script) = play(Act::AskMuch);
+    assert_eq!(code, ExitCode::Done);
+    let answers = script.events.iter().filter_map(|event| match event {
+        Event::Error { reference, .. } => reference.as_ref()?.as_u64(),
+        _ => None,
+    });
+    assert!(answers.eq((0..1000).rev()), "{:?}", script.events.last());
 }
 
 #[test]

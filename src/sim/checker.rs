@@ -22,7 +22,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKey};
 use crate::api::{Conversation, Event, NetworkState, PeerState, ReceiptState};
 use crate::id::{Incarnation, MessageId, NetworkId, PeerId, RoomId, RoomTag};
 use crate::proto::locked::seal::Seal;
@@ -89,6 +89,8 @@ pub struct Checker {
     numbers: BTreeMap<LineAt, [u8; 32]>,
     /// When each was sent first.
     sent_at: BTreeMap<LineAt, Duration>,
+    /// What a power cut or a restored backup took from the disk of its author.
+    lost: BTreeSet<EntryKey>,
     /// The highest number of each log.
     heads: BTreeMap<LogOf, u32>,
     /// The network that each log belongs to.
@@ -198,8 +200,9 @@ impl Checker {
         self.people[node].goodbye = Some(now);
     }
 
-    /// A node's disk lost something.
-    pub fn forgot(&mut self, node: usize) {
+    /// A node's disk lost something, these lines of its own among it.
+    pub fn forgot(&mut self, node: usize, own: Vec<EntryKey>) {
+        self.lost.extend(own);
         self.people[node].forgetful = true;
         self.lines[node].ever.clear();
     }

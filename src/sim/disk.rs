@@ -282,6 +282,13 @@ impl Disk {
         goes_on.map(|((_, epoch), _)| *epoch).max()
     }
 
+    /// The lines of this node's own that are kept.
+    #[must_use]
+    pub fn own_lines(&self) -> BTreeSet<EntryKey> {
+        let of = |key: &&EntryKey| key.1 == self.own;
+        self.entries.keys().filter(of).copied().collect()
+    }
+
     /// Whether this entry is kept, or was until it got old.
     #[must_use]
     pub fn has(&self, key: &EntryKey) -> bool {

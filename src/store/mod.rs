@@ -73,7 +73,9 @@ use sys_unix as sys;
 #[cfg(windows)]
 use sys_windows as sys;
 
-use crate::durable::{Batch, Durability, Kept, Loaded, Query, Snapshot, Stored};
+use crate::durable::{
+    Batch, Durability, Kept, Loaded, Query, Snapshot, Stored, Write, incarnation_of,
+};
 use crate::error::UserError;
 use crate::id::PeerId;
 use crate::limits::{Keep, Limits};
@@ -130,6 +132,34 @@ impl Store {
     /// then left untouched.
     pub fn open(data_dir: Option<&Path>, own: &PeerId) -> Result<Self, UserError> {
         open::open(data_dir, own, open::boot_id())
+    }
+
+    /// Opens or creates the store for a run that begins now, `now_ms` since the Unix epoch: saves
+    /// its incarnation ([`incarnation_of`]), so that it outlives a power cut, while there is
+    /// other work to wait for. What is answered with it is what was known before.
+    ///
+    /// # Errors
+    /// As of [`Store::open`], or it cannot be read or written.
+    pub fn open_for_run(
+        data_dir: Option<&Path>,
+        own: &PeerId,
+        now_ms: u64,
+    ) -> Result<(Self, Snapshot), UserError> {
+        let first = incarnation_of(now_ms, 0);
+        let (mut store, is_new) = open::open_or_make(data_dir, own, open::boot_id(), first)?;
+        let mut snapshot = store.snapshot()?;
+        if is_new {
+            snapshot.incarnation = 0;
+        } else {
+            let incarnation = incarnation_of(now_ms, snapshot.incarnation);
+            let batch = Batch {
+                durability: Durability::Power,
+                writes: vec![Write::Incarnation(incarnation)],
+            };
+            let kept = store.try_apply(&batch);
+            kept.map_err(|error| open::unusable(&error, None))?;
+        }
+        Ok((store, snapshot))
     }
 
     /// What was kept, for the start of a node.

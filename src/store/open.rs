@@ -1,12 +1,12 @@
 //! Opening the database: made whole or not at all, refused rather than damaged.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::{Store, owner_only, sqlite, sys, upgrade};
 use crate::durable::Durability;
@@ -38,15 +38,21 @@ pub(super) const MIGRATIONS: [Step; 7] = [
     Step::Sql(include_str!("migrations/0006_bounds.sql")),
     Step::Sql(include_str!("migrations/0007_gone.sql")),
 ];
+/// What all of them make of nothing.
+const WHOLE: &str = include_str!("migrations/whole.sql");
 /// The version of the schema that this program knows (the header's `user_version`, offset 60).
 pub(super) const SCHEMA: u32 = MIGRATIONS.len() as u32;
 /// Somebody else (a backup, a curious person) may hold the database for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The WAL file is cut back to this after a checkpoint.
 const WAL_LEN_MAX: u32 = 4 * 1024 * 1024;
-const STATEMENTS_MAX: usize = 32;
+const STATEMENTS_MAX: usize = 64;
+/// Where the header says how the file is written and read, a byte each; 2 is by a WAL
+/// (<https://www.sqlite.org/fileformat2.html>, 1.3.3).
+const WAL_OFFSET: u64 = 18;
 
 /// Why a database could not be opened.
+#[derive(Debug)]
 enum Refusal {
     Io(io::Error),
     Sqlite(rusqlite::Error),
@@ -73,11 +79,23 @@ pub(super) fn open(
     own: &PeerId,
     boot: Option<String>,
 ) -> Result<Store, UserError> {
+    open_or_make(data_dir, own, boot, 0).map(|(store, _)| store)
+}
+
+/// Opens the store; where there is none it makes one in which `incarnation` is saved, as safe as
+/// [`Durability::Power`], and says so.
+pub(super) fn open_or_make(
+    data_dir: Option<&Path>,
+    own: &PeerId,
+    boot: Option<String>,
+    incarnation: u64,
+) -> Result<(Store, bool), UserError> {
     let Some(dir) = data_dir else {
-        return open_in_memory(own).map_err(|error| unusable(&error, None));
+        let opened = open_in_memory(own).map_err(|error| unusable(&error, None))?;
+        return Ok((opened, false));
     };
     let path = dir.join(FILE);
-    open_file(&path, own, boot).map_err(|refusal| explain(refusal, &path))
+    open_file(&path, own, boot, incarnation).map_err(|refusal| explain(refusal, &path))
 }
 
 /// An id that is new with each start of the machine, where the system has one (Linux).
@@ -146,9 +164,9 @@ fn explain(refusal: Refusal, path: &Path) -> UserError {
 }
 
 fn open_in_memory(own: &PeerId) -> rusqlite::Result<Store> {
-    let mut conn = Connection::open_in_memory()?;
-    migrate(&mut conn)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    let conn = Connection::open_in_memory()?;
+    make(&conn)?;
+    set_up(&conn)?;
     Ok(Store {
         conn,
         own: *own,
@@ -160,12 +178,19 @@ fn open_in_memory(own: &PeerId) -> rusqlite::Result<Store> {
     })
 }
 
-fn open_file(path: &Path, own: &PeerId, boot: Option<String>) -> Result<Store, Refusal> {
-    match File::open(path) {
-        Ok(file) => check_header(file)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+fn open_file(
+    path: &Path,
+    own: &PeerId,
+    boot: Option<String>,
+    incarnation: u64,
+) -> Result<(Store, bool), Refusal> {
+    let is_new = match File::open(path) {
+        Ok(file) => check_header(file).map(|()| false)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(path, incarnation).map(|()| true)?
+        }
         Err(error) => return Err(error.into()),
-    }
+    };
     let mut conn = connect(path)?;
     // Until the version is known to be ours not even what waits in the WAL is moved.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -181,7 +206,7 @@ fn open_file(path: &Path, own: &PeerId, boot: Option<String>) -> Result<Store, R
     set_synchronous(&conn, Durability::Process)?;
     let unclean = sqlite::begin(&mut conn, &file, boot.as_deref())?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    Ok(Store {
+    let store = Store {
         conn,
         own: *own,
         keep: Keep::All,
@@ -189,7 +214,8 @@ fn open_file(path: &Path, own: &PeerId, boot: Option<String>) -> Result<Store, R
         boot,
         unclean,
         on_disk: true,
-    })
+    };
+    Ok((store, is_new))
 }
 
 /// Opens the database for reading alone; none where there is none.
@@ -226,7 +252,7 @@ fn connect_to_read(path: &Path, immutable: bool) -> rusqlite::Result<(Connection
         }
     };
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    set_up(&conn)?;
     let version = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok((conn, version))
 }
@@ -268,7 +294,8 @@ fn check_header(mut file: File) -> Result<(), Refusal> {
 }
 
 /// Makes an empty database under another name, then gives it its own: there is never half of one.
-fn create(path: &Path) -> Result<(), Refusal> {
+/// When this returns it outlives a power cut, with the incarnation in it.
+fn create(path: &Path, incarnation: u64) -> Result<(), Refusal> {
     let draft = beside(path, ".new");
     // A WAL without its database would be replayed into the new one; a draft is a leftover.
     for leftover in [beside(path, "-wal"), beside(path, "-shm"), draft.clone()] {
@@ -278,18 +305,28 @@ fn create(path: &Path) -> Result<(), Refusal> {
         }
     }
     owner_only().write(true).create_new(true).open(&draft)?;
-    let mut conn = connect(&draft)?;
+    let conn = connect(&draft)?;
     // The draft is worth nothing until it is renamed; it is synced whole before that.
     conn.pragma_update(None, "synchronous", "OFF")?;
     // Nor does it need a journal of its own: making and removing one takes each step longer than
     // what the step does.
     conn.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
-    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    migrate(&mut conn)?;
-    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    make(&conn)?;
+    // The file stays the same one when it is renamed.
+    let file = sys::file_identity(&fs::metadata(&draft)?);
+    let sql = "UPDATE node SET file = ?, incarnation = ?";
+    conn.execute(sql, params![file, incarnation.cast_signed()])?;
     conn.close().map_err(|(_, error)| error)?;
-    File::options().write(true).open(&draft)?.sync_all()?;
+    let mut file = File::options().write(true).open(&draft)?;
+    // SQLite would make a WAL and remove it again only to write these.
+    file.seek(SeekFrom::Start(WAL_OFFSET))?;
+    file.write_all(&[2, 2])?;
+    file.sync_all()?;
+    drop(file);
     fs::rename(&draft, path)?;
+    // So that the name outlives a power cut too. Not every system opens directories.
+    let dir = path.parent().map(File::open);
+    let _ = dir.map(|dir| dir.and_then(|dir| dir.sync_all()));
     Ok(())
 }
 
@@ -304,8 +341,25 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_LEN_MAX, |_| Ok(()))?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    set_up(&conn)?;
     Ok(conn)
+}
+
+/// Statements stay prepared: no plan depends on what is bound, or each would be made anew for
+/// almost every line that is kept.
+fn set_up(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
+/// Makes the schema in an empty database.
+fn make(conn: &Connection) -> rusqlite::Result<()> {
+    let transaction = conn.unchecked_transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.execute_batch(WHOLE)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()
 }
 
 /// Brings the schema up to date, each step in a transaction of its own.
@@ -324,4 +378,77 @@ fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    fn schema(conn: &Connection) -> Vec<(String, String, String, Option<String>)> {
+        let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+        sqlite::rows(conn, sql, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .expect("its schema")
+    }
+
+    #[test]
+    fn a_new_database_has_the_schema_that_all_steps_make() {
+        let mut stepwise = Connection::open_in_memory().expect("memory");
+        migrate(&mut stepwise).expect("all steps");
+        let at_once = Connection::open_in_memory().expect("memory");
+        make(&at_once).expect("made");
+        assert_eq!(schema(&at_once), schema(&stepwise));
+        for conn in [&stepwise, &at_once] {
+            let version: u32 = conn
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .expect("a version");
+            let sql = "SELECT id, incarnation, unclean FROM node";
+            let node: (i64, i64, bool) = conn
+                .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .expect("one row");
+            assert_eq!((version, node), (SCHEMA, (1, 0, false)));
+        }
+    }
+
+    #[test]
+    fn a_new_file_is_whole_before_it_has_its_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(FILE);
+        create(&path, 7).expect("made");
+        let names = fs::read_dir(dir.path()).expect("read").count();
+        assert_eq!(names, 1, "no draft, no journal");
+        let mut conn = connect(&path).expect("opens");
+        let mode: String = conn
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .expect("a mode");
+        assert_eq!(mode, "wal");
+        let file = sys::file_identity(&fs::metadata(&path).expect("there"));
+        assert!(!sqlite::begin(&mut conn, &file, None).expect("begins"));
+        let changes = conn.total_changes();
+        assert_eq!(changes, 0, "nothing is left to be written at the start");
+        let sql = "SELECT incarnation FROM node";
+        let incarnation: i64 = conn.query_row(sql, [], |row| row.get(0)).expect("saved");
+        assert_eq!(incarnation, 7);
+        let check: String = conn
+            .pragma_query_value(None, "integrity_check", |row| row.get(0))
+            .expect("checked");
+        assert_eq!(check, "ok");
+    }
+
+    #[test]
+    fn statements_are_not_prepared_anew_for_what_is_bound() {
+        let store = open_in_memory(&PeerId([1; 32])).expect("opens");
+        let sql = "SELECT dep.log, dep.seq FROM dep JOIN log ON log.id = dep.log
+                   WHERE dep.of = ? AND log.room = ?";
+        let mut statement = store.conn.prepare(sql).expect("prepared");
+        for number in 0..9_u8 {
+            let mut rows = statement.query(params![[number; 16], [number; 32]]);
+            let rows = rows.as_mut().expect("runs");
+            assert!(rows.next().expect("a row or none").is_none());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

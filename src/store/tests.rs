@@ -111,6 +111,29 @@ fn query_seqs(store: &Store, author: PeerId, seqs_wanted: Vec<u32>) -> Vec<u32> 
 }
 
 #[test]
+fn a_run_is_saved_as_it_opens_and_grows_whatever_the_clock_says() {
+    let dir = TempDir::new().unwrap();
+    let saved = || -> i64 {
+        let conn = open::open_to_read(dir.path())
+            .expect("reads")
+            .expect("there");
+        let sql = "SELECT incarnation FROM node";
+        conn.query_row(sql, [], |row| row.get(0)).expect("saved")
+    };
+    let run = |now_ms| Store::open_for_run(Some(dir.path()), &OWN, now_ms).expect("opens");
+    for (now_ms, before, after) in [(1000, 0, 1000), (2000, 1000, 2000), (500, 2000, 2001)] {
+        let (mut store, snapshot) = run(now_ms);
+        assert_eq!(snapshot.incarnation, before, "what was known before");
+        assert_eq!(saved(), after);
+        let chosen = crate::durable::incarnation_of(now_ms, before);
+        assert_eq!(keep(&mut store, [Write::Incarnation(chosen)]), [false]);
+        kill(store);
+    }
+    let (_, snapshot) = Store::open_for_run(None, &OWN, 7).expect("in memory");
+    assert_eq!(snapshot, Snapshot::default());
+}
+
+#[test]
 fn what_was_kept_is_there_after_a_reopen() {
     let dir = TempDir::new().unwrap();
     let mut store = open(&dir);

@@ -36,6 +36,12 @@ impl TakenBack {
         }
     }
 
+    /// Whether nobody took back anything that is not held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by.is_empty()
+    }
+
     /// Whether its author took this back.
     #[must_use]
     pub fn contains(&self, author: &PeerId, id: &[u8; 16]) -> bool {

@@ -186,12 +186,15 @@ impl Logs {
         };
         let epochs: Vec<u64> = self.of(author).filter(is_of).map(|(at, _)| at).collect();
         for epoch in epochs {
+            // One that goes on no more grows no more: what it does not tell of was lost.
+            let is_over = is_over(epoch);
             let Some(log) = self.get_mut(&(*author, epoch)) else {
                 continue;
             };
             match given.logs.get(&epoch) {
                 Some(&(head, false)) => log.withheld(head),
-                told => log.denied(told.map(|(head, _)| *head)),
+                Some(&(head, true)) if !is_over => log.denied(Some(head)),
+                _ => log.denied(None),
             }
         }
     }
@@ -312,6 +315,11 @@ mod tests {
         assert_eq!(given_up(2, &[(9, 3, true)], true), [true, true]);
         assert_eq!(given_up(2, &[(5, 3, true)], true), [true, false]);
         assert_eq!(given_up(2, &[], true), [false, false]);
+        // Of an epoch that is over it lost the end; the newest may go on in its memory.
+        assert_eq!(
+            given_up(1, &[(5, 0, true), (9, 0, true)], true),
+            [true, false]
+        );
         // It has more of them than it can tell.
         assert_eq!(given_up(2, &[(9, 3, true)], false), [false, true]);
         // Its store may have failed for a moment.

@@ -3,7 +3,7 @@
 //! Lines stand in the order of their keys, ties by author, epoch and number. What was seen for a
 //! while does not move: what belongs before it comes to the end, marked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::id::{MessageId, PeerId};
@@ -33,6 +33,8 @@ pub enum Place {
 pub struct Shown {
     /// Those that may move, and when they were shown.
     moving: BTreeMap<Order, (MessageId, Instant)>,
+    /// The same as they were shown, the first in front, some of them settled by now.
+    recent: VecDeque<(Instant, Order)>,
     /// The last of those that do not.
     settled: Option<(Order, MessageId)>,
     /// The highest key, and whose it is.
@@ -75,25 +77,37 @@ impl Shown {
         }
         if place != Place::Delayed {
             self.moving.insert(order, (id, now));
+            self.recent.push_back((now, order));
+            if self.recent.len() > 2 * MOVING_MAX {
+                let moving = &self.moving;
+                self.recent.retain(|(_, order)| moving.contains_key(order));
+            }
         }
         place
     }
 
     /// What was seen for long enough stays where it is, and so does all before it.
     fn settle(&mut self, now: Instant) {
-        let is_old = |(_, (_, at)): &(&Order, &(MessageId, Instant))| now >= *at + SETTLED;
-        let old = self.moving.iter().rev().find(is_old);
-        let mut last = old.map(|(order, _)| *order);
+        let mut last = None;
+        let is_old = |at: Instant| now >= at + SETTLED;
+        while let Some((_, order)) = self.recent.front().copied().filter(|(at, _)| is_old(*at)) {
+            self.recent.pop_front();
+            if self.moving.get(&order).is_some_and(|(_, at)| is_old(*at)) {
+                last = last.max(Some(order));
+            }
+        }
         if let Some(beyond) = self.moving.len().checked_sub(MOVING_MAX) {
             let early = self.moving.keys().nth(beyond).copied();
             last = last.max(early);
         }
         let Some(last) = last else { return };
-        let mut kept = self.moving.split_off(&last);
-        if let Some((id, _)) = kept.remove(&last) {
-            self.settled = Some((last, id));
+        while let Some(first) = self.moving.first_entry() {
+            if *first.key() > last {
+                return;
+            }
+            let (order, (id, _)) = first.remove_entry();
+            self.settled = Some((order, id));
         }
-        self.moving = kept;
     }
 }
 

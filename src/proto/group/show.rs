@@ -141,6 +141,9 @@ impl Room {
 
     /// Whether its author took an entry back before it came.
     pub(super) fn is_taken_back(&self, entry: &Entry) -> bool {
+        if self.seat.early.is_empty() {
+            return false;
+        }
         let id = MessageId::of_entry(&entry.hash(&self.id)).0;
         self.seat.early.contains(&entry.author_id(), &id)
     }

@@ -2,7 +2,6 @@
 
 use super::Inbound;
 use crate::proto::Now;
-use crate::proto::crypto::verify;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::group::{Source, ack::wants_ack, receive::Worth};
 use crate::proto::sabotage::{Sabotage, is_sabotaged};
@@ -66,14 +65,14 @@ impl Endpoint {
             return;
         }
         let told_on = self.core.network_from(&inbound.arrival);
-        let copy = entry.clone();
-        let (group, mut cx) = self.group_cx(now);
-        group.take_in(&mut cx, vec![entry], source, told_on);
         // Whoever says again what somebody else once said must not use up their share.
         let peer = self.presence.roster.get(&author);
         let from = inbound.arrival.source;
         let by_author = peer.is_some_and(|peer| peer.addresses.is_validated(from));
-        if by_author || self.group.worth(&own, &copy) == Worth::Held {
+        let copy = (!by_author).then(|| entry.clone());
+        let (group, mut cx) = self.group_cx(now);
+        group.take_in(&mut cx, vec![entry], source, told_on);
+        if copy.is_none_or(|copy| self.group.worth(&own, &copy) == Worth::Held) {
             self.group.said(now, &author);
             if inbound.arrival.presence_port {
                 let from = (&author, from.ip());
@@ -94,7 +93,7 @@ impl Endpoint {
             return false;
         };
         self.core.stats.verified += 1;
-        let genuine = verify(
+        let genuine = self.keys.verify(
             &entry.author,
             &entry.signing_input(&room),
             &entry.signature(),

@@ -111,7 +111,9 @@ impl Endpoint {
         let is_held =
             |record: &PeerRecord| held.is_some_and(|peer| peer.record.bytes == record.bytes);
         let signed = wire::signature(inbound.bytes).zip(inbound.signing_input());
-        let packet_ok = || signed.is_some_and(|(signature, input)| verify(key, &input, &signature));
+        let keys = &mut self.keys;
+        let packet_ok =
+            || signed.is_some_and(|(signature, input)| keys.verify(key, &input, &signature));
         self.core.stats.verified += 1;
         let record_ok = |record: &PeerRecord| {
             is_held(record) || verify(key, &record.signing_input(), &record.signature())

@@ -109,8 +109,12 @@ impl Checker {
                 {
                     let key = (room.0, self.people[author].id, ack.epoch, ack.seq);
                     // What an author tells of and says that it does not have is passed over.
-                    if self.people[author].honest && !disk.has(&key) {
-                        let what = format!("acknowledges line {} before it is kept", ack.seq);
+                    let is_there = self.people[author].honest && !self.lost.contains(&key);
+                    if is_there && !disk.has(&key) {
+                        let what = format!(
+                            "acknowledges line {} of node {author}, {}, before it is kept",
+                            ack.seq, ack.epoch
+                        );
                         self.fail(now, node, 9, what);
                     }
                 }

@@ -76,10 +76,12 @@ impl World {
         }
         if how == Crash::Power {
             let kept = self.dice.below(self.nodes[index].disk.unsynced() + 1);
-            let before = self.nodes[index].disk.unsynced();
-            self.nodes[index].disk.power_cut(kept);
-            if kept < before {
-                self.checker.forgot(index);
+            let disk = &mut self.nodes[index].disk;
+            let (before, unsynced) = (disk.own_lines(), disk.unsynced());
+            disk.power_cut(kept);
+            if kept < unsynced {
+                let lost = before.difference(&disk.own_lines()).copied().collect();
+                self.checker.forgot(index, lost);
             }
         }
     }
@@ -100,9 +102,11 @@ impl World {
     pub fn restore(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         if let (None, Some(backup)) = (&node.endpoint, node.backup.clone()) {
+            let before = node.disk.own_lines();
             node.disk = backup;
             node.disk.retire();
-            self.checker.forgot(index);
+            let lost = before.difference(&node.disk.own_lines()).copied().collect();
+            self.checker.forgot(index, lost);
             self.fault(index, "restored backup".into());
         }
     }

@@ -187,6 +187,13 @@ impl Endpoint {
             .announce_self(&mut self.core, now, CHANGE_JITTER);
     }
 
+    /// Whether requests are better asked later: so many lines wait for what is on its way that more
+    /// could be refused. What comes in, or the next timeout, ends it within 300 ms.
+    #[must_use]
+    pub fn is_crowded(&self, now: Now) -> bool {
+        self.group.is_crowded(now.mono)
+    }
+
     /// The next thing to do; call until it is a [`Output::Timeout`].
     pub fn poll_output(&mut self, now: Now) -> Output {
         match self.poll_work(now) {

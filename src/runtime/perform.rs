@@ -25,13 +25,15 @@ impl Node<'_> {
     pub(super) fn settle(&mut self, now: Now) {
         let mut taken = 0;
         for _ in 0..ROUNDS_MAX {
+            let is_crowded = self.endpoint.is_crowded(now);
             while taken < REQUESTS_MAX
+                && !is_crowded
                 && let Some(request) = self.front_end.poll_request()
             {
                 taken += 1;
                 self.handle_request(now, request);
             }
-            self.requests_left = taken == REQUESTS_MAX;
+            self.requests_left = is_crowded || taken == REQUESTS_MAX;
             while let Some(to) = self.net.next_unreachable() {
                 if to.refused {
                     self.endpoint.handle_refused(now, to.at);
@@ -41,7 +43,7 @@ impl Node<'_> {
                 self.drain(now);
             }
             if self.outputs.is_empty() {
-                self.hungry |= self.requests_left;
+                self.hungry |= self.requests_left && !is_crowded;
                 self.hungry |= self.worker.as_ref().is_some_and(StoreWorker::has_refusals);
                 self.hungry |= self.bulk.as_ref().is_some_and(BulkWorker::has_refusals);
                 return;

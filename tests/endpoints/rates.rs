@@ -144,6 +144,54 @@ fn lines_of_who_lifted_its_limits_alone_come_late_and_are_not_lost() {
 }
 
 #[test]
+fn so_many_lines_are_on_their_way_at_once_and_who_is_silent_holds_up_nobody_for_long() {
+    let mut world = plain(0.0, 58);
+    world.limits = lifted();
+    world.add("bot");
+    world.run(seconds(3));
+    let all: Vec<String> = (0..500).map(|line| format!("line {line}")).collect();
+    let say_all = |world: &mut World| {
+        for line in &all {
+            world.send(3, "#lobby", line);
+        }
+    };
+    let sent = |world: &World| {
+        let states = world.receipts(3).into_iter().map(|(state, ..)| state);
+        states.filter(|state| *state == ReceiptState::Sent).count()
+    };
+    // Nobody is there any more, and it is not known yet.
+    (0..3).for_each(|at| world.kill(at));
+    say_all(&mut world);
+    world.run(Duration::from_millis(5));
+    assert_eq!(sent(&world), 128);
+    assert!(world.endpoint(3).is_crowded(world.now), "372 lines wait");
+    world.run(Duration::from_millis(290));
+    assert_eq!(sent(&world), 128);
+    world.run(Duration::from_millis(10));
+    assert_eq!(sent(&world), 256);
+    assert!(!world.endpoint(3).is_crowded(world.now), "244 lines wait");
+    world.run(seconds(1));
+    assert_eq!(sent(&world), 500);
+
+    // Whoever is there acknowledges what came, and the next may go at once.
+    let mut world = plain(0.0, 59);
+    world.limits = lifted();
+    world.add("bot");
+    world.run(seconds(3));
+    let from = world.now.mono;
+    say_all(&mut world);
+    world.run_until(seconds(60), |world| {
+        world.receipts(3).last() == Some(&(ReceiptState::Delivered, 3, 3))
+    });
+    println!("500 lines on three, {:?}", world.now.mono - from);
+    for at in 0..3 {
+        world.run_until(seconds(60), |world| {
+            world.texts(at, &lobby()).len() == all.len()
+        });
+    }
+}
+
+#[test]
 fn above_the_budget_of_the_group_all_slow_down_and_nothing_is_lost() {
     let mut world = World::new(0.0, 55);
     world.limits = Limits {

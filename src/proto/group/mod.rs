@@ -61,6 +61,9 @@ use sender::Pace;
 pub use sync_in::{Given, Source};
 use unkept::Unkept;
 
+/// So many lines that wait for what is on its way are enough for a while.
+const CROWDED: usize = 256;
+
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
     /// The way out.
@@ -166,6 +169,17 @@ impl Group {
         self.own_pending() == 0 && self.rooms.values().all(|room| room.own.is_settled())
     }
 
+    /// Whether so much waits for what is on its way that nothing more is to be asked for now: an ACK
+    /// or the time of the next thing due ends it.
+    #[must_use]
+    pub fn is_crowded(&self, now: Instant) -> bool {
+        let is_closed = |room: &Room| {
+            let waits = room.own.queued() >= CROWDED;
+            waits && room.own.held_until().is_some_and(|until| until > now)
+        };
+        self.rooms.values().any(is_closed)
+    }
+
     fn own_pending(&self) -> usize {
         let own = |pending: &&Pending| matches!(pending, Pending::Own { .. });
         self.pending.values().filter(own).count()
@@ -177,7 +191,7 @@ impl Group {
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
         let waits = self.rooms.values().filter(|room| room.own.is_ready());
-        let waits = waits.map(|room| room.seat.held_until().unwrap_or(now));
+        let waits = waits.map(|room| room.held_until().unwrap_or(now));
         let turn = waits.min().zip(settled).map(|(at, settled)| {
             let turn = self.rates.turn_at(now);
             at.max(settled).max(turn)

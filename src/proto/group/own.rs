@@ -187,9 +187,15 @@ impl OwnLogs {
     /// Whether something waits for its turn that is not for another network.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready
-            .iter()
-            .any(|(entry, _)| self.may_leave(entry.network))
+        self.next_ready().is_some()
+    }
+
+    /// Until when the next entry waits for what is on its way before it.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Instant> {
+        let next = self.next_ready()?;
+        let (entry, _) = self.ready.get(next)?;
+        self.all.get(&entry.epoch)?.window_closed_until()
     }
 
     /// How many wait for their turn, or for their network.
@@ -200,9 +206,13 @@ impl OwnLogs {
 
     /// The next entry whose turn it is, on a network that this node is on.
     pub fn take_ready(&mut self) -> Option<(Entry, MessageId)> {
-        let mut ready = self.ready.iter();
-        let next = ready.position(|(entry, _)| self.may_leave(entry.network))?;
+        let next = self.next_ready()?;
         self.ready.remove(next)
+    }
+
+    fn next_ready(&self) -> Option<usize> {
+        let mut ready = self.ready.iter();
+        ready.position(|(entry, _)| self.may_leave(entry.network))
     }
 
     /// The network of an epoch, also of one that ended.

@@ -90,6 +90,12 @@ impl Room {
         self.since.clear();
     }
 
+    /// Until when nothing is said: it is not known yet who is in it, or what was said is on its way.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Instant> {
+        self.seat.held_until().max(self.own.held_until())
+    }
+
     /// This node leaves its seat: what takes a line back and waits for its turn is in the store, so
     /// it does not come again. It is carried out at once, and shown once this node is back.
     pub fn set_redactions_aside(&mut self) {

@@ -172,7 +172,7 @@ impl Group {
         }
         loop {
             let is_ready = |room: &Room| {
-                let held = room.seat.held_until();
+                let held = room.held_until();
                 room.own.is_ready() && held.is_none_or(|held| held <= now)
             };
             let rooms = self.rooms.iter();
@@ -226,7 +226,7 @@ impl Group {
                     }
                     super::repair::send_repairs(cx.core, seat, to, &entries);
                     if resend.doubtful {
-                        cx.presence.doubt(now, &member);
+                        cx.presence.doubt_silence(now, &member);
                     }
                 }
             }

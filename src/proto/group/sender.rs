@@ -164,6 +164,7 @@ impl OwnSender {
                 is_sampled,
                 acked: BTreeSet::new(),
                 left: BTreeSet::new(),
+                sent_at: now,
                 copies: copies - 1,
                 next_copy: (copies > 1).then(|| now + gap),
                 resends: 0,

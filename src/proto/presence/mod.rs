@@ -71,6 +71,8 @@ use tick::Pace;
 
 /// Upper bound of the delay before HELLO where an interface came: many see it at once.
 pub(super) const CHANGE_JITTER: Duration = Duration::from_millis(20);
+/// Between two looks at somebody who acknowledges nothing.
+const DOUBTED_AGAIN: Duration = Duration::from_millis(500);
 /// A roster that is this old has settled, whoever is still missing.
 const SETTLE: Duration = Duration::from_secs(1);
 /// The same while somebody greeted us who knows more people than are here: with a third of all
@@ -302,6 +304,15 @@ impl Presence {
         let is_idle = |peer: &Peer| peer.is_live() && peer.probing.is_none();
         if self.roster.get(id).is_some_and(is_idle) {
             self.look(now, now, id);
+        }
+    }
+
+    /// The same of somebody who does not acknowledge what is said: however much that is, they are
+    /// looked at once in [`DOUBTED_AGAIN`].
+    pub fn doubt_silence(&mut self, now: Instant, id: &PeerId) {
+        let looked = self.roster.get(id).and_then(|peer| peer.watch.looked);
+        if looked.is_none_or(|at| now >= at + DOUBTED_AGAIN) {
+            self.doubt(now, id);
         }
     }
 

@@ -15,6 +15,10 @@ const RESENDS_MAX: u32 = 16;
 const DOUBT_AFTER: u32 = 3;
 /// Slowest pace of that; the pace halves with every second one.
 const RESEND_SLOWEST: Duration = Duration::from_secs(5);
+/// Most entries on their way that somebody has not acknowledged; a socket's buffer holds some hundred.
+const WINDOW: u32 = 128;
+/// For so long they count: whoever acknowledges nothing makes nobody wait longer.
+const WINDOW_TIME: Duration = Duration::from_millis(300);
 /// A slow moment on the way of an ACK.
 const ACK_SLACK: Duration = Duration::from_millis(10);
 
@@ -36,6 +40,7 @@ pub struct Followed {
     pub acked: BTreeSet<PeerId>,
     /// Those that went before they had it.
     pub left: BTreeSet<PeerId>,
+    pub(super) sent_at: Instant,
     pub(super) copies: u32,
     pub(super) next_copy: Option<Instant>,
     pub(super) resends: u32,
@@ -79,6 +84,19 @@ pub struct Resend {
 }
 
 impl OwnSender {
+    /// Until when nothing more is said: [`WINDOW`] entries are on their way, and somebody did not
+    /// acknowledge the first of them yet. Faster than that, what is said would find full sockets. An
+    /// ACK ends it at once.
+    #[must_use]
+    pub fn window_closed_until(&self) -> Option<Instant> {
+        let first = self.sent_seq.checked_sub(WINDOW - 1)?;
+        let followed = self.followed.get(&first)?;
+        followed
+            .missing()
+            .next()
+            .map(|_| followed.sent_at + WINDOW_TIME)
+    }
+
     /// Entries to send again by unicast: to whom, and which.
     pub fn take_resends(&mut self, now: Instant, rtt: Duration) -> BTreeMap<PeerId, Resend> {
         let mut due: BTreeMap<PeerId, Resend> = BTreeMap::new();

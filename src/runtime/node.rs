@@ -235,7 +235,9 @@ impl<'f> Node<'f> {
     fn due(&mut self, now: Now) -> Instant {
         let deadline = self.deadline(now);
         // What was written may have made room for more input, so this is asked only now.
-        if self.hungry || self.front_end.is_hungry() || !self.outputs.is_empty() {
+        // Input that is not read yet, because what was read waits, wakes nobody.
+        let is_hungry = !self.requests_left && self.front_end.is_hungry();
+        if self.hungry || is_hungry || !self.outputs.is_empty() {
             return now.mono;
         }
         let drain = match self.front_end.flow() {

@@ -33,7 +33,10 @@ impl Node<'_> {
                 taken += 1;
                 self.handle_request(now, request);
             }
-            self.requests_left = is_crowded || taken == REQUESTS_MAX;
+            let requests_left = is_crowded || taken == REQUESTS_MAX;
+            // What came meanwhile was not read.
+            self.hungry |= self.requests_left && !requests_left;
+            self.requests_left = requests_left;
             while let Some(to) = self.net.next_unreachable() {
                 if to.refused {
                     self.endpoint.handle_refused(now, to.at);

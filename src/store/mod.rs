@@ -156,8 +156,9 @@ impl Store {
                 durability: Durability::Power,
                 writes: vec![Write::Incarnation(incarnation)],
             };
-            let kept = store.try_apply(&batch);
-            kept.map_err(|error| open::unusable(&error, None))?;
+            // Where there is no room the chat goes on: the node saves it again before it speaks, and
+            // tells what came of it.
+            let _ = store.try_apply(&batch);
         }
         Ok((store, snapshot))
     }

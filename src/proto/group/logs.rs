@@ -192,7 +192,7 @@ impl Logs {
                 continue;
             };
             match given.logs.get(&epoch) {
-                Some(&(head, false)) => log.withheld(head),
+                Some(&(head, false)) => log.withheld(Some(head).filter(|_| !is_over)),
                 Some(&(head, true)) if !is_over => log.denied(Some(head)),
                 _ => log.denied(None),
             }
@@ -319,6 +319,10 @@ mod tests {
         assert_eq!(
             given_up(1, &[(5, 0, true), (9, 0, true)], true),
             [true, false]
+        );
+        assert_eq!(
+            given_up(2, &[(5, 0, false), (9, 3, true)], true),
+            [true, true]
         );
         // It has more of them than it can tell.
         assert_eq!(given_up(2, &[(9, 3, true)], false), [false, true]);

@@ -80,9 +80,10 @@ impl AuthorLog {
     }
 
     /// Its author told how far it holds it, and did not give all of that: its store may have failed
-    /// for a moment. What it did not give a second time it cannot give.
-    pub fn withheld(&mut self, head: u32) {
-        self.missing.withheld(head);
+    /// for a moment. What it did not give a second time it cannot give. None:
+    /// all that is known of it.
+    pub fn withheld(&mut self, head: Option<u32>) {
+        self.missing.withheld(head.unwrap_or(self.head));
     }
 
     /// Gives up what nobody can give any more. Whether there was any.

@@ -71,8 +71,9 @@ pub fn answers_on_link(address: IpAddr) -> Option<bool> {
 /// tell.
 #[must_use]
 pub fn gateways() -> BTreeMap<String, Gateway> {
-    let neighbors = read("net/arp").unwrap_or_default();
-    let v4 = read("net/route").map(|text| gateways4(&text, &neighbors));
+    // With many neighbours a long table: read only where there is a router to look for.
+    let neighbors = || read("net/arp").unwrap_or_default();
+    let v4 = read("net/route").map(|text| gateways4(&text, neighbors));
     let v6 = read("net/ipv6_route").map(|text| gateways6(&text));
     let mut all: BTreeMap<String, Gateway> = BTreeMap::new();
     for (name, gateway) in v4.into_iter().chain(v6).flatten() {

@@ -28,16 +28,18 @@ pub(super) fn routes6(text: &str) -> Vec<String> {
 
 /// Of `/proc/net/route`, the preferred routes first: default routes with a router. The bytes of an
 /// address are as they lie in memory.
-pub(super) fn gateways4(text: &str, neighbors: &str) -> Vec<(String, Gateway)> {
+pub(super) fn gateways4(text: &str, neighbors: impl Fn() -> String) -> Vec<(String, Gateway)> {
     let route = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (name, to, via) = (fields.first()?, fields.get(1)?, fields.get(2)?);
         let (metric, mask) = (fields.get(6)?.parse::<u32>().ok()?, fields.get(7)?);
         let via = u32::from_str_radix(via, 16).ok()?.to_ne_bytes();
         let is_default = *to == "00000000" && *mask == "00000000" && via != [0; 4];
-        let mac = hardware(neighbors, via.into(), name);
-        let address = IpAddr::V4(via.into());
-        is_default.then(|| (metric, ((*name).to_owned(), Gateway { address, mac })))
+        is_default.then(|| {
+            let mac = hardware(&neighbors(), via.into(), name);
+            let address = IpAddr::V4(via.into());
+            (metric, ((*name).to_owned(), Gateway { address, mac }))
+        })
     };
     preferred(text.lines().skip(1).filter_map(route))
 }
@@ -210,7 +212,7 @@ mod tests {
             10.0.0.1    0x1      0x2    02:00:00:00:00:07  *     eth1\n\
             10.0.0.1    0x1      0x2    02:00:00:00:00:01  *     eth0\n\
             10.0.0.9    0x1      0x0    00:00:00:00:00:00  *     eth0\n";
-        let found = gateways4(routes, neighbors);
+        let found = gateways4(routes, || neighbors.to_owned());
         let named: Vec<_> = found.iter().map(|(name, of)| (&name[..], *of)).collect();
         let at = |last, mac| Gateway {
             address: [10, 0, 0, last].into(),

@@ -37,7 +37,7 @@ impl Sync {
                 continue;
             }
             let Some(peer) = self.whom_to_ask(parts, &tag) else {
-                self.plans.nobody(now, &tag);
+                self.plans.nobody(now, &tag, parts.cx.core.unit());
                 continue;
             };
             if self.is_busy_with(&peer, &tag) {
@@ -88,6 +88,7 @@ impl Sync {
         let Some(why) = self.plans.get(&tag).map(|plan| plan.why) else {
             return;
         };
+        tracing::debug!(%peer, ?why, "a member is asked for history");
         let network = network_towards(parts, &tag, at);
         let subject = Subject {
             room,

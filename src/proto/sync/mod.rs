@@ -324,6 +324,8 @@ impl Sync {
             let done = !lost && live.exchange.is_content();
             let tag = live.exchange.subject.room.tag();
             let now = parts.cx.now.mono;
+            let fruitful = live.exchange.is_fruitful();
+            tracing::debug!(peer = %live.peer, done, fruitful, "an exchange is over");
             self.plans
                 .went(now, (tag, live.peer), live.exchange.is_fruitful());
             self.plans.asked(now, tag, live.peer, done);

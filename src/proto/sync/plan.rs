@@ -136,11 +136,14 @@ impl Plans {
         }
     }
 
-    /// Nobody is there to be asked: waits for somebody.
-    pub fn nobody(&mut self, now: Instant, room: &RoomTag) {
+    /// Nobody is there to be asked: waits for somebody. Who had no time is asked anew after a while
+    /// that `chance`, in 0 to 1, makes up to twice as long: who was refused together would come
+    /// together again.
+    pub fn nobody(&mut self, now: Instant, room: &RoomTag, chance: f64) {
         if let Some(plan) = self.all.get_mut(room) {
             if plan.rounds < BUSY_MAX && !plan.busy.is_empty() {
-                plan.due = Some(now + LATER * 2u32.pow(plan.rounds));
+                let least = LATER * 2u32.pow(plan.rounds);
+                plan.due = Some(now + least.mul_f64(1.0 + chance));
                 plan.until = plan.until.max(now + PATIENCE);
                 plan.rounds += 1;
                 for peer in std::mem::take(&mut plan.busy) {
@@ -337,7 +340,7 @@ mod tests {
         plans.plan(room, Why::Heal, Some(peer), now);
         plans.asking(now, &room, peer);
         plans.asked(now, room, peer, false);
-        plans.nobody(now, &room);
+        plans.nobody(now, &room, 0.0);
         assert!(plans.get(&room).expect("not done").tried.contains(&peer));
         // It was away, and is back.
         plans.plan(room, Why::Heal, Some(peer), now);
@@ -359,14 +362,14 @@ mod tests {
         assert!(!plans.is_vain(now, (room, one)));
         plans.asking(now, &room, other);
         plans.asked(now, room, other, false);
-        plans.nobody(now, &room);
+        plans.nobody(now, &room, 0.0);
         assert_eq!(plans.due(now), []);
         assert_eq!(plans.due(now + LATER), [room]);
         let tried = &plans.get(&room).expect("not done").tried;
         assert_eq!(tried.iter().collect::<Vec<_>>(), [&other]);
         plans.asking(now, &room, one);
         plans.asked(now, room, one, false);
-        plans.nobody(now + LATER, &room);
+        plans.nobody(now + LATER, &room, 0.0);
         assert_eq!(plans.deadline(), None, "asked in vain");
     }
 
@@ -381,7 +384,7 @@ mod tests {
             assert!(asked <= BUSY_MAX + 1, "without end");
             for room in plans.due(now) {
                 if plans.get(&room).expect("due").tried.contains(&peer) {
-                    plans.nobody(now, &room);
+                    plans.nobody(now, &room, 0.0);
                     continue;
                 }
                 plans.asking(now, &room, peer);
@@ -409,7 +412,7 @@ mod tests {
             }
             plans.asked(now, room, peer, false);
         }
-        plans.nobody(now + NEXT, &room);
+        plans.nobody(now + NEXT, &room, 0.0);
         let plan = plans.get(&room).expect("not done");
         assert!(!plan.tried.contains(&PeerId([1; 32])));
         assert_eq!(plans.due(now + NEXT + LATER), [room]);

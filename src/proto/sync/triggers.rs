@@ -15,6 +15,9 @@ const FOUND: Duration = Duration::from_millis(200);
 const SPREAD: Duration = Duration::from_secs(2);
 /// So many of a room's members exchange where all differ from one.
 const CHOSEN: f64 = 4.0;
+/// So many of those who see one that was given up or doubted come back exchange with it at once; the
+/// others compare digests.
+const GREETED: f64 = 16.0;
 /// Two moments at which digests are compared are at least so far apart.
 const APART_MIN: Duration = Duration::from_millis(50);
 
@@ -51,9 +54,10 @@ impl Endpoint {
         }
     }
 
-    /// A member that was given up is back.
+    /// A member that was given up, or doubted, is back. Each who saw it sees it come back at the same
+    /// time, and it helps few at once.
     pub(crate) fn sync_returned(&mut self, now: Now, id: &PeerId) {
-        if self.core.config.transient {
+        if self.core.config.transient || !self.is_chosen(GREETED) {
             return;
         }
         for (tag, _) in self.group.synced_rooms() {
@@ -99,13 +103,18 @@ impl Endpoint {
             if !self.sync.plans.compare(now.mono, of, both, apart) {
                 continue;
             }
-            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-            let members = self.presence.roster.population() as f64;
-            if self.core.unit() * members < CHOSEN {
+            if self.is_chosen(CHOSEN) {
                 let at = now.mono + self.core.jitter(SPREAD);
                 self.sync.plans.doubt(of, at);
                 self.sync.plans.somebody(now.mono, SPREAD);
             }
         }
+    }
+
+    /// Whether this node is one of so many, where all members ask themselves the same.
+    fn is_chosen(&mut self, of_all: f64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let members = self.presence.roster.population() as f64;
+        self.core.unit() * members < of_all
     }
 }

@@ -13,7 +13,7 @@ use lanchat::wire::{self, Body, Header, Parsed, Suspect};
 use crate::world::{World, lobby, seconds, three};
 
 /// A world of so many who list each other, some time after the bursts of the start.
-fn crowd(people: usize, seed: u64) -> World {
+pub fn crowd(people: usize, seed: u64) -> World {
     let mut world = World::new(0.0, seed);
     for _ in 0..people {
         world.add("somebody");
@@ -24,7 +24,7 @@ fn crowd(people: usize, seed: u64) -> World {
 }
 
 /// When this node gave that one up, after `since`.
-fn given_up(world: &World, at: usize, of: usize, since: Instant) -> Option<Duration> {
+pub fn given_up(world: &World, at: usize, of: usize, since: Instant) -> Option<Duration> {
     let id = world.id(of);
     let events = world.nodes[at].events.iter().rev();
     let mut later = events.take_while(|(when, _)| *when >= since);
@@ -196,7 +196,7 @@ fn network(world: &World, at: usize) -> Vec<NetworkState> {
     events.filter_map(state).collect()
 }
 
-fn everybody_online(world: &World) -> bool {
+pub fn everybody_online(world: &World) -> bool {
     world.all_listed()
 }
 

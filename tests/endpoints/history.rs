@@ -1,10 +1,12 @@
 //! History: newcomers and those who were away come to hold what the others hold.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanchat::api::Event;
 use lanchat::durable::EntryHead;
 
+use crate::detect::{crowd, everybody_online, given_up};
 use crate::helper::{self, Helper};
 use crate::locked::unlock;
 use crate::world::{World, lobby, seconds, three};
@@ -300,4 +302,25 @@ fn a_member_that_gives_what_nobody_signed_or_asked_for_is_dropped() {
         });
         assert!(helper.dropped > 0, "no frame");
     }
+}
+
+/// Each sees it come back at the same moment, and it helps four at once.
+#[test]
+fn of_many_who_see_somebody_back_few_ask_it_for_history() {
+    let mut world = crowd(60, 61);
+    let since = world.now.mono;
+    world.unplug(0);
+    let all = |w: &World| (1..60).all(|at| given_up(w, at, 0, since).is_some());
+    world.run_until(seconds(60), all);
+    world.forget();
+    world.cut.clear();
+    world.run_until(seconds(15), everybody_online);
+    world.run(seconds(10));
+    // The first packet of a connection (RFC 9000, 17.2.2).
+    let dials = |bytes: &[u8]| bytes[0] & 0xf0 == 0xc0 && bytes.len() >= 1200;
+    let sent = world.sent.iter().filter(|(_, bytes)| dials(bytes));
+    let speak: BTreeSet<usize> = sent.map(|(from, _)| *from).collect();
+    println!("{} of 60 speak QUIC", speak.len());
+    assert!(speak.contains(&0));
+    assert!(speak.len() <= 40, "{speak:?}");
 }

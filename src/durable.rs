@@ -14,7 +14,8 @@ pub use entry::{
 };
 pub use query::{HistoryQuery, LineRow, Query, Row};
 pub use snapshot::{
-    GONE_RUNS_MAX, HELD_BEYOND_MAX, Head, Holes, OwnHead, Snapshot, incarnation_of, runs,
+    GONE_RUNS_MAX, HELD_BEYOND_MAX, Head, Holes, OwnHead, RUNS_TOLD_MAX, Snapshot, incarnation_of,
+    runs,
 };
 pub use write::{ForkRow, Neighbor, PersonRow, PrivateRow, PrivateState, RoomRow, Write};
 

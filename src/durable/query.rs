@@ -25,7 +25,9 @@ pub enum Query {
         to: PublicKey,
     },
     /// Where all logs of a room on a network stand, the own ones too: [`Row::Log`] by author and
-    /// epoch.
+    /// epoch. Then what is held of them beyond the first missing number, in the same order and
+    /// form, one for each run: the newest [`RUNS_TOLD_MAX`](super::RUNS_TOLD_MAX) of a log,
+    /// ascending; no more logs once there are [`SYNC_LOGS_MAX`](crate::limits::SYNC_LOGS_MAX) rows.
     Vector {
         /// The room.
         room: RoomId,

@@ -91,6 +91,10 @@ pub struct Holes {
     pub gone: Vec<(u32, u32)>,
 }
 
+/// Of what is held of a log beyond the first missing number, so many runs of numbers, the newest, are
+/// told of.
+pub const RUNS_TOLD_MAX: usize = 64;
+
 /// Most entries beyond the first missing one that are known at the start.
 pub const HELD_BEYOND_MAX: usize = 4096;
 

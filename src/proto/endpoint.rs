@@ -6,7 +6,7 @@ use super::core::Core;
 use super::crypto::Keys;
 use super::direct::Direct;
 use super::gate::Gate;
-use super::group::{Cx, Group, rooms};
+use super::group::{CROWDED, Cx, Group, rooms};
 use super::locked::{Derivation, RoomKey};
 use super::presence::speak::is_all_told;
 use super::presence::{CHANGE_JITTER, Presence};
@@ -187,11 +187,14 @@ impl Endpoint {
             .announce_self(&mut self.core, now, CHANGE_JITTER);
     }
 
-    /// Whether requests are better asked later: so many lines wait for what is on its way that more
-    /// could be refused. What comes in, or the next timeout, ends it within 300 ms.
+    /// Whether input is better read later: so many lines wait for what ends by itself that more could
+    /// be refused. An answer of the store, an ACK or the next timeout ends it, once fewer wait: where
+    /// nobody acknowledges anything 128 leave each 300 ms.
     #[must_use]
     pub fn is_crowded(&self, now: Now) -> bool {
-        self.group.is_crowded(now.mono)
+        let settled = self.presence.settled_at().is_some_and(|at| at <= now.mono);
+        let settled = settled && !self.is_in_doubt();
+        self.held.len() >= CROWDED || self.group.is_crowded(now.mono, settled)
     }
 
     /// The next thing to do; call until it is a [`Output::Timeout`].

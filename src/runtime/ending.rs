@@ -42,10 +42,6 @@ impl Node<'_> {
 
     /// Does what the front end wants of the loop.
     pub(super) fn follow_flow(&mut self, now: Now) {
-        if self.requests_left {
-            // What was asked before it wanted that comes first, in the next turn.
-            return;
-        }
         match self.front_end.flow() {
             Flow::Continue => {}
             Flow::Drain(deadline) => {

@@ -49,7 +49,7 @@ pub trait FrontEnd {
     fn register(&mut self, registry: &Registry) -> io::Result<()>;
 
     /// One of its tokens is ready. Edge-triggered: read until `WouldBlock`, or keep
-    /// [`FrontEnd::is_hungry`] true.
+    /// [`FrontEnd::is_hungry`] true. While the node is crowded it comes later, so nothing is read.
     fn ready(&mut self, now: Now, token: Token);
 
     /// Whether there is input to read without another event: the budget of the last `ready` ran

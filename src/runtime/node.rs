@@ -104,8 +104,6 @@ pub(super) struct Node<'f> {
     front_end_tokens: Vec<Token>,
     /// `history` commands that the store has not answered.
     pub(super) histories: usize,
-    /// The front end may want more asked; until that is done nothing more of its input is read.
-    pub(super) requests_left: bool,
     /// Something is left to do without waiting.
     pub(super) hungry: bool,
     /// No flush before, until the first datagram is out.
@@ -182,7 +180,6 @@ impl<'f> Node<'f> {
             network: None,
             front_end_tokens: Vec::new(),
             histories: 0,
-            requests_left: false,
             hungry: true,
             flush_at: Some(now.mono + FIRST_FLUSH),
             output_gone: false,
@@ -235,9 +232,7 @@ impl<'f> Node<'f> {
     fn due(&mut self, now: Now) -> Instant {
         let deadline = self.deadline(now);
         // What was written may have made room for more input, so this is asked only now.
-        // Input that is not read yet, because what was read waits, wakes nobody.
-        let is_hungry = !self.requests_left && self.front_end.is_hungry();
-        if self.hungry || is_hungry || !self.outputs.is_empty() {
+        if self.hungry || !self.outputs.is_empty() || self.may_read(now) {
             return now.mono;
         }
         let drain = match self.front_end.flow() {
@@ -330,12 +325,19 @@ impl<'f> Node<'f> {
         }
     }
 
+    /// Whether there may be input to read. It waits in its pipe while what it would ask had to wait
+    /// here.
+    fn may_read(&self, now: Now) -> bool {
+        let is_there = self.front_end.is_hungry() || !self.front_end_tokens.is_empty();
+        is_there && !self.endpoint.is_crowded(now)
+    }
+
     fn take_input(&mut self, now: Now) {
-        if self.requests_left {
+        if !self.may_read(now) {
             return;
         }
         // Input that the poll cannot watch (a file), or that waited for room, has had no event.
-        if self.front_end_tokens.is_empty() && self.front_end.is_hungry() {
+        if self.front_end_tokens.is_empty() {
             self.front_end_tokens.push(Token(FRONT_END_TOKEN));
         }
         for token in &self.front_end_tokens {

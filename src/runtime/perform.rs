@@ -15,28 +15,15 @@ use crate::proto::{Now, Output};
 
 /// Rounds of requests and outputs in one turn; a front end that asks on and on waits a turn.
 const ROUNDS_MAX: usize = 16;
-/// Requests taken in one turn. A line takes a signature: of more, read at once from a pipe, the
-/// sockets would be full before they are looked at again.
-const REQUESTS_MAX: usize = 64;
 
 impl Node<'_> {
     /// Does what the endpoint wants done and asks it what the front end wants asked, until
     /// neither wants anything.
     pub(super) fn settle(&mut self, now: Now) {
-        let mut taken = 0;
         for _ in 0..ROUNDS_MAX {
-            let is_crowded = self.endpoint.is_crowded(now);
-            while taken < REQUESTS_MAX
-                && !is_crowded
-                && let Some(request) = self.front_end.poll_request()
-            {
-                taken += 1;
+            while let Some(request) = self.front_end.poll_request() {
                 self.handle_request(now, request);
             }
-            let requests_left = is_crowded || taken == REQUESTS_MAX;
-            // What came meanwhile was not read.
-            self.hungry |= self.requests_left && !requests_left;
-            self.requests_left = requests_left;
             while let Some(to) = self.net.next_unreachable() {
                 if to.refused {
                     self.endpoint.handle_refused(now, to.at);
@@ -46,7 +33,6 @@ impl Node<'_> {
                 self.drain(now);
             }
             if self.outputs.is_empty() {
-                self.hungry |= self.requests_left && !is_crowded;
                 self.hungry |= self.worker.as_ref().is_some_and(StoreWorker::has_refusals);
                 self.hungry |= self.bulk.as_ref().is_some_and(BulkWorker::has_refusals);
                 return;

@@ -9,7 +9,7 @@ use mio::{Registry, Token};
 
 use super::front_end::FRONT_END_TOKEN;
 use super::*;
-use crate::api::{Command, Event, Request};
+use crate::api::{Command, Event, Request, TextKind};
 use crate::error::ExitCode;
 use crate::net::NetConfig;
 use crate::proto::{Identity, Now};
@@ -28,6 +28,8 @@ enum Act {
     Read,
     /// Asks more than one turn takes, and is done.
     AskMuch,
+    /// Reads so many lines of a file, and is done.
+    Pour(usize),
     /// Stays; another thing has to end it.
     Stay,
 }
@@ -35,6 +37,7 @@ enum Act {
 struct Script {
     act: Act,
     requests: Vec<Request>,
+    poured: usize,
     flow: Flow,
     events: Vec<Event>,
     signals: Vec<Signal>,
@@ -47,6 +50,7 @@ impl Script {
         Script {
             act,
             requests: Vec::new(),
+            poured: 0,
             flow: Flow::Continue,
             events: Vec::new(),
             signals: Vec::new(),
@@ -61,13 +65,31 @@ impl FrontEnd for Script {
         Ok(())
     }
 
-    fn ready(&mut self, _now: Now, token: Token) {
+    fn ready(&mut self, now: Now, token: Token) {
         assert_eq!(token, Token(FRONT_END_TOKEN));
-        self.flow = Flow::Quit(ExitCode::Done);
+        let Act::Pour(most) = self.act else {
+            self.flow = Flow::Quit(ExitCode::Done);
+            return;
+        };
+        for _ in 0..16.min(most - self.poured) {
+            let mut request = Request::from(Command::Send {
+                to: "#lobby".to_owned(),
+                text: format!("line {}", self.poured),
+                kind: TextKind::Text,
+                answers: None,
+            });
+            request.reference = Some(self.poured.into());
+            self.requests.insert(0, request);
+            self.poured += 1;
+        }
+        if self.poured == most {
+            self.flow = Flow::Drain(now.mono + Duration::from_secs(5));
+        }
     }
 
     fn is_hungry(&self) -> bool {
-        self.act == Act::Read && self.flushes > 0 && self.flow == Flow::Continue
+        let reads = self.act == Act::Read && self.flushes > 0;
+        (reads || matches!(self.act, Act::Pour(_))) && self.flow == Flow::Continue
     }
 
     fn poll_request(&mut self) -> Option<Request> {
@@ -112,7 +134,7 @@ impl FrontEnd for Script {
             Act::Fail(kind) => return Err(kind.into()),
             Act::FailLast if self.flow == Flow::Continue => self.flow = Flow::Quit(ExitCode::Done),
             Act::FailLast => return Err(io::ErrorKind::StorageFull.into()),
-            Act::Request | Act::Read | Act::AskMuch | Act::Stay => {}
+            Act::Request | Act::Read | Act::AskMuch | Act::Pour(_) | Act::Stay => {}
         }
         Ok(())
     }
@@ -146,13 +168,18 @@ fn options() -> NodeOptions {
 }
 
 fn play(act: Act) -> (ExitCode, Script) {
-    let mut script = Script::new(act);
     let start = Instant::now();
-    let code = run(options(), &mut script).expect("run");
+    let played = play_with(options(), act);
     assert!(
         start.elapsed() < Duration::from_secs(2),
         "it waits for nothing"
     );
+    played
+}
+
+fn play_with(options: NodeOptions, act: Act) -> (ExitCode, Script) {
+    let mut script = Script::new(act);
+    let code = run(options, &mut script).expect("run");
     (code, script)
 }
 
@@ -210,6 +237,27 @@ fn what_was_asked_before_the_end_is_answered_however_much_it_is() {
         _ => None,
     });
     assert!(answers.eq((0..1000).rev()), "{:?}", script.events.last());
+}
+
+/// It is not known yet who is there, so none of the lines leaves for a second.
+#[test]
+fn of_lines_that_come_faster_than_they_leave_none_is_refused_and_no_turn_is_made_in_vain() {
+    const LINES: usize = 3 * crate::limits::SEND_QUEUE_MAX;
+    let mut options = options();
+    let limits = &mut options.limits;
+    (limits.person_rate, limits.person_burst) = (1_000_000, 1_000_000);
+    (limits.node_rate, limits.node_burst) = (1_000_000, 1_000_000);
+    (limits.group_packets, limits.group_bits) = (1_000_000, u32::MAX);
+    let (code, script) = play_with(options, Act::Pour(LINES));
+    assert_eq!(code, ExitCode::Done);
+    let answers = script.events.iter().filter_map(|event| match event {
+        Event::Reply { reference, .. } => reference.as_ref()?.as_u64(),
+        Event::Error { code, .. } => panic!("{code}"),
+        _ => None,
+    });
+    assert!(answers.eq(0..LINES as u64));
+    let turns = script.flushes;
+    assert!(turns < LINES / 2, "{turns} turns");
 }
 
 #[test]

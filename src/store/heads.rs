@@ -3,8 +3,9 @@
 use rusqlite::{Connection, Row as SqlRow, params};
 
 use super::sqlite::{get, rows};
-use crate::durable::{Head, Row};
+use crate::durable::{Head, RUNS_TOLD_MAX, Row};
 use crate::id::{NetworkId, PeerId, RoomId};
+use crate::limits::SYNC_LOGS_MAX;
 
 pub(super) const HEAD: &str =
     "SELECT log.id AS id, room, author, epoch, head, hash, network, low, floor,
@@ -37,13 +38,43 @@ pub(super) fn own_logs(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<
     rows(conn, &sql, params![own.0], read_head)
 }
 
-/// Where all logs of a room on a network stand.
+/// Where all logs of a room on a network stand, and what is held of them beyond holes.
 pub(super) fn vector(
     conn: &Connection,
     room: &RoomId,
     network: &NetworkId,
 ) -> rusqlite::Result<Vec<Row>> {
     let sql = format!("{HEAD} WHERE room = ? AND network = ? ORDER BY author, epoch < 0, epoch");
-    let read = |row: &SqlRow<'_>| read_head(row).map(Row::Log);
-    rows(conn, &sql, params![room.0, network.0], read)
+    let mut heads = rows(conn, &sql, params![room.0, network.0], read_head)?;
+    let sql = format!(
+        "{HEAD} WHERE room = ? AND network = ? AND top > head ORDER BY author, epoch < 0, epoch"
+    );
+    let read = |row: &SqlRow<'_>| Ok((get(row, "id")?, read_head(row)?));
+    let with_holes: Vec<(i64, Head)> = rows(conn, &sql, params![room.0, network.0], read)?;
+    for (log, head) in with_holes {
+        if heads.len() >= SYNC_LOGS_MAX {
+            break;
+        }
+        heads.extend(beyond(conn, log, &head)?);
+    }
+    Ok(heads.into_iter().map(Row::Log).collect())
+}
+
+/// What is held of a log beyond its first missing number: the newest runs, ascending.
+fn beyond(conn: &Connection, log: i64, head: &Head) -> rusqlite::Result<Vec<Head>> {
+    let sql = "SELECT run.first AS first, run.last AS last, entry.hash AS hash FROM
+               (SELECT min(seq) AS first, max(seq) AS last FROM
+                (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS run
+                 FROM entry WHERE log = ?1 AND seq > ?2)
+                GROUP BY run ORDER BY first DESC LIMIT ?3) AS run
+               JOIN entry ON entry.log = ?1 AND entry.seq = run.last ORDER BY first";
+    let most = i64::try_from(RUNS_TOLD_MAX).unwrap_or(i64::MAX);
+    rows(conn, sql, params![log, head.seq, most], |row| {
+        Ok(Head {
+            low: get(row, "first")?,
+            seq: get(row, "last")?,
+            hash: get(row, "hash")?,
+            ..head.clone()
+        })
+    })
 }

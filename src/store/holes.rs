@@ -26,12 +26,12 @@ pub(super) fn put_gone(
     Ok(true)
 }
 
-/// Of the logs of others of which something is known there, by room, author and epoch.
-pub(super) fn all(conn: &Connection, own: &PeerId) -> rusqlite::Result<Vec<Holes>> {
-    let sql = "SELECT id, room, author, epoch, head FROM log WHERE author <> ?
-               AND (top > head OR id IN (SELECT log FROM gone))
+/// Of the logs of which something is known there, the own ones too, by room, author and epoch.
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<Holes>> {
+    let sql = "SELECT id, room, author, epoch, head FROM log
+               WHERE top > head OR id IN (SELECT log FROM gone)
                ORDER BY room, author, epoch < 0, epoch";
-    let logs: Vec<(i64, LogKey, i64)> = rows(conn, sql, params![own.0], |row| {
+    let logs: Vec<(i64, LogKey, i64)> = rows(conn, sql, [], |row| {
         let log = LogKey {
             room: RoomId(get(row, "room")?),
             author: PeerId(get(row, "author")?),

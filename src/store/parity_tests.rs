@@ -1,13 +1,15 @@
 //! The store and the simulator's disk answer alike: both get the same random batches and are
 //! asked the same. `LANCHAT_TEST_SEED` repeats a run.
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::{Retention, Store};
 use crate::durable::{
-    Batch, Durability, ForkRow, HistoryQuery, Kept, LogKey, PersonRow, PrivateRow, PrivateState,
-    Query, RoomRow, Talk, Write,
+    Batch, Durability, ForkRow, Head, HistoryQuery, Kept, LogKey, PersonRow, PrivateRow,
+    PrivateState, Query, RUNS_TOLD_MAX, RoomRow, Row, Talk, Write,
 };
 use crate::id::{MessageId, NetworkId, PublicKey, RoomId};
 use crate::limits::STORED_EPOCHS_MAX;
@@ -514,4 +516,70 @@ fn the_log_that_is_in_use_makes_way_for_none() {
         assert_eq!(usize::try_from(logs.unwrap()).unwrap(), kept);
         world.compare(7);
     }
+}
+
+#[test]
+fn of_a_log_with_holes_each_run_is_told_and_of_too_many_the_newest() {
+    let mut world = World::new(7);
+    let (author, room) = (key_of(3), room(0));
+    let (id, epoch) = (author.id(), 99);
+    let log = LogKey {
+        author: id,
+        epoch,
+        room,
+    };
+    let mut hashes = BTreeMap::new();
+    let mut put = |world: &mut World, seq: u32| {
+        let fields = EntryFields {
+            author,
+            network: network(0),
+            epoch,
+            seq,
+            hlc: 5 << 16,
+            prev: [0; 32],
+            kind: EntryKind(1),
+            deps: Vec::new(),
+            body: format!("line {seq}").into_bytes(),
+        };
+        let said = said_by(fields, log);
+        hashes.insert(seq, said.hash);
+        let write = Write::Entry {
+            room,
+            author: id,
+            epoch,
+            seq,
+            hash: said.hash,
+            bytes: said.bytes,
+            came_ms: 0,
+        };
+        let batch = Batch {
+            durability: Durability::Process,
+            writes: vec![write],
+        };
+        world.store.apply(&batch).unwrap();
+        world.disk.apply(&batch).unwrap();
+        let network = network(0);
+        let query = Query::Vector { room, network };
+        let rows = world.store.query(&query).unwrap();
+        assert_eq!(rows, world.disk.query(&query), "with {seq}");
+        let runs = rows.into_iter().filter_map(|row| match row {
+            Row::Log(head) => Some(head),
+            _ => None,
+        });
+        let runs: Vec<Head> = runs.filter(|head| head.epoch == epoch).collect();
+        assert!(runs.iter().all(|head| head.hash == hashes[&head.seq]));
+        runs.iter().map(|head| (head.low, head.seq)).collect()
+    };
+    let mut told: Vec<(u32, u32)> = Vec::new();
+    for seq in [2, 1, 6, 4, 7] {
+        told = put(&mut world, seq);
+    }
+    assert_eq!(told, [(1, 2), (4, 4), (6, 7)]);
+    assert_eq!(put(&mut world, 3), [(1, 4), (6, 7)]);
+    for run in 1..=70 {
+        told = put(&mut world, 10 * run);
+    }
+    assert_eq!((told.len(), told[0]), (1 + RUNS_TOLD_MAX, (1, 4)));
+    let newest: Vec<(u32, u32)> = (7..=70).map(|run| (10 * run, 10 * run)).collect();
+    assert_eq!(told[1..], newest);
 }

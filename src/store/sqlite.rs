@@ -237,7 +237,7 @@ pub(super) fn snapshot(conn: &Connection, own: &PeerId) -> rusqlite::Result<Snap
         hlc_max,
         heads: heads::heads(conn, own)?,
         own_logs: heads::own_logs(conn, own)?,
-        holes: holes::all(conn, own)?,
+        holes: holes::all(conn)?,
         rooms: rooms::all(conn)?,
         people: rooms::authors(conn)?,
         forks: rooms::forks(conn)?,

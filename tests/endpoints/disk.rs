@@ -233,7 +233,7 @@ impl Disk {
                 let heads = self.heads().into_iter();
                 heads.filter(|head| head.author != own).collect()
             },
-            holes: self.holes(own),
+            holes: self.holes(),
             pins: self.pins.clone(),
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.clone(),

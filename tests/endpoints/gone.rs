@@ -139,3 +139,50 @@ fn who_was_away_for_many_lines_acknowledges_none_that_it_does_not_hold() {
     }
     assert_eq!(world.texts(1, &lobby()).len(), 251);
 }
+
+/// Ana said six lines; then all restart, she without the last three, which a power cut took, ben
+/// without two of them, which nobody can give but eva, who is away.
+fn with_a_hole(seed: u64) -> World {
+    let mut world = three(0.0, seed);
+    let ana = world.id(0);
+    for line in ["one", "two", "three", "four", "five", "six"] {
+        world.send(0, "#lobby", line);
+    }
+    world.run(seconds(2));
+    (0..3).for_each(|at| world.kill(at));
+    for (at, lost) in [(0, 4..=6), (1, 4..=5)] {
+        let entries = &mut world.nodes[at].disk.entries;
+        entries.retain(|key, _| key.1 != ana || !lost.contains(&key.3));
+    }
+    (0..2).for_each(|at| world.boot(at));
+    world.run(seconds(60));
+    world
+}
+
+fn held(world: &World) -> Vec<Vec<u32>> {
+    let ana = world.id(0);
+    let disks = world.nodes.iter().map(|node| &node.disk);
+    disks.map(|disk| disk.numbers(ana)).collect()
+}
+
+#[test]
+fn an_author_gets_back_what_is_beyond_a_hole_of_its_log_and_so_does_a_newcomer() {
+    let mut world = with_a_hole(44);
+    let all = vec![1, 2, 3, 6];
+    assert_eq!(held(&world)[..2], [all.clone(), all.clone()]);
+    world.kill(0);
+    world.boot(0);
+    let dan = world.add("dan");
+    world.run(seconds(60));
+    assert_eq!(held(&world)[dan], all);
+    assert_eq!(world.texts(dan, &lobby()), Vec::<String>::new(), "history");
+}
+
+#[test]
+fn a_hole_that_all_gave_up_is_filled_once_somebody_has_it() {
+    let mut world = with_a_hole(45);
+    world.run(seconds(120));
+    world.boot(2);
+    world.run(seconds(60));
+    assert_eq!(held(&world), vec![(1..=6).collect::<Vec<u32>>(); 3]);
+}

@@ -30,8 +30,8 @@ impl Disk {
         heads.into_values().collect()
     }
 
-    /// What is held beyond the heads of others' logs, and what is gone of them.
-    pub fn holes(&self, own: PeerId) -> Vec<Holes> {
+    /// What is held beyond the heads of logs, and what is gone of them.
+    pub fn holes(&self) -> Vec<Holes> {
         let of = |head: Head| {
             let log = LogKey {
                 room: head.room,
@@ -45,8 +45,23 @@ impl Disk {
             let gone = gone.map(|(_, run)| *run).collect();
             Holes { log, held, gone }
         };
-        let others = self.heads().into_iter();
-        others.filter(|head| head.author != own).map(of).collect()
+        self.heads().into_iter().map(of).collect()
+    }
+
+    /// What is held of a log beyond its head, a run each.
+    fn beyond(&self, head: &Head) -> Vec<Head> {
+        let key = |seq| (head.room.0, head.author, head.epoch, seq);
+        let held = self.entries.range(key(head.seq + 1)..=key(u32::MAX));
+        let of = |(low, seq): (u32, u32)| Head {
+            low,
+            seq,
+            hash: self.entries[&key(seq)].0,
+            ..head.clone()
+        };
+        runs(held.map(|(key, _)| key.3))
+            .into_iter()
+            .map(of)
+            .collect()
     }
 
     /// The numbers held of a log.
@@ -61,7 +76,11 @@ impl Disk {
             Query::Vector { room, network } => {
                 let heads = self.heads().into_iter();
                 let here = heads.filter(|head| head.room == *room && head.network == *network);
-                here.map(Row::Log).collect()
+                let mut here: Vec<Head> = here.collect();
+                let beyond = here.iter().flat_map(|head| self.beyond(head));
+                let beyond: Vec<Head> = beyond.collect();
+                here.extend(beyond);
+                here.into_iter().map(Row::Log).collect()
             }
             Query::Range {
                 log,

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use lanchat::api::{Event, ReceiptState};
 use lanchat::limits::Limits;
+use lanchat::proto::Endpoint;
 use lanchat::wire::{self, Body, Parsed};
 
-use crate::world::{World, lobby, seconds};
+use crate::world::{World, link, lobby, seconds};
 
 /// Three people with the limits that everybody has.
 fn plain(loss: f64, seed: u64) -> World {
@@ -189,6 +190,68 @@ fn so_many_lines_are_on_their_way_at_once_and_who_is_silent_holds_up_nobody_for_
             world.texts(at, &lobby()).len() == all.len()
         });
     }
+}
+
+#[test]
+fn input_waits_for_the_store_and_for_the_roster_and_for_no_other_network() {
+    let say_many = |world: &mut World, count| {
+        (0..count).for_each(|line| world.send(0, "#lobby", &format!("line {line}")));
+    };
+    let is_crowded = |world: &World| world.endpoint(0).is_crowded(world.now);
+    let mut world = plain(0.0, 60);
+    world.limits = lifted();
+    world.kill(0);
+    world.boot(0);
+    world.run(Duration::from_millis(1));
+    say_many(&mut world, 300);
+    world.run(Duration::from_millis(1));
+    assert!(is_crowded(&world), "it is not known who is here");
+    world.run(seconds(5));
+    assert!(!is_crowded(&world));
+
+    let links = [link(world.nodes[0].address, 24)];
+    world.with(0, Endpoint::links_in_doubt);
+    say_many(&mut world, 300);
+    assert!(is_crowded(&world), "nor which network this is");
+    world.with(0, |bot, now| bot.set_links(now, &links));
+    world.run(seconds(5));
+    assert!(!is_crowded(&world));
+
+    world.disk_works = false;
+    say_many(&mut world, 300);
+    world.run(seconds(5));
+    assert!(is_crowded(&world), "the store has not answered");
+    assert_eq!(world.errors(0), Vec::<String>::new());
+
+    // What waits for the network that was left may wait for weeks.
+    let mut world = World::new(0.0, 61);
+    (world.limits.person_rate, world.limits.person_burst) = (1000, 1);
+    for name in ["bot", "ana"] {
+        world.add(name);
+    }
+    world.run_until(seconds(20), World::all_listed);
+    world.run(seconds(2));
+    say_many(&mut world, 300);
+    world.run(Duration::from_millis(10));
+    let place = |world: &mut World, prefix_len| {
+        let links = [link(world.nodes[0].address, prefix_len)];
+        world.with(0, |bot, now| bot.set_links(now, &links));
+    };
+    place(&mut world, 16);
+    world.run(seconds(2));
+    assert!(world.texts(1, &lobby()).len() < 44);
+    world.unplug(0);
+    say_many(&mut world, 140);
+    world.run(Duration::from_millis(200));
+    assert!(!is_crowded(&world), "12 lines wait for an ACK");
+    say_many(&mut world, 250);
+    world.run(Duration::from_millis(1));
+    assert!(is_crowded(&world), "262 do");
+    world.cut.clear();
+    place(&mut world, 24);
+    world.run(seconds(30));
+    let all: Vec<String> = (0..300).map(|line| format!("line {line}")).collect();
+    assert_eq!(world.texts(1, &lobby()), all);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::log::AuthorLog;
 use super::runs::Runs;
+use crate::durable::RUNS_TOLD_MAX;
 use crate::id::NetworkId;
 
 /// Networks remembered on which an author spoke of one log.
@@ -100,5 +101,18 @@ impl AuthorLog {
             false => self.heard_on.get(network)?.last()?.min(self.contiguous()),
         };
         Some(last).filter(|&last| last > 0)
+    }
+
+    /// What is held of it, to compare with what others hold: the end of the first run and, above
+    /// that, the newest runs. Where nothing is held from its start on that is not missing, the end
+    /// is the number up to which nothing is missing.
+    #[must_use]
+    pub fn held_runs(&self) -> (u32, Vec<(u32, u32)>) {
+        let contiguous = self.contiguous();
+        let first = self.held.first().filter(|first| *first <= contiguous);
+        let end = first.map_or(contiguous, |first| self.held.end_after(first - 1));
+        let mut beyond: Vec<(u32, u32)> = self.held.above(end).take(RUNS_TOLD_MAX).collect();
+        beyond.reverse();
+        (end, beyond)
     }
 }

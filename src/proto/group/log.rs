@@ -42,7 +42,7 @@ pub struct AuthorLog {
     /// Everything above the start and up to this is stored, or given up.
     contiguous: u32,
     /// What is stored.
-    held: Runs,
+    pub(super) held: Runs,
     /// Handed to the store, not answered yet.
     storing: BTreeMap<u32, Cached>,
     /// Shown though the store could not keep them.

@@ -61,8 +61,8 @@ use sender::Pace;
 pub use sync_in::{Given, Source};
 use unkept::Unkept;
 
-/// So many lines that wait for what is on its way are enough for a while.
-const CROWDED: usize = 256;
+/// So many lines that wait for what ends by itself are enough for a while.
+pub const CROWDED: usize = 256;
 
 /// What a part of the endpoint works with.
 pub struct Cx<'a> {
@@ -169,15 +169,17 @@ impl Group {
         self.own_pending() == 0 && self.rooms.values().all(|room| room.own.is_settled())
     }
 
-    /// Whether so much waits for what is on its way that nothing more is to be asked for now: an ACK
-    /// or the time of the next thing due ends it.
+    /// Whether so many lines wait for the store, for what is on its way before them, or (unless it is
+    /// `settled` who is here) for that. What waits for the person's turn or another network is not
+    /// counted: that may take long.
     #[must_use]
-    pub fn is_crowded(&self, now: Instant) -> bool {
-        let is_closed = |room: &Room| {
-            let waits = room.own.queued() >= CROWDED;
-            waits && room.own.held_until().is_some_and(|until| until > now)
-        };
-        self.rooms.values().any(is_closed)
+    pub fn is_crowded(&self, now: Instant, settled: bool) -> bool {
+        let pending = self.own_pending();
+        let is_held = |room: &Room| room.held_until().is_some_and(|until| until > now);
+        let mut rooms = self.rooms.values();
+        pending >= CROWDED
+            || rooms
+                .any(|room| pending + room.own.ready() >= CROWDED && (!settled || is_held(room)))
     }
 
     fn own_pending(&self) -> usize {
@@ -190,7 +192,7 @@ impl Group {
         let rooms = self.rooms.values_mut();
         let due = rooms.filter_map(|room| room.deadline()).min();
         // Nothing leaves before it is known who is here, nor before the person's turn.
-        let waits = self.rooms.values().filter(|room| room.own.is_ready());
+        let waits = self.rooms.values().filter(|room| room.own.ready() > 0);
         let waits = waits.map(|room| room.held_until().unwrap_or(now));
         let turn = waits.min().zip(settled).map(|(at, settled)| {
             let turn = self.rates.turn_at(now);

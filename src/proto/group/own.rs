@@ -28,6 +28,8 @@ pub struct OwnLogs {
     pub past: OwnPast,
     /// Stored, waits for its turn.
     ready: VecDeque<(Entry, MessageId)>,
+    /// Stored, waits for its network.
+    away: VecDeque<(Entry, MessageId)>,
     /// The networks that this node is on.
     here: BTreeSet<NetworkId>,
     /// The store keeps nothing.
@@ -169,12 +171,23 @@ impl OwnLogs {
 
     /// An entry of this message is stored and may go when its turn comes.
     pub fn enqueue(&mut self, entry: Entry, of: MessageId) {
-        self.ready.push_back((entry, of));
+        let queue = match self.may_leave(entry.network) {
+            true => &mut self.ready,
+            false => &mut self.away,
+        };
+        queue.push_back((entry, of));
     }
 
     /// This node is on these networks now.
     pub fn be_on(&mut self, networks: BTreeSet<NetworkId>) {
         self.here = networks;
+        let mut all = Vec::from(std::mem::take(&mut self.ready));
+        all.extend(self.away.drain(..));
+        // In the order in which it was said, whichever network it is for.
+        all.sort_by_key(|(entry, _)| entry.hlc);
+        for (entry, of) in all {
+            self.enqueue(entry, of);
+        }
     }
 
     /// Whether what was said to the people of a network may leave now. What was said before there
@@ -184,35 +197,28 @@ impl OwnLogs {
         !is_bound || self.here.contains(&network)
     }
 
-    /// Whether something waits for its turn that is not for another network.
+    /// How many wait for their turn, on a network that this node is on.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.next_ready().is_some()
+    pub fn ready(&self) -> usize {
+        self.ready.len()
     }
 
-    /// Until when the next entry waits for what is on its way before it.
+    /// Until when the next of them waits for what is on its way before it.
     #[must_use]
     pub fn held_until(&self) -> Option<Instant> {
-        let next = self.next_ready()?;
-        let (entry, _) = self.ready.get(next)?;
+        let (entry, _) = self.ready.front()?;
         self.all.get(&entry.epoch)?.window_closed_until()
     }
 
     /// How many wait for their turn, or for their network.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.away.len()
     }
 
     /// The next entry whose turn it is, on a network that this node is on.
     pub fn take_ready(&mut self) -> Option<(Entry, MessageId)> {
-        let next = self.next_ready()?;
-        self.ready.remove(next)
-    }
-
-    fn next_ready(&self) -> Option<usize> {
-        let mut ready = self.ready.iter();
-        ready.position(|(entry, _)| self.may_leave(entry.network))
+        self.ready.pop_front()
     }
 
     /// The network of an epoch, also of one that ended.
@@ -309,7 +315,7 @@ impl OwnLogs {
     /// Whether nothing waits and everybody who can have it has it.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.ready.is_empty() && self.all.values().all(OwnSender::is_settled)
+        self.queued() == 0 && self.all.values().all(OwnSender::is_settled)
     }
 
     /// When something is due of what left.

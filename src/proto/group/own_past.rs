@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::log::AuthorLog;
 use super::own::OwnAt;
 use super::sender::OwnSender;
-use crate::durable::Head;
+use crate::durable::{Head, Holes};
 use crate::id::NetworkId;
 use crate::wire::Entry;
 
@@ -17,9 +17,18 @@ pub struct OwnPast {
 }
 
 impl OwnPast {
-    /// A log as the store had it.
-    pub fn restore(&mut self, head: &Head) {
-        self.all.insert(head.epoch, AuthorLog::restored(head, None));
+    /// A log as the store had it, with what it knew of it beyond its head.
+    pub fn restore(&mut self, head: &Head, holes: Option<&Holes>) {
+        let log = AuthorLog::restored(head, holes);
+        self.all.insert(head.epoch, log);
+    }
+
+    /// What is held of this log above that number, as runs.
+    #[must_use]
+    pub fn beyond(&self, (epoch, seq): OwnAt) -> Vec<(u32, u32)> {
+        let beyond = self.all.get(&epoch).map(|log| log.held_runs().1);
+        let beyond = beyond.into_iter().flatten();
+        beyond.filter(|(first, _)| *first > seq).collect()
     }
 
     /// An own entry came back and is kept. `sent`: what this run knows of its log.
@@ -45,7 +54,10 @@ impl OwnPast {
     pub fn told_on(&self, network: NetworkId) -> impl Iterator<Item = OwnAt> {
         let of = self.all.iter();
         let of = of.filter(move |(_, log)| log.is_of(network) && log.is_served());
-        of.filter_map(move |(&epoch, log)| Some((epoch, log.told_on(network)?)))
+        of.filter_map(move |(&epoch, log)| {
+            let told = log.told_on(network)?;
+            Some((epoch, log.held_runs().0.min(told)))
+        })
     }
 }
 
@@ -92,12 +104,13 @@ mod tests {
             floor: 0,
             forked: false,
         };
-        past.restore(&head);
+        past.restore(&head, None);
         assert_eq!(told(&past), [(3, 4)]);
         assert_eq!(past.told_on(CAFE).count(), 0);
         past.came(&entry(3, 5), None);
         past.came(&entry(3, 7), None);
         assert_eq!(told(&past), [(3, 5)], "6 is missing");
+        assert_eq!(past.beyond((3, 5)), [(7, 7)]);
         // The disk never knew of this one.
         past.came(&entry(8, 1), None);
         assert_eq!(told(&past), [(3, 5), (8, 1)]);

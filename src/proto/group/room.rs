@@ -234,19 +234,29 @@ impl Room {
         heads
     }
 
-    /// Hash of all heads of what is served on a network, the same wherever the same is held.
+    /// Hash of all of what is served on a network, the same wherever the same is held.
     #[must_use]
     pub fn digest_on(&self, network: NetworkId, own: &PeerId) -> [u8; 8] {
-        let heads = self.logs.told_on(network, true);
-        let mut heads: BTreeMap<LogAt, u32> = heads.into_iter().collect();
-        for (epoch, seq) in self.own.heads_on(network) {
-            heads.insert((*own, epoch), seq);
+        let mut held: BTreeMap<LogAt, (u32, Vec<(u32, u32)>)> = BTreeMap::new();
+        for (at, seq) in self.logs.told_on(network, true) {
+            let log = self.logs.get(&at).filter(|log| log.is_of(network));
+            let runs = log.map_or_else(|| (seq, Vec::new()), AuthorLog::held_runs);
+            held.insert(at, runs);
+        }
+        for at in self.own.heads_on(network) {
+            held.insert((*own, at.0), (at.1, self.own.past.beyond(at)));
         }
         let mut hasher = blake3::Hasher::new_derive_key("lanchat 1 log digest");
-        for ((id, epoch), seq) in heads {
+        for ((id, epoch), (end, beyond)) in held {
             hasher.update(&id.0);
             hasher.update(&epoch.to_be_bytes());
-            hasher.update(&seq.to_be_bytes());
+            hasher.update(&end.to_be_bytes());
+            for (first, last) in beyond {
+                hasher.update(&id.0);
+                hasher.update(&epoch.to_be_bytes());
+                hasher.update(&first.to_be_bytes());
+                hasher.update(&last.to_be_bytes());
+            }
         }
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);

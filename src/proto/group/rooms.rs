@@ -239,14 +239,16 @@ pub(super) fn new_room(
         room.arrive(head.network, came);
         room.is_new = false;
     }
-    let own_logs = snapshot.own_logs.iter().filter(|head| head.room == id);
-    own_logs.for_each(|head| room.own.past.restore(head));
-    let epochs = snapshot.epochs.iter().filter(|(of, _)| *of == id);
-    epochs.for_each(|(_, epoch)| room.own.pass(*epoch));
-    let others = snapshot.heads.iter().filter(|head| head.room == id);
     let holes = snapshot.holes.iter().filter(|holes| holes.log.room == id);
     let holes = holes.map(|holes| ((holes.log.author, holes.log.epoch), holes));
     let holes: BTreeMap<LogAt, &Holes> = holes.collect();
+    for head in snapshot.own_logs.iter().filter(|head| head.room == id) {
+        let holes = holes.get(&(head.author, head.epoch)).copied();
+        room.own.past.restore(head, holes);
+    }
+    let epochs = snapshot.epochs.iter().filter(|(of, _)| *of == id);
+    epochs.for_each(|(_, epoch)| room.own.pass(*epoch));
+    let others = snapshot.heads.iter().filter(|head| head.room == id);
     for head in others.filter(|head| head.author != core.identity.id()) {
         let at = (head.author, head.epoch);
         let log = AuthorLog::restored(head, holes.get(&at).copied());
@@ -277,11 +279,16 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::durable::{Head, LogKey};
     use crate::id::Incarnation;
     use crate::proto::Identity;
     use crate::text::{PeerName, StatusText};
 
     fn core(rooms: usize) -> (Core, Now) {
+        core_of(9, rooms)
+    }
+
+    fn core_of(secret: u8, rooms: usize) -> (Core, Now) {
         let now = Now {
             mono: Instant::now(),
             wall_ms: 1_790_000_000_000,
@@ -303,7 +310,7 @@ mod tests {
             limits: crate::limits::Limits::default(),
             seed: [1; 32],
         };
-        let identity = Identity::from_secret(&[9; 32]);
+        let identity = Identity::from_secret(&[secret; 32]);
         (Core::new(now.mono, identity, config, Incarnation(1)), now)
     }
 
@@ -328,6 +335,69 @@ mod tests {
             let each = rooms.min(HEARTBEAT_ROOMS_MAX);
             assert!(told.values().all(|&times| times == each), "{told:?}");
             assert_eq!(group.digests(network, &own, usize::MAX).len(), each);
+        }
+    }
+
+    /// What a node tells that holds these numbers of one log, of which the first run ends there,
+    /// and knows that these are gone.
+    fn digest(secret: u8, (end, beyond): (u32, &[Span]), gone: &[Span]) -> [u8; 8] {
+        let (core, _) = core_of(secret, 0);
+        let name = RoomName::new("lobby").expect("a name");
+        let (room, author) = (RoomId::public("lobby"), core_of(9, 0).0.identity.id());
+        let network = core.network();
+        let head = Head {
+            room,
+            author,
+            epoch: 7,
+            seq: end,
+            hash: [4; 32],
+            network,
+            low: 1,
+            floor: 0,
+            forked: false,
+        };
+        let holes = Holes {
+            log: LogKey {
+                room,
+                author,
+                epoch: 7,
+            },
+            held: beyond.to_vec(),
+            gone: gone.to_vec(),
+        };
+        let is_own = author == core.identity.id();
+        let mut snapshot = Snapshot {
+            holes: vec![holes],
+            ..Snapshot::default()
+        };
+        match is_own {
+            true => snapshot.own_logs.push(head),
+            false => snapshot.heads.push(head),
+        }
+        let room = new_room(&core, &name, None, &snapshot);
+        room.digest_on(network, &core.identity.id())
+    }
+
+    type Span = (u32, u32);
+
+    #[test]
+    fn a_digest_is_the_same_where_the_same_is_held_and_nowhere_else() {
+        let held: (u32, &[Span]) = (3, &[(6, 6), (8, 9)]);
+        let told = digest(9, held, &[]);
+        // Its author or another one, and whether the rest is known to be gone.
+        assert_eq!(digest(8, held, &[]), told);
+        assert_eq!(digest(8, held, &[(4, 5), (7, 7)]), told);
+        let others: [(u32, &[Span]); 5] = [
+            (3, &[]),
+            (3, &[(6, 6), (9, 9)]),
+            (3, &[(6, 9)]),
+            (3, &[(6, 6)]),
+            (9, &[]),
+        ];
+        for other in others {
+            for secret in [8, 9] {
+                assert_ne!(digest(secret, other, &[(4, 5), (7, 7)]), told, "{other:?}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A set of numbers that come in runs: what is held of a log.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The numbers, as runs that do not touch.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -145,6 +146,12 @@ impl Runs {
     #[must_use]
     pub fn first_of_last(&self) -> Option<u32> {
         self.all.last_key_value().map(|(&from, _)| from)
+    }
+
+    /// The runs that begin above this number, the highest first.
+    pub fn above(&self, number: u32) -> impl Iterator<Item = (u32, u32)> {
+        let above = self.all.range((Bound::Excluded(number), Bound::Unbounded));
+        above.rev().map(|(&first, &last)| (first, last))
     }
 
     /// How many runs it takes.

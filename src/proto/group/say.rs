@@ -173,7 +173,7 @@ impl Group {
         loop {
             let is_ready = |room: &Room| {
                 let held = room.held_until();
-                room.own.is_ready() && held.is_none_or(|held| held <= now)
+                room.own.ready() > 0 && held.is_none_or(|held| held <= now)
             };
             let rooms = self.rooms.iter();
             let waiting = rooms

@@ -41,7 +41,7 @@ pub struct Address {
     /// Bytes that may go there before it is validated.
     pub(super) allowance: u64,
     bytes_out: u64,
-    /// It was validated when the link to it was lost.
+    /// It was validated when the link to it was lost, and was not since.
     pub(super) unlinked: bool,
 }
 

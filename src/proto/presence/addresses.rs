@@ -84,6 +84,7 @@ impl Addresses {
         address.next_try = None;
         address.tries = 0;
         address.validated = Some(now);
+        address.unlinked = false;
         address.heard = now;
         self.choose(now);
         Some(now.saturating_duration_since(sent))
@@ -168,11 +169,16 @@ impl Addresses {
         let Some(address) = found else {
             return false;
         };
-        address.unlinked = false;
         address.reset();
         address.allowance = allowance;
         address.next_try = Some(now);
         true
+    }
+
+    /// Where the peer was validated before the links there were lost, and not since.
+    pub fn unlinked_at(&self) -> impl Iterator<Item = SocketAddr> {
+        let unlinked = self.all.iter().filter(|address| address.unlinked);
+        unlinked.map(|address| address.at)
     }
 
     /// Whether a candidate is being tried.

@@ -52,6 +52,7 @@ impl Presence {
         let burst = self.flapping.links_changed(now.mono, before, &core.links);
         // Containers that come and go change nothing of what is heard.
         if burst.is_some() {
+            self.regained_at = now.mono;
             self.reach.links_changed(now.mono);
         }
         match burst {

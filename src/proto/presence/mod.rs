@@ -78,6 +78,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// The same while somebody greeted us who knows more people than are here: with a third of all
 /// datagrams lost one of 25 starts misses somebody for longer than a second.
 const SETTLE_SHORT: Duration = Duration::from_secs(3);
+/// Who was here before a link was lost is proven anew within this once it is back, if at all.
+const RELINK: Duration = Duration::from_millis(300);
 
 /// A packet that verified, and how it came.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +117,8 @@ pub struct Presence {
     relays: Relays,
     /// When the links were last seen to change.
     linked_at: Instant,
+    /// When something new was last on them.
+    regained_at: Instant,
     /// Up to when standing still was made up for.
     caught_up: Instant,
     candidate_rate: Bucket,
@@ -167,6 +171,7 @@ impl Presence {
             accusations: Accusations::new(now.mono),
             relays: Relays::new(now.mono),
             linked_at: now.mono,
+            regained_at: now.mono,
             caught_up: now.mono,
             candidate_rate: Bucket::new(now.mono, CANDIDATE_PROBE_RATE, CANDIDATE_PROBE_RATE),
             patience: Patience::default(),
@@ -253,7 +258,9 @@ impl Presence {
             Some(known) if is_short(known) => SETTLE_SHORT,
             _ => SETTLE,
         };
-        self.opened.map(|opened| opened + wait)
+        let settled = self.opened? + wait;
+        let is_cut_off = self.roster.cut_off() > 0;
+        Some(settled.max(self.regained_at + RELINK * u32::from(is_cut_off)))
     }
 
     /// Whether the last GOODBYE is out.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::addresses::Addresses;
+use super::links::reaches;
 use super::probe::Probing;
 use super::suspect::Watch;
 use crate::api::PeerState;
-use crate::datagram::{LinkId, Path};
+use crate::datagram::{Link, LinkId, Path};
 use crate::id::{Incarnation, PeerId, PublicKey};
 use crate::proto::gate::Window;
 use crate::wire::PeerRecord;
@@ -229,6 +230,22 @@ impl Peer {
     #[must_use]
     pub fn is_live(&self) -> bool {
         matches!(self.state, PeerState::Online | PeerState::Suspect) && self.is_confirmed()
+    }
+
+    /// Whether it takes only a round trip to have them back: they were validated before the links
+    /// to them were lost.
+    pub(super) fn is_cut_off(&self) -> bool {
+        !self.is_confirmed() && self.addresses.unlinked_at().next().is_some()
+    }
+
+    /// Where a line for them goes if they are somebody here: the address in use, or one where they
+    /// were validated before its link was lost and that one of these links reaches again.
+    #[must_use]
+    pub fn stands_at(&self, links: &[Link]) -> Option<SocketAddr> {
+        let here = matches!(self.state, PeerState::Online | PeerState::Suspect);
+        let again = || self.addresses.unlinked_at().find(|&at| reaches(links, at));
+        let at = self.addresses.current().or_else(again);
+        at.filter(|_| here && !self.record.transient)
     }
 
     /// Whether they count as somebody here: validated, not given up, not a one-shot command. A

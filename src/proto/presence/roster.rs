@@ -239,6 +239,12 @@ impl Roster {
         self.summary().totals.validating
     }
 
+    /// How many were validated before the links to them were lost, one-shot commands left out.
+    #[must_use]
+    pub fn cut_off(&self) -> usize {
+        self.summary().totals.cut_off
+    }
+
     /// The longest smoothed round trip of a member.
     #[must_use]
     pub fn longest_rtt(&self) -> Option<Duration> {

@@ -31,6 +31,8 @@ struct Counted {
     relayed: bool,
     /// Online and unconfirmed, and no one-shot command.
     validating: bool,
+    /// Cut off by links that were lost, and no one-shot command.
+    cut_off: bool,
     record: (Incarnation, u32),
     mark: u64,
     /// Links it is on, as bits by their place in the list.
@@ -54,6 +56,7 @@ impl Counted {
             stranger: (unconfirmed && peer.hearsay.is_none()).then_some(peer.first_heard),
             relayed: unconfirmed && peer.hearsay.is_some(),
             validating: peer.state == PeerState::Online && unconfirmed && !peer.record.transient,
+            cut_off: peer.is_cut_off() && !peer.record.transient,
             record,
             mark: held.map_or_else(|| mark(&peer.id, record.0, record.1), |held| held.mark),
             links: links_of(links, peer),
@@ -112,6 +115,7 @@ pub(super) struct Totals {
     pub(super) members: usize,
     pub(super) relayed: usize,
     pub(super) validating: usize,
+    pub(super) cut_off: usize,
     pub(super) strangers: BTreeSet<(Instant, ShortId)>,
     rtts: BTreeMap<Duration, usize>,
     losses: BTreeMap<u8, usize>,
@@ -249,6 +253,7 @@ impl Totals {
             (row.member, &mut self.members),
             (row.relayed, &mut self.relayed),
             (row.validating, &mut self.validating),
+            (row.cut_off, &mut self.cut_off),
         ]
         .into_iter()
         .filter(|(counts, _)| *counts)

@@ -99,13 +99,13 @@ pub struct Exchange {
     came: u32,
     /// So many were given.
     given: u32,
-    /// Logs of which the other side gave nothing of what it claims, or that do not get longer by it:
-    /// something before is missing.
-    withheld: BTreeSet<(PeerId, u64)>,
-    /// Those of them of which not all came that it claims.
+    /// Runs of logs, by their last number, of which the other side gave nothing of what it claims, or
+    /// that are not kept here.
+    withheld: BTreeSet<(PeerId, u64, u32)>,
+    /// Logs of which not all came that it claims.
     claimed: BTreeSet<(PeerId, u64)>,
-    /// How many came of each log since something was asked for.
-    brought: BTreeMap<(PeerId, u64), u32>,
+    /// How many came of each run that is wanted, by its first number.
+    brought: BTreeMap<(PeerId, u64, u32), u32>,
     /// Either side wants nothing more.
     content: bool,
     peer_content: bool,

@@ -45,7 +45,7 @@ pub enum Refused {
     Network = 4,
 }
 
-/// Where one log stands at one side.
+/// A run of one log that one side holds; of a log with holes there are several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogState {
     /// Its author.
@@ -54,7 +54,7 @@ pub struct LogState {
     pub epoch: u64,
     /// The network it belongs to.
     pub network: NetworkId,
-    /// Nothing is held at or below this.
+    /// It begins above this; the first run of a log: nothing is held at or below it.
     pub floor: u32,
     /// All is held above the floor up to this.
     pub head: u32,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Disk, EntryKey};
 use crate::durable::{
     EntryHead, Head, HistoryQuery, KIND_CONTINUES, KIND_TOPIC, LineRow, LogKey, OwnHead, Parts,
-    PrivateState, Query, Row, Snapshot, Talk,
+    PrivateState, Query, RUNS_TOLD_MAX, Row, Snapshot, Talk, runs,
 };
 use crate::id::{MessageId, NetworkId, PeerId, PublicKey, RoomId};
-use crate::limits::TOPIC_ROWS_MAX;
+use crate::limits::{SYNC_LOGS_MAX, TOPIC_ROWS_MAX};
 
 /// Most rows of an answer, as the store has it.
 const ROWS_MAX: usize = 512;
@@ -42,10 +42,11 @@ impl Disk {
                 seqs.iter().take(ROWS_MAX).filter_map(row).collect()
             }
             Query::Outbox { to } => self.outbox(to),
-            Query::Vector { room, network } => {
-                let of = |head: &Head| head.room == *room && head.network == *network;
-                self.heads().filter(of).map(Row::Log).collect()
-            }
+            Query::Vector { room, network } => self
+                .vector(room, network)
+                .into_iter()
+                .map(Row::Log)
+                .collect(),
             Query::Range {
                 log,
                 first,
@@ -322,6 +323,35 @@ impl Disk {
             outbox: outbox.into_iter().collect(),
             neighbors: self.neighbors.values().copied().collect(),
         }
+    }
+
+    /// Where all logs of a room on a network stand, and what is held of them beyond holes.
+    fn vector(&self, room: &RoomId, network: &NetworkId) -> Vec<Head> {
+        let of = |head: &Head| head.room == *room && head.network == *network;
+        let firsts: Vec<Head> = self.heads().filter(of).collect();
+        let mut heads = firsts.clone();
+        for head in firsts {
+            if heads.len() >= SYNC_LOGS_MAX {
+                break;
+            }
+            let key = |seq| (head.room.0, head.author, head.epoch, seq);
+            let Some(next) = head.seq.checked_add(1) else {
+                continue;
+            };
+            let beyond = self.entries.range(key(next)..=key(u32::MAX));
+            let beyond = runs(beyond.map(|(key, _)| key.3));
+            let newest = beyond.len().saturating_sub(RUNS_TOLD_MAX);
+            heads.extend(beyond[newest..].iter().filter_map(|&(low, seq)| {
+                let hash = self.entries.get(&key(seq))?.hash;
+                Some(Head {
+                    low,
+                    seq,
+                    hash,
+                    ..head.clone()
+                })
+            }));
+        }
+        heads
     }
 
     /// How far the logs are held without a gap.

@@ -193,7 +193,7 @@ impl Disk {
         true
     }
 
-    /// What is known of the logs of others beyond the first number that is missing.
+    /// What is known of the logs beyond the first number that is missing.
     pub(super) fn holes(&self) -> Vec<Holes> {
         let of = |(log, row): (&LogKey, &Log)| {
             let beyond = self.entries.range((
@@ -207,8 +207,7 @@ impl Disk {
             let log = *log;
             is_any.then_some(Holes { log, held, gone })
         };
-        let others = self.logs.iter().filter(|(log, _)| log.author != self.own);
-        others.filter_map(of).collect()
+        self.logs.iter().filter_map(of).collect()
     }
 
     fn note(&mut self, key: EntryKey, held: Held) {

@@ -25,8 +25,9 @@ pub(super) fn send(room: &mut Room, cx: &mut Cx, entry: &Entry, id: MessageId) -
     send_unreached(cx, &room.seat, |on| said.contains(&on), &packet);
     let roster = &cx.presence.roster;
     let hash = entry.hash(&room.id);
-    let members = room.seat.members(cx.presence).filter(|peer| {
-        let at = peer.addresses.current();
+    let members = roster.iter().filter(|peer| room.seat.lists(peer));
+    let members = members.filter(|peer| {
+        let at = peer.stands_at(&cx.core.links);
         at.is_some_and(|at| said.contains(&cx.core.network_towards(at)))
     });
     let members: BTreeSet<PeerId> = members.map(|peer| peer.id).collect();

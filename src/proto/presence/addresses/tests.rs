@@ -74,7 +74,7 @@ fn an_address_behind_a_lost_link_is_tried_once_the_link_is_back_if_it_was_valida
     assert_eq!(addresses.current(), None);
     assert!(!addresses.is_trying());
     assert!(addresses.linked(now, at(1), 98));
-    assert!(!addresses.linked(now, at(1), 98), "once");
+    assert_eq!(addresses.unlinked_at().next(), Some(at(1)), "not yet again");
     assert!(!addresses.linked(now, at(2), 98), "nobody was found there");
     assert!(addresses.is_trying());
     let address = addresses.get_mut(at(1)).unwrap();

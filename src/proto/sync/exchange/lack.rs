@@ -1,6 +1,8 @@
 //! What this side lacks of what the other one holds: it is asked for, and what comes is compared with
 //! that.
 
+use std::collections::BTreeMap;
+
 use super::{Act, Exchange, Role};
 use crate::id::PeerId;
 use crate::limits::{SYNC_ENTRIES_MAX, SYNC_LOGS_MAX};
@@ -18,7 +20,7 @@ impl Exchange {
         loop {
             let theirs = self.theirs.iter();
             let withheld = &self.withheld;
-            let offered = theirs.filter(|log| !withheld.contains(&(log.author, log.epoch)));
+            let offered = theirs.filter(|log| !withheld.contains(&name(log)));
             let offered: Vec<LogState> = offered.copied().collect();
             let floors = &self.floors;
             let floor = |log: &LogState| {
@@ -28,13 +30,21 @@ impl Exchange {
             let lacks = lacking(&self.mine, &offered, forward, floor);
             let stuck = lacks.iter().filter(|run| self.wanted.contains(run));
             let brought = |run: &&LogRun| {
-                let count = self.brought.get(&(run.author, run.epoch)).copied();
+                let of = (run.author, run.epoch, run.first);
+                let count = self.brought.get(&of).copied();
                 count.unwrap_or(0) > run.last - run.first
             };
             let of = |run: &LogRun| (run.author, run.epoch);
             let claimed = stuck.clone().filter(|run| !brought(run)).map(of);
             let claimed: Vec<(PeerId, u64)> = claimed.collect();
-            let stuck: Vec<(PeerId, u64)> = stuck.map(of).collect();
+            let is_stuck = |log: &&LogState| {
+                let mut of_log = stuck
+                    .clone()
+                    .filter(|run| of(run) == (log.author, log.epoch));
+                of_log.any(|run| log.floor < run.last && run.first <= log.head)
+            };
+            let stuck: Vec<(PeerId, u64, u32)> =
+                offered.iter().filter(is_stuck).map(name).collect();
             self.claimed.extend(claimed);
             self.wanted.clear();
             if stuck.is_empty() {
@@ -58,14 +68,18 @@ impl Exchange {
     /// else one that was asked for.
     #[must_use]
     pub fn expects(&mut self, author: &PeerId, epoch: u64, seq: u32) -> bool {
-        *self.brought.entry((*author, epoch)).or_default() += 1;
         if self.wanted.is_empty() {
             let mut theirs = self.theirs.iter();
             return theirs.any(|log| log.author == *author && log.epoch == epoch);
         }
-        self.wanted.iter().any(|run| {
+        let is_of = |run: &&LogRun| {
             run.author == *author && run.epoch == epoch && (run.first..=run.last).contains(&seq)
-        })
+        };
+        let Some(run) = self.wanted.iter().find(is_of) else {
+            return false;
+        };
+        *self.brought.entry((*author, epoch, run.first)).or_default() += 1;
+        true
     }
 
     /// Whether this side holds all that the other one claimed to hold.
@@ -78,16 +92,22 @@ impl Exchange {
     #[must_use]
     pub fn given_by(&self, peer: &PeerId) -> Option<Given> {
         let is_over = self.theirs_whole && self.content && self.came < SYNC_ENTRIES_MAX;
-        let own = self.theirs.iter().filter(|log| log.author == *peer);
-        let of = |log: &LogState| {
+        let mut logs: BTreeMap<u64, (u32, bool)> = BTreeMap::new();
+        for log in self.theirs.iter().filter(|log| log.author == *peer) {
             let gave = !self.claimed.contains(&(log.author, log.epoch));
-            (log.epoch, (log.head, gave))
-        };
-        is_over.then(|| Given {
-            logs: own.map(of).collect(),
+            let (head, _) = *logs.get(&log.epoch).unwrap_or(&(0, gave));
+            logs.insert(log.epoch, (log.head.max(head), gave));
+        }
+        is_over.then_some(Given {
+            logs,
             is_whole: self.theirs.len() < SYNC_LOGS_MAX,
         })
     }
+}
+
+/// What a run that the other side offers is known by.
+fn name(log: &LogState) -> (PeerId, u64, u32) {
+    (log.author, log.epoch, log.head)
 }
 
 /// How many entries these runs name.

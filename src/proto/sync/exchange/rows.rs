@@ -1,7 +1,10 @@
 //! What the store answered, as frames for the other side.
 
+use std::collections::BTreeSet;
+
 use super::{Act, Exchange, Role};
 use crate::durable::{Head, Row};
+use crate::id::PeerId;
 use crate::limits::SYNC_LOGS_MAX;
 use crate::proto::sync::frame::{
     ENTRIES_LEN_MAX, ENTRIES_MAX, Frame, LogState, PEOPLE_MAX, VECTOR_LOGS_MAX,
@@ -13,7 +16,13 @@ impl Exchange {
             Row::Log(head) => Some(head),
             _ => None,
         });
-        let heads: Vec<&Head> = heads.take(SYNC_LOGS_MAX).collect();
+        let mut heads: Vec<&Head> = heads.take(SYNC_LOGS_MAX).collect();
+        let logs: BTreeSet<(PeerId, u64)> =
+            heads.iter().map(|head| (head.author, head.epoch)).collect();
+        if logs.len() < SYNC_LOGS_MAX {
+            // As many as this say that there may be more logs.
+            heads.truncate(SYNC_LOGS_MAX - 1);
+        }
         self.mine = heads.iter().filter_map(|head| state_of(head)).collect();
         let floors = heads.iter();
         self.floors = floors

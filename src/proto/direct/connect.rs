@@ -138,6 +138,10 @@ impl Direct {
         self.outputs
             .push_back(DirectOutput::Connected { peer, address });
         self.choose(now, &peer);
+        // What it was dialled for may be over, or go by another one.
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.rest(now);
+        }
         self.make_room(now);
     }
 

@@ -242,7 +242,7 @@ impl Direct {
 
     /// The peer is at another address now. Dials it there at once, unless the connection in
     /// use goes there already; the older one is closed when the new one is up. Without a
-    /// connection it dials only if something waits.
+    /// connection it dials only if something waits, and one that nothing goes by is closed.
     pub fn address_changed(&mut self, now: Instant, peer: &PublicKey, address: SocketAddr) {
         let address = normal(address);
         let Some(row) = self.peers.get_mut(peer) else {
@@ -256,6 +256,13 @@ impl Direct {
         }
         if active.is_none() && dialling.is_none() && row.outbox.is_empty() {
             return;
+        }
+        let is_idle = active.is_some_and(|session| !session.is_busy() && !session.talked);
+        if let Some(key) = row.active.filter(|_| is_idle)
+            && dialling.is_none()
+            && row.outbox.is_empty()
+        {
+            return self.fail(now, key, CloseCode::Idle);
         }
         let generation = active.map_or(0, |session| session.generation.saturating_add(1));
         if let Some(key) = row.dialling.take()

@@ -84,11 +84,13 @@ impl Address {
 
     /// Whether it was heard lately and owes no answer.
     pub(super) fn is_good(&self, now: Instant) -> bool {
-        let owes = self
-            .probes
-            .front()
-            .is_some_and(|&(_, sent)| now >= sent + ANSWER);
-        self.validated.is_some() && now.saturating_duration_since(self.heard) < FRESH && !owes
+        self.answers(now) && now.saturating_duration_since(self.heard) < FRESH
+    }
+
+    /// Whether it is validated and owes no answer.
+    pub(super) fn answers(&self, now: Instant) -> bool {
+        let owes = |&(_, sent): &(Nonce, Instant)| now >= sent + ANSWER;
+        self.validated.is_some() && !self.probes.front().is_some_and(owes)
     }
 
     /// A PROBE leaves now.

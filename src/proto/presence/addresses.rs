@@ -11,6 +11,10 @@ use crate::proto::sabotage::{Sabotage, is_sabotaged};
 
 /// A validated address that was not heard for this long makes way for a new one.
 const SILENT: Duration = Duration::from_secs(60);
+/// Packets from other addresses before one that is not heard any more is left for that. Heartbeats take
+/// the paths in turn, IPv6 one of four times, and among hundreds they are rarer than an address stays
+/// fresh.
+const STRAYS_MAX: u8 = 8;
 /// An address heard within this needs no question whether the peer still uses it.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -20,6 +24,8 @@ pub struct Addresses {
     all: Vec<Address>,
     current: Option<SocketAddr>,
     moved: bool,
+    /// Packets from other validated addresses since one came from that in use.
+    strays: u8,
 }
 
 impl Addresses {
@@ -35,10 +41,14 @@ impl Addresses {
             address.heard = now;
             address.allowance = address.allowance.saturating_add(allowance);
             if address.validated.is_some() {
+                self.strays = match self.current == Some(at) {
+                    true => 0,
+                    false => self.strays.saturating_add(1),
+                };
                 self.choose(now);
                 return false;
             }
-            if address.validated.is_none() && address.next_try.is_none() && rested {
+            if address.next_try.is_none() && rested {
                 address.tries = 0;
                 address.probes.clear();
                 address.next_try = Some(now);
@@ -200,9 +210,11 @@ impl Addresses {
         }
     }
 
-    /// Fresh first, without flapping: the one in use stays while it is heard and answers.
+    /// Fresh first, without flapping: the one in use stays while it is heard and answers, and until
+    /// the peer spoke a few times from elsewhere only.
     fn choose(&mut self, now: Instant) {
-        let stays = |address: &Address| Some(address.at) == self.current && address.is_good(now);
+        let is_heard = |a: &Address| a.is_good(now) || self.strays < STRAYS_MAX && a.answers(now);
+        let stays = |address: &Address| Some(address.at) == self.current && is_heard(address);
         if self.all.iter().any(stays) {
             return;
         }
@@ -214,6 +226,7 @@ impl Addresses {
         if let Some(latest) = latest.map(|address| address.at) {
             self.moved |= self.current != Some(latest);
             self.current = Some(latest);
+            self.strays = 0;
         }
     }
 

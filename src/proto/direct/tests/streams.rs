@@ -124,6 +124,35 @@ fn a_connection_without_messages_is_no_conversation_and_ends_soon() {
     assert!(world.nodes[0].direct.is_talking(&ben) && world.nodes[1].direct.is_talking(&ana));
 }
 
+/// Each move of a peer with whom there had been an exchange brought a connection that nothing
+/// went by, and both sides dialled it.
+#[test]
+fn a_connection_without_a_purpose_ends_and_is_not_dialled_anew() {
+    let mut world = World::new(102, 2);
+    let key = open(&mut world, 0, 1);
+    assert!(write(&mut world, 0, key, 1, b"x"));
+    assert!(world.run(SECOND, |w| w.nodes[1].streams.frames.len() == 1));
+    let now = world.now;
+    world.nodes[0].direct.reset_stream(now, key, 0);
+    world.run_for(SECOND);
+    let ben = world.nodes[1].key();
+    assert!(world.nodes[0].direct.is_connected(&ben));
+    let sent = world.nodes[0].connected.len();
+    world.nodes[0]
+        .direct
+        .address_changed(world.now, &ben, address(9));
+    world.run_for(SECOND);
+    assert_eq!(world.nodes[0].connected.len(), sent);
+    assert!(world.nodes.iter().all(|n| n.direct.connections() == 0));
+    // What was to go by it was dropped while it came up.
+    let key = open(&mut world, 0, 1);
+    let now = world.now;
+    world.nodes[0].direct.reset_stream(now, key, 0);
+    world.run_for(SECOND);
+    world.run_for(6 * SECOND);
+    assert!(world.nodes.iter().all(|n| n.direct.connections() == 0));
+}
+
 #[test]
 fn a_third_stream_waits_until_another_is_over() {
     let mut world = World::new(102, 2);

@@ -99,6 +99,33 @@ fn a_second_address_does_not_replace_a_fresh_one() {
     assert_eq!(addresses.current(), Some(at(2)));
 }
 
+/// Among hundreds a heartbeat comes every ten seconds or more, by one path after the other.
+#[test]
+fn whoever_speaks_seldom_and_by_several_paths_does_not_move_each_time() {
+    let start = Instant::now();
+    let mut addresses = Addresses::default();
+    for host in 1..=2 {
+        addresses.heard(start, at(host), 100);
+        let address = addresses.get_mut(at(host)).unwrap();
+        address.probed(Nonce([host; 8]), start);
+        addresses.acknowledged(start, at(host), Nonce([host; 8]));
+    }
+    addresses.take_moved();
+    let mut now = start;
+    for turn in 1..=40 {
+        now += Duration::from_secs(10);
+        addresses.heard(now, at(if turn % 4 == 0 { 1 } else { 2 }), 0);
+        assert!(!addresses.take_moved(), "turn {turn}");
+    }
+    // It speaks from elsewhere alone.
+    for _ in 0..STRAYS_MAX {
+        assert_eq!(addresses.current(), Some(at(1)));
+        now += Duration::from_secs(10);
+        addresses.heard(now, at(2), 0);
+    }
+    assert_eq!(addresses.current(), Some(at(2)));
+}
+
 #[test]
 fn an_address_that_does_not_answer_is_passed_over_for_one_that_does() {
     let now = Instant::now();

@@ -7,6 +7,7 @@
 
 mod detect;
 mod end;
+mod heads;
 mod known;
 mod lines;
 mod networks;
@@ -107,6 +108,8 @@ pub struct Checker {
     seats: BTreeMap<(usize, RoomTag), seats::Seat>,
     /// What its author took back, and by which entry.
     taken_back: BTreeSet<(MessageId, MessageId)>,
+    /// Of which lines no head was told yet.
+    owing: heads::Owing,
     letters: BTreeMap<MessageId, Letter>,
     lines: Vec<Lines>,
     /// In which run a node told each digest of its roster: its own record is part of it.
@@ -164,6 +167,7 @@ impl Checker {
         self.forget_rows(node);
         self.stale.retain(|(at, _), _| *at != node);
         self.seats.retain(|(at, _), _| *at != node);
+        self.owing.forget(node);
         let lines = &mut self.lines[node];
         let ever = std::mem::take(&mut lines.ever);
         *lines = Lines {

@@ -92,6 +92,13 @@ impl Checker {
         {
             self.spoke(node, (entry.room, node, entry.epoch));
         }
+        if !is_sealed {
+            let own =
+                matches!(&body, Body::Data(entry) if entry.author_id() == self.people[node].id);
+            if let Some(what) = self.owing.sent(now, (node, own), (destination, &body)) {
+                self.fail(now, node, 3, what);
+            }
+        }
         self.told_where(now, node, (&body, is_sealed));
         match &body {
             Body::Heartbeat(heartbeat) => self.told_digest(now, node, &heartbeat.digest, run),

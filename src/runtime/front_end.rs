@@ -59,6 +59,12 @@ pub trait FrontEnd {
         false
     }
 
+    /// Whether its input may wait while the node is crowded: that of a script may, the keys of a
+    /// person do not.
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     /// The next request, if any.
     fn poll_request(&mut self) -> Option<Request>;
 

@@ -329,7 +329,7 @@ impl<'f> Node<'f> {
     /// here.
     fn may_read(&self, now: Now) -> bool {
         let is_there = self.front_end.is_hungry() || !self.front_end_tokens.is_empty();
-        is_there && !self.endpoint.is_crowded(now)
+        is_there && !(self.front_end.may_wait() && self.endpoint.is_crowded(now))
     }
 
     fn take_input(&mut self, now: Now) {

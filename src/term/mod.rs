@@ -166,6 +166,10 @@ impl FrontEnd for Screen {
         self.entered && self.quit.is_none() && self.console.is_hungry()
     }
 
+    fn may_wait(&self) -> bool {
+        false
+    }
+
     fn poll_request(&mut self) -> Option<Request> {
         self.requests.pop_front()
     }

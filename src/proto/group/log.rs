@@ -229,6 +229,14 @@ impl AuthorLog {
         is_kept && seq <= self.contiguous.saturating_add(AHEAD_MAX).min(SEQ_MAX)
     }
 
+    /// The same of history, which may lie beyond a hole that nobody fills.
+    #[must_use]
+    pub fn is_near_held(&self, seq: u32) -> bool {
+        let last = self.held.last().unwrap_or(0);
+        let is_beyond = seq > self.floor && seq <= last.saturating_add(AHEAD_MAX).min(SEQ_MAX);
+        self.is_near(seq) || is_beyond
+    }
+
     /// Whether one more run of numbers can be held.
     #[must_use]
     pub fn has_room(&self) -> bool {

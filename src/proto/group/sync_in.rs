@@ -119,12 +119,17 @@ impl Group {
         // The store tells whether what it has is another.
         let is_same = log.has(entry.seq) && log.other_than(entry, &room.id).is_none();
         let is_known = is_same && log.cached(entry.seq).is_some();
-        if is_known || !log.is_near(entry.seq) || !log.has_room() {
-            return Place::Nowhere;
-        }
-        match log.has(entry.seq) {
+        let place = match log.has(entry.seq) {
             true => Place::History,
             false => place,
+        };
+        let is_near = match place {
+            Place::History => log.is_near_held(entry.seq),
+            _ => log.is_near(entry.seq),
+        };
+        match !is_known && is_near && log.has_room() {
+            true => place,
+            false => Place::Nowhere,
         }
     }
 

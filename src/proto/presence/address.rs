@@ -107,6 +107,8 @@ impl Address {
         self.next_try = CANDIDATE_WAITS_MS
             .get(self.tries)
             .map(|&ms| now + pace.stretch(Duration::from_millis(ms)));
+        // Whoever does not answer there any more is not waited for there.
+        self.unlinked &= self.next_try.is_some();
         self.tries += 1;
     }
 }

@@ -206,6 +206,7 @@ impl Addresses {
         self.current = None;
         for address in &mut self.all {
             address.reset();
+            address.unlinked = false;
             address.next_try = (address.heard + FRESH > now).then_some(now);
         }
     }

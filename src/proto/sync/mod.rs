@@ -326,8 +326,7 @@ impl Sync {
             let now = parts.cx.now.mono;
             let fruitful = live.exchange.is_fruitful();
             tracing::debug!(peer = %live.peer, done, fruitful, "an exchange is over");
-            self.plans
-                .went(now, (tag, live.peer), live.exchange.is_fruitful());
+            self.plans.went(now, (tag, live.peer), fruitful);
             self.plans.asked(now, tag, live.peer, done);
         }
     }

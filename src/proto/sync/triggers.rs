@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::frame::Why;
 use super::helper::why_at_start;
-use crate::id::{NetworkId, PeerId};
+use crate::id::{NetworkId, PeerId, RoomTag};
 use crate::proto::Now;
 use crate::proto::endpoint::Endpoint;
 use crate::wire::RoomDigest;
@@ -57,11 +57,15 @@ impl Endpoint {
     /// A member that was given up, or doubted, is back. Each who saw it sees it come back at the same
     /// time, and it helps few at once.
     pub(crate) fn sync_returned(&mut self, now: Now, id: &PeerId) {
-        if self.core.config.transient || !self.is_chosen(GREETED) {
+        if self.core.config.transient {
             return;
         }
-        for (tag, _) in self.group.synced_rooms() {
-            self.sync.plans.plan(tag, Why::Heal, Some(*id), now.mono);
+        let rooms: Vec<RoomTag> = self.group.synced_rooms().map(|(tag, _)| tag).collect();
+        for tag in rooms {
+            // Of a locked room, which fewer are in, no digest would tell.
+            if self.group.is_locked(&tag) || self.is_chosen(GREETED) {
+                self.sync.plans.plan(tag, Why::Heal, Some(*id), now.mono);
+            }
         }
         self.sync.plans.somebody(now.mono, Duration::ZERO);
     }

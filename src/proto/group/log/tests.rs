@@ -250,6 +250,7 @@ fn a_number_that_nobody_can_give_holds_nothing_up() {
     }
     assert_eq!((log.contiguous(), log.held()), (1, Some(1)));
     assert!(!log.is_near(2 + AHEAD_MAX));
+    assert!(log.is_near_held(5 + AHEAD_MAX) && !log.is_near_held(6 + AHEAD_MAX));
     log.denied(Some(2));
     for _ in 0..LAST_TRY {
         let at = log.missing.deadline().unwrap();

@@ -29,17 +29,18 @@ impl Exchange {
             };
             let lacks = lacking(&self.mine, &offered, forward, floor);
             let stuck = lacks.iter().filter(|run| self.wanted.contains(run));
-            let brought = |run: &&LogRun| {
+            let stuck: Vec<LogRun> = stuck.copied().collect();
+            let is_brought = |run: &&LogRun| {
                 let of = (run.author, run.epoch, run.first);
                 let count = self.brought.get(&of).copied();
                 count.unwrap_or(0) > run.last - run.first
             };
             let of = |run: &LogRun| (run.author, run.epoch);
-            let claimed = stuck.clone().filter(|run| !brought(run)).map(of);
+            let claimed = stuck.iter().filter(|run| !is_brought(run)).map(of);
             let claimed: Vec<(PeerId, u64)> = claimed.collect();
             let is_stuck = |log: &&LogState| {
                 let mut of_log = stuck
-                    .clone()
+                    .iter()
                     .filter(|run| of(run) == (log.author, log.epoch));
                 of_log.any(|run| log.floor < run.last && run.first <= log.head)
             };

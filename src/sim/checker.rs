@@ -204,6 +204,11 @@ impl Checker {
         self.people[node].goodbye = Some(now);
     }
 
+    /// A node is on no network for a while.
+    pub fn departed(&mut self, node: usize) {
+        self.owing.forget(node);
+    }
+
     /// A node's disk lost something, these lines of its own among it.
     pub fn forgot(&mut self, node: usize, own: Vec<EntryKey>) {
         self.lost.extend(own);

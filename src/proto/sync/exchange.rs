@@ -97,8 +97,6 @@ pub struct Exchange {
     /// So many entries may come before the next DONE, and so many came.
     allowed: u32,
     came: u32,
-    /// How many of them were of use.
-    taken: u32,
     /// So many were given.
     given: u32,
     /// Runs of logs, by their last number, of which the other side gave nothing of what it claims, or
@@ -142,7 +140,6 @@ impl Exchange {
                 _ => 0,
             },
             came: 0,
-            taken: 0,
             given: 0,
             withheld: BTreeSet::new(),
             claimed: BTreeSet::new(),
@@ -292,16 +289,10 @@ impl Exchange {
         Ok(acts)
     }
 
-    /// So many of the entries that came were wanted and genuine.
-    pub fn took(&mut self, entries: usize) {
-        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-        self.taken = self.taken.saturating_add(entries);
-    }
-
-    /// Whether anything went either way that was of use here.
+    /// Whether anything went either way.
     #[must_use]
     pub fn is_fruitful(&self) -> bool {
-        self.taken > 0 || self.given > 0
+        self.came > 0 || self.given > 0
     }
 
     /// Whether the other side waits for something that this side has to say.

@@ -137,7 +137,6 @@ impl Sync {
                 break;
             }
         }
-        live.exchange.took(taken.len());
         let group = &mut parts.group;
         group.take_in(&mut parts.cx, taken, Source::Sync, subject.network);
         honest

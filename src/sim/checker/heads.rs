@@ -27,7 +27,7 @@ struct Owed {
 pub(super) struct Owing(BTreeMap<(usize, RoomTag, u64), Owed>);
 
 impl Owing {
-    /// A node's process starts or ends.
+    /// A node's process starts, or it leaves a network: nothing is to be told there any more.
     pub(super) fn forget(&mut self, node: usize) {
         self.0.retain(|(of, ..), _| *of != node);
     }

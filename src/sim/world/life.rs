@@ -197,6 +197,7 @@ impl World {
     /// A node is carried out of its LAN: its interface has no carrier any more.
     pub fn depart(&mut self, index: usize) {
         self.fault(index, "depart".into());
+        self.checker.departed(index);
         self.network.away.insert(index);
         self.tell_links(index);
     }

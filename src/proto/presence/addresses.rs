@@ -191,6 +191,11 @@ impl Addresses {
         unlinked.map(|address| address.at)
     }
 
+    /// This node is on another network: whoever was behind the link that is gone is not there.
+    pub fn forget_unlinked(&mut self) {
+        self.all.iter_mut().for_each(|a| a.unlinked = false);
+    }
+
     /// Whether a candidate is being tried.
     #[must_use]
     pub fn is_trying(&self) -> bool {

@@ -239,6 +239,9 @@ impl Presence {
             self.opened = Some(now);
             self.welcomed = None;
         }
+        for peer in self.roster.iter_mut() {
+            peer.addresses.forget_unlinked();
+        }
     }
 
     /// When those who are here can be taken for known: what is said earlier waits until then, so

@@ -43,6 +43,14 @@ fn write(world: &mut World, at: usize, key: StreamKey, kind: u8, payload: &[u8])
     world.nodes[at].direct.write_frame(now, key, kind, payload)
 }
 
+/// A stream by which one frame came.
+fn spoken(world: &mut World) -> StreamKey {
+    let key = open(world, 0, 1);
+    assert!(write(world, 0, key, 1, b"x"));
+    assert!(world.run(SECOND, |w| w.nodes[1].streams.frames.len() == 1));
+    key
+}
+
 /// The key by which the other end knows the stream opened last.
 fn theirs(world: &World, at: usize) -> StreamKey {
     let opened = world.nodes[at].streams.opened.iter().rev();
@@ -96,9 +104,7 @@ fn frames_go_both_ways_and_each_half_ends_by_itself() {
 #[test]
 fn a_connection_without_messages_is_no_conversation_and_ends_soon() {
     let mut world = World::new(101, 2);
-    let key = open(&mut world, 0, 1);
-    assert!(write(&mut world, 0, key, 1, b"x"));
-    assert!(world.run(SECOND, |w| w.nodes[1].streams.frames.len() == 1));
+    let key = spoken(&mut world);
     let (ana, ben) = (world.nodes[0].key(), world.nodes[1].key());
     assert!(world.nodes[0].direct.is_connected(&ben));
     assert!(!world.nodes[0].direct.is_talking(&ben) && !world.nodes[1].direct.is_talking(&ana));
@@ -129,9 +135,7 @@ fn a_connection_without_messages_is_no_conversation_and_ends_soon() {
 #[test]
 fn a_connection_without_a_purpose_ends_and_is_not_dialled_anew() {
     let mut world = World::new(102, 2);
-    let key = open(&mut world, 0, 1);
-    assert!(write(&mut world, 0, key, 1, b"x"));
-    assert!(world.run(SECOND, |w| w.nodes[1].streams.frames.len() == 1));
+    let key = spoken(&mut world);
     let now = world.now;
     world.nodes[0].direct.reset_stream(now, key, 0);
     world.run_for(SECOND);
@@ -235,9 +239,7 @@ fn a_frame_too_long_or_cut_off_ends_the_connection() {
 #[test]
 fn who_is_gone_or_never_there_closes_its_streams() {
     let mut world = World::new(106, 3);
-    let key = open(&mut world, 0, 1);
-    assert!(write(&mut world, 0, key, 1, b"x"));
-    assert!(world.run(SECOND, |w| w.nodes[1].streams.frames.len() == 1));
+    let key = spoken(&mut world);
     let (now, ben) = (world.now, world.nodes[1].key());
     world.nodes[0].direct.close_peer(now, &ben);
     assert!(world.run(SECOND, |w| w.nodes[1].streams.closed.len() == 1));

@@ -10,6 +10,18 @@ fn at(host: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host], 5263))
 }
 
+/// So many addresses, validated.
+fn validated(now: Instant, hosts: u8) -> Addresses {
+    let mut addresses = Addresses::default();
+    for host in 1..=hosts {
+        addresses.heard(now, at(host), 100);
+        let address = addresses.get_mut(at(host)).unwrap();
+        address.probed(Nonce([host; 8]), now);
+        addresses.acknowledged(now, at(host), Nonce([host; 8]));
+    }
+    addresses
+}
+
 #[test]
 fn only_the_echo_of_our_nonce_from_there_validates() {
     let now = Instant::now();
@@ -102,16 +114,9 @@ fn a_second_address_does_not_replace_a_fresh_one() {
 /// Among hundreds a heartbeat comes every ten seconds or more, by one path after the other.
 #[test]
 fn whoever_speaks_seldom_and_by_several_paths_does_not_move_each_time() {
-    let start = Instant::now();
-    let mut addresses = Addresses::default();
-    for host in 1..=2 {
-        addresses.heard(start, at(host), 100);
-        let address = addresses.get_mut(at(host)).unwrap();
-        address.probed(Nonce([host; 8]), start);
-        addresses.acknowledged(start, at(host), Nonce([host; 8]));
-    }
+    let mut now = Instant::now();
+    let mut addresses = validated(now, 2);
     addresses.take_moved();
-    let mut now = start;
     for turn in 1..=40 {
         now += Duration::from_secs(10);
         addresses.heard(now, at(if turn % 4 == 0 { 1 } else { 2 }), 0);
@@ -184,13 +189,7 @@ fn a_peer_that_speaks_from_elsewhere_has_its_old_address_asked_once() {
 #[test]
 fn forged_sources_push_out_no_address_of_eight_validated_ones() {
     let now = Instant::now();
-    let mut addresses = Addresses::default();
-    for host in 1..=8 {
-        addresses.heard(now, at(host), 100);
-        let address = addresses.get_mut(at(host)).unwrap();
-        address.probed(Nonce([host; 8]), now);
-        addresses.acknowledged(now, at(host), Nonce([host; 8]));
-    }
+    let mut addresses = validated(now, 8);
     for host in 9..200 {
         addresses.heard(now, at(host), 100);
     }
